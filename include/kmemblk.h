@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * kmemblk.h - a disk on persistent memory whose free pages serve as memory.
+ *
+ * A device (a devdax character device, a file on fsdax, a file on tmpfs as emulated persistent
+ * memory, or an ordinary file) holds an index from logical block to physical page.  Blocks are
+ * 4096 bytes and never torn: at every instant, power failure included, a block holds either what
+ * it held before a write or what the write put there, never a mixture.
+ *
+ * What hurts, first:
+ *
+ *  - One writable handle a device.  The claim is a lock that the kernel holds (an open file
+ *    description lock), so it works between processes and within one, and ends with the process.
+ *    Readers share with readers, never with a writer.
+ *  - Atomicity is per block.  A write that spans blocks may be seen, or be cut by a power failure,
+ *    between any two of them.
+ *  - Every write needs a free page for a moment, also one that replaces what is there.  The device
+ *    keeps a spare for that, so a block that has its page can always be overwritten; only a block
+ *    that has none can get -ENOSPC.
+ *  - A tmpfs device survives a crash of the process, not a power failure; an ordinary file is
+ *    correct but slow (each write waits for msync twice).
+ *  - fork: a handle belongs to the process that called kmemblk_start().  Its children do not
+ *    inherit the mapping.
+ *  - The library installs a SIGBUS handler at the first open.  It turns media errors inside the
+ *    device's mapping into -EIO and passes every other SIGBUS to the handler that was there.
+ *
+ * Conventions.  Offsets and counts are bytes, of any alignment; a range must lie inside the disk
+ * or the call fails with -EINVAL and changes nothing.  Calls return 0 or a negative errno; after
+ * a failure kmemblk_error() has the sentence to show a person.  Unless a call says otherwise, any
+ * number of threads may make it at once on one handle, and it must not be made from a signal
+ * handler.  "Durable" means: survives a power failure where the media does (see the member
+ * `persistence` of struct kmemblk_info).
+ */
+#ifndef KMEMBLK_H
+#define KMEMBLK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The size in bytes of a block and of a page. */
+#define KMEMBLK_BLOCK_SIZE 4096
+
+/* An open device.  Opaque; made by kmemblk_open(), ended by kmemblk_close(). */
+struct kmemblk;
+
+/*
+ * kmemblk_error - the message of this thread's last failed call.
+ *
+ * "what failed: object: reason", in English, one line, without a newline at its end; an empty
+ * string if no call of this thread has failed yet.  The text belongs to the thread and holds until
+ * the thread's next call of this library.  Never NULL.
+ */
+const char *kmemblk_error(void);
+
+/* kmemblk_version - the version of the library in use, such as "0.1.0".  Never NULL, static. */
+const char *kmemblk_version(void);
+
+/*
+ * Progress of a long call (format --prealloc, check).  Called in the calling thread, now and then,
+ * with done <= total in an arbitrary unit; the last call has done == total.  It must not call this
+ * library.
+ */
+typedef void (*kmemblk_progress_fn)(void *opaque, uint64_t done, uint64_t total);
+
+/* ---- format --------------------------------------------------------------------------------- */
+
+/* Format even though the device holds a kmemblk device, a file system or a partition table. */
+#define KMEMBLK_FORMAT_FORCE (1u << 0)
+/* Give every block its page, zeroed, now (thick); without it pages are bound by writes (thin). */
+#define KMEMBLK_FORMAT_PREALLOC (1u << 1)
+
+struct kmemblk_format_options {
+	/* KMEMBLK_FORMAT_*, or'ed. */
+	unsigned int flags;
+	/* "blk" (a disk) or "none" (all memory to lend, no disk); NULL means "blk". */
+	const char *type;
+	/* At most 63 bytes of UTF-8, or NULL for none. */
+	const char *label;
+	/*
+	 * Not 0: make the file at `path`, which must not exist, this many bytes long (a multiple of
+	 * 4096).  The name appears only once the format is whole.
+	 */
+	uint64_t create_size;
+	/*
+	 * The disk's size in bytes, a multiple of 4096; 0 means as large as the device allows.  What
+	 * a smaller disk leaves over stays memory.  Must be 0 for type "none".
+	 */
+	uint64_t disk_size;
+	/*
+	 * Pages that only overwrites may take; 0 means the default (1/64 of the device, at least 1,
+	 * at most 8192).  More means that heavy concurrent overwriting waits less.
+	 */
+	uint64_t spare_pages;
+	/* May be NULL. */
+	kmemblk_progress_fn progress;
+	void *progress_opaque;
+};
+
+/*
+ * kmemblk_format - make a kmemblk device of the device or file at `path`.
+ *
+ * `options` may be NULL: type "blk", thin, the whole device.  All that the device held is lost.
+ * On return the new device is durable.  A crash inside the call leaves either no kmemblk device or
+ * the whole new one.
+ *
+ * Errors: -EEXIST the device holds something and KMEMBLK_FORMAT_FORCE is not given, or create_size
+ * is given and the file exists; -EBUSY the device is open elsewhere, or pages of it are lent;
+ * -EINVAL a bad option, or not a device that can be used; -ENOSPC the device is too small, or its
+ * file system is full; -EIO the media failed; any error of open(2), ftruncate(2), mmap(2).  After
+ * -EEXIST, -EBUSY, -EINVAL and too small a device nothing has been changed.
+ */
+int kmemblk_format(const char *path, const struct kmemblk_format_options *options);
+
+/* ---- open and close ------------------------------------------------------------------------- */
+
+/* Open for reading only: the media is mapped read-only and shared with other readers. */
+#define KMEMBLK_OPEN_READONLY (1u << 0)
+
+/*
+ * kmemblk_open - claim the device at `path`, check it, and map it.
+ *
+ * Reads the whole index once (in parallel on a large device).  Starts no thread that outlives the
+ * call, so the process may fork or become a daemon between this call and kmemblk_start().
+ * `*handle` is set on success and belongs to the caller, who ends it with kmemblk_close().
+ *
+ * Changes nothing on the media.  Never repairs: a device whose superblock or index is damaged
+ * fails to open for writing, and the message names the command to run.  With
+ * KMEMBLK_OPEN_READONLY a device with a damaged index opens, and reads of the damaged blocks fail
+ * with -EIO; a damaged superblock fails to open in any case.
+ *
+ * Errors: -EBUSY open elsewhere (the message names the process where it can be seen); -EMEDIUMTYPE
+ * not a kmemblk device, or of a newer format; -EUCLEAN damaged; -ENOSPC the file system has no
+ * room for the spare pages that overwrites need; -EINVAL not a device that can be used; -ENOMEM;
+ * -EIO; any error of open(2) and mmap(2).
+ */
+int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle);
+
+/*
+ * kmemblk_start - make the handle ready for I/O in this process.
+ *
+ * Starts the thread that takes retired pages back, and keeps the mapping out of children forked
+ * later.  Call it once, after the last fork, before the first call below; not from two threads.
+ * A read-only handle needs it too (it starts no thread).
+ *
+ * Errors: -EAGAIN or -ENOMEM no thread could be made; the handle is as before.
+ */
+int kmemblk_start(struct kmemblk *handle);
+
+/*
+ * kmemblk_close - end the handle and give up the claim.
+ *
+ * All other calls on the handle must have returned, and none may follow.  There is nothing to
+ * save: what was acknowledged is durable already, and a process that ends without this call loses
+ * nothing.  NULL is allowed.
+ */
+void kmemblk_close(struct kmemblk *handle);
+
+/* ---- I/O ------------------------------------------------------------------------------------ */
+
+/*
+ * kmemblk_read - read `count` bytes at `offset` into `buf`.
+ *
+ * Takes no lock and never waits for a writer.  Each block is read as it was at one instant.  Blocks
+ * that no write has reached, or that were trimmed, read as zeroes.
+ *
+ * Errors: -EINVAL out of range; -EIO a media error or a damaged index entry.  After an error the
+ * contents of `buf` are undefined.
+ */
+int kmemblk_read(struct kmemblk *handle, void *buf, size_t count, uint64_t offset);
+
+/*
+ * kmemblk_write - write `count` bytes of `buf` at `offset`.
+ *
+ * Durable on return.  May wait for other writers' pages when few are free, never for readers of
+ * this range as such.  Concurrent writes to parts of one block are all kept.
+ *
+ * Errors: -EINVAL out of range; -EROFS the handle is read-only, or a failure to persist made it so;
+ * -ENOSPC a block that has no page could not get one; -EIO a media error.  After an error each
+ * block of the range holds, durably, its old or its new contents.
+ */
+int kmemblk_write(struct kmemblk *handle, const void *buf, size_t count, uint64_t offset);
+
+/*
+ * kmemblk_trim - give back the pages of the blocks that lie wholly inside the range.
+ *
+ * They read as zeroes afterwards, durably on return; blocks that are only partly inside keep their
+ * contents.
+ *
+ * Errors: -EINVAL out of range; -EROFS as for write; -EIO.  After an error each block of the range
+ * holds its old contents or zeroes.
+ */
+int kmemblk_trim(struct kmemblk *handle, uint64_t count, uint64_t offset);
+
+/*
+ * Keep (or make) the range provisioned: afterwards a write there cannot get -ENOSPC.  Without it
+ * whole blocks are trimmed, which is fast.
+ */
+#define KMEMBLK_ZERO_NO_HOLE (1u << 0)
+
+/*
+ * kmemblk_zero - make the range read as zeroes, bytes at its edges included.
+ *
+ * Durable on return.  Errors as for kmemblk_write(); without KMEMBLK_ZERO_NO_HOLE never -ENOSPC.
+ */
+int kmemblk_zero(struct kmemblk *handle, uint64_t count, uint64_t offset, unsigned int flags);
+
+/*
+ * kmemblk_flush - wait until everything acknowledged is durable.
+ *
+ * It is already; the call exists so that a caller can say what it means.
+ *
+ * Errors: -EIO an earlier failure to persist has made the handle read-only.
+ */
+int kmemblk_flush(struct kmemblk *handle);
+
+/* The extent has no page: it reads as zeroes, and a write there needs a free page. */
+#define KMEMBLK_EXTENT_HOLE (1u << 0)
+
+/*
+ * Receives one extent; `flags` is 0 or KMEMBLK_EXTENT_HOLE.  Extents come in ascending order without
+ * gaps, the first begins at the range's first byte, and none goes beyond its last.  Return 0 to go
+ * on, 1 to stop early without error, or a negative errno to fail.  It may read, not write or close.
+ */
+typedef int (*kmemblk_extent_fn)(void *opaque, uint64_t offset, uint64_t count, unsigned int flags);
+
+/*
+ * kmemblk_extents - tell which parts of the range have pages.
+ *
+ * Neighbouring blocks of one kind come as one extent.  The answer is a snapshot block by block,
+ * not as a whole: others may write meanwhile.
+ *
+ * Errors: -EINVAL out of range; -EIO the index cannot be read; what `fn` returned.
+ */
+int kmemblk_extents(struct kmemblk *handle, uint64_t count, uint64_t offset, kmemblk_extent_fn fn,
+		    void *opaque);
+
+/* ---- what a device is ----------------------------------------------------------------------- */
+
+struct kmemblk_info {
+	const char *type;	 /* "blk" or "none"; static */
+	const char *media;	 /* "devdax", "fsdax", "tmpfs" or "file"; static */
+	const char *persistence; /* "power-fail" (CPU flush), "process" (tmpfs), "msync"; static */
+	char uuid[37];		 /* text form */
+	char label[64];		 /* NUL-terminated */
+	uint32_t format_version;
+	uint32_t page_size;
+	uint64_t generation;	  /* raised each time the superblock is rewritten */
+	uint64_t created;	  /* seconds since 1970-01-01 UTC */
+	uint64_t device_pages;	  /* pages of the device in use by the format */
+	uint64_t index_pages;	  /* pages of the index */
+	uint64_t data_pages;	  /* pages that can hold blocks */
+	uint64_t blocks;	  /* blocks of the disk */
+	uint64_t size_bytes;	  /* blocks * page_size */
+	uint64_t pages_used;	  /* pages that hold a block */
+	uint64_t pages_free;	  /* data pages that hold none, the spare included */
+	uint64_t pages_spare;	  /* of those, how many only overwrites may take */
+	uint64_t pages_bad;	  /* quarantined: media errors; 0 from kmemblk_probe() */
+	uint64_t entries_damaged; /* index entries that no sound device has */
+	int numa_node;		  /* of the device; -1 unknown */
+	int readonly;		  /* 1: the handle does not write; 0 from kmemblk_probe() */
+	int holder_pid;	      /* kmemblk_probe(): a process that has it open; 0 none or not seen */
+	char holder_name[32]; /* and its name */
+};
+
+/* kmemblk_get_info - describe an open device.  Cannot fail; the counts are a snapshot. */
+void kmemblk_get_info(struct kmemblk *handle, struct kmemblk_info *info);
+
+/*
+ * kmemblk_probe - describe the device at `path` without claiming it.
+ *
+ * Works while it is being served; the counts are then a snapshot.  Reads the index, no data, and
+ * writes nothing.
+ *
+ * Errors: -EMEDIUMTYPE, -EUCLEAN (superblock), -EINVAL, -EIO, -ENOMEM and those of open(2) and
+ * mmap(2), as for kmemblk_open().
+ */
+int kmemblk_probe(const char *path, struct kmemblk_info *info);
+
+/* ---- check ---------------------------------------------------------------------------------- */
+
+/* Correct what can be corrected without guessing. */
+#define KMEMBLK_CHECK_REPAIR (1u << 0)
+
+enum kmemblk_finding_kind {
+	KMEMBLK_FINDING_NOTE,	     /* worth knowing, not damage */
+	KMEMBLK_FINDING_CORRECTED,   /* damage, corrected */
+	KMEMBLK_FINDING_CORRECTABLE, /* damage that KMEMBLK_CHECK_REPAIR would correct */
+	KMEMBLK_FINDING_LEFT,	     /* damage that cannot be corrected without guessing */
+};
+
+/*
+ * Receives one finding, a line for a person that names the object, what is wrong and what to do.
+ * `text` holds during the call.  It must not call this library.
+ */
+typedef void (*kmemblk_finding_fn)(void *opaque, enum kmemblk_finding_kind kind, const char *text);
+
+struct kmemblk_check_options {
+	/* KMEMBLK_CHECK_*, or'ed. */
+	unsigned int flags;
+	/* May be NULL. */
+	kmemblk_finding_fn finding;
+	void *finding_opaque;
+	/* May be NULL. */
+	kmemblk_progress_fn progress;
+	void *progress_opaque;
+};
+
+struct kmemblk_check_result {
+	uint64_t corrected;   /* findings corrected */
+	uint64_t correctable; /* findings that repair would correct */
+	uint64_t left;	      /* findings that cannot be corrected without guessing */
+	uint64_t entries;     /* index entries looked at */
+	uint64_t pages_used;  /* pages that hold a block */
+};
+
+/*
+ * kmemblk_check - verify all that the media can show of a device's soundness.
+ *
+ * Claims the device (for writing with KMEMBLK_CHECK_REPAIR, for reading without).  `options` may
+ * be NULL.  Returns 0 when the check ran to its end, whatever it found: the findings are in
+ * `*result`.  Corrections are durable on return; a crash inside the call leaves each of them done
+ * or not done.
+ *
+ * Errors: -EBUSY open elsewhere; -EINVAL, -ENOMEM, -EIO and those of open(2) and mmap(2).  A device
+ * that no superblock describes is a finding, not an error.
+ */
+int kmemblk_check(const char *path, const struct kmemblk_check_options *options,
+		  struct kmemblk_check_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* KMEMBLK_H */
