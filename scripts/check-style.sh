@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The checks that read the source: clang-format (layout), cppcheck (faults in C), shellcheck
+# (faults in shell), and the house rules on the SPDX line and the size of files.  Run from anywhere
+# in the source tree; looks at the files that git tracks, or at all in an unpacked tarball.
+
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+files() {
+	if git rev-parse --git-dir > /dev/null 2>&1; then
+		git ls-files -- "$@" | while IFS= read -r file; do
+			test ! -e "$file" || echo "$file"
+		done
+	else
+		local pattern
+		for pattern; do
+			find . -name "$pattern" -type f | sed 's#^\./##'
+		done
+	fi
+}
+
+for program in clang-format cppcheck shellcheck; do
+	if ! command -v $program > /dev/null; then
+		echo "$0: $program not found: apt-get install $program" >&2
+		exit 77
+	fi
+done
+
+failed=
+fail() {
+	echo "check-style: $*" >&2
+	failed=yes
+}
+
+mapfile -t c_files < <(files '*.c' '*.h' | grep -v '^config\.h$')
+mapfile -t shell_files < <(files '*.sh' 'run' | grep -v '^build-aux/')
+
+if test ${#c_files[@]} -gt 0; then
+	clang-format --dry-run --Werror "${c_files[@]}" || fail "type: clang-format -i FILE"
+
+	for file in "${c_files[@]}"; do
+		test "$(head -1 "$file")" = '/* SPDX-License-Identifier: BSD-3-Clause */' ||
+			fail "$file: the first line must be the SPDX line"
+		test "$(wc -l < "$file")" -le 600 || fail "$file: over 600 lines: split it"
+	done
+
+	cppcheck --quiet --std=c11 --language=c --error-exitcode=1 --inline-suppr \
+		--enable=warning,portability --suppress=missingIncludeSystem \
+		-I include -I lib "${c_files[@]}" || fail "cppcheck has findings"
+fi
+
+if test ${#shell_files[@]} -gt 0; then
+	shellcheck --external-sources --exclude=SC1090,SC1091 "${shell_files[@]}" ||
+		fail "shellcheck has findings"
+	for file in "${shell_files[@]}"; do
+		head -3 "$file" | grep -q '^# SPDX-License-Identifier: BSD-3-Clause$' ||
+			fail "$file: the SPDX line is missing"
+		test -x "$file" || test "$(head -c2 "$file")" != '#!' || fail "$file: not executable"
+	done
+fi
+
+test -z "$failed"

@@ -1,0 +1,118 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Installs the Debian packages that building (and, with --tests, testing) needs and that are not
+# there yet.  Quiet, and nothing at all when nothing is missing.  Recommended packages are left
+# out, and policy-rc.d holds back every service that a package would start.
+#
+# usage: scripts/install-deps.sh [--tests] [--print]
+#   --tests   also what only tests call
+#   --print   only tell what is missing
+
+set -euo pipefail
+
+build=(
+	autoconf
+	automake
+	check
+	gcc
+	libblkid-dev
+	libc6-dev
+	libisal-dev
+	libjson-c-dev
+	libnbd-dev
+	libnuma-dev
+	libpmem-dev
+	libtool
+	liburcu-dev
+	make
+	nbdkit
+	nbdkit-plugin-dev
+	perl
+	pkg-config
+)
+
+# What the example calls beyond that.
+run=(
+	e2fsprogs
+	fuse3
+	libnbd-bin
+	mount
+	nbdfuse
+	util-linux
+)
+
+tests=(
+	clang
+	clang-format
+	cppcheck
+	fio
+	git
+	libclang-rt-14-dev
+	procps
+	python3
+	qemu-utils
+	shellcheck
+	valgrind
+	xfsprogs
+	xz-utils
+)
+
+wanted=("${build[@]}" "${run[@]}")
+print=
+for arg; do
+	case $arg in
+	--tests) wanted+=("${tests[@]}") ;;
+	--print) print=yes ;;
+	*)
+		echo "usage: $0 [--tests] [--print]" >&2
+		exit 2
+		;;
+	esac
+done
+
+installed() {
+	local status
+	status=$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) && test "$status" = installed
+}
+
+missing=()
+for package in "${wanted[@]}"; do
+	installed "$package" || missing+=("$package")
+done
+
+if test -n "$print"; then
+	test ${#missing[@]} -eq 0 || echo "${missing[*]}"
+	exit 0
+fi
+test ${#missing[@]} -gt 0 || exit 0
+
+if test "$(id -u)" -ne 0; then
+	echo "$0: these Debian packages are missing; install them as root, then try again:" >&2
+	echo "    sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+	exit 1
+fi
+
+log=$(mktemp)
+policy=
+cleanup() {
+	rm -f "$log"
+	test -z "$policy" || rm -f "$policy"
+}
+trap cleanup EXIT
+
+# 101: "not allowed", to invoke-rc.d.  A policy that is already there is the machine's own.
+if test ! -e /usr/sbin/policy-rc.d; then
+	policy=/usr/sbin/policy-rc.d
+	printf '#!/bin/sh\nexit 101\n' > "$policy"
+	chmod 755 "$policy"
+fi
+
+echo "installing ${#missing[@]} Debian packages: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+if ! { apt-get -q update && apt-get -q -y --no-install-recommends install "${missing[@]}"; } \
+	> "$log" 2>&1 < /dev/null; then
+	cat "$log" >&2
+	echo "$0: apt-get failed (its output is above); check the network and /etc/apt" >&2
+	exit 1
+fi

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash disable=SC2034
+#
+# What the shell tests share.  A test begins with
+#
+#     . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+#
+# and has then:
+#
+#     $tmp            a folder of its own, gone when the test ends
+#     $kmemblk        the command of this build
+#     $plugin         the plugin of this build, the file for nbdkit
+#     device NAME     sets $device to the name of a file on /dev/shm that is removed at the end
+#     requires ...    skips the test unless the command works
+#     requires_root   skips the test unless it runs as root under `make check-root`
+#     cleanup_fn ...  runs the command when the test ends, however it ends; last added, first run
+#     start_nbdkit    starts the server, waits until it accepts connections, ends it at the end
+#     fail, skip      end the test with a sentence
+#
+# The test runs under `set -e`: a command that fails where nobody looks at it fails the test.
+
+set -eu -o pipefail
+
+abs_top_srcdir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+abs_top_builddir=${abs_top_builddir:-$abs_top_srcdir}
+test_name=$(basename "$0" .sh)
+
+kmemblk=$abs_top_builddir/tools/kmemblk
+plugin=$abs_top_builddir/kmemblk.so
+
+# Messages are compared: they must be in one language.  LIBNBD_DEBUG and the like of the user's
+# would change the output of clients.
+export LC_ALL=C
+unset LIBNBD_DEBUG
+
+fail() {
+	echo "$test_name: FAIL: $*" >&2
+	exit 1
+}
+
+skip() {
+	echo "$test_name: skipped: $*" >&2
+	exit 77
+}
+
+cleanups=()
+
+# cleanup_fn COMMAND [ARGUMENT...]
+cleanup_fn() {
+	local quoted
+	printf -v quoted '%q ' "$@"
+	cleanups+=("$quoted")
+}
+
+run_cleanups() {
+	local status=$? i
+	trap '' INT TERM HUP
+	set +e
+	for ((i = ${#cleanups[@]} - 1; i >= 0; i--)); do
+		eval "${cleanups[i]}"
+	done
+	exit $status
+}
+trap run_cleanups EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/$test_name.XXXXXX")
+cleanup_fn rm -rf "$tmp"
+
+# requires COMMAND [ARGUMENT...]
+requires() {
+	"$@" > "$tmp/requires.log" 2>&1 < /dev/null || skip "this does not work here: $*"
+}
+
+# Mounts go through the whole machine's kernel, so even root must ask for them.
+requires_root() {
+	test "${KMEMBLK_CHECK_ROOT:-}" = 1 || skip "uses kernel mounts: sudo make check-root"
+	test "$(id -u)" -eq 0 || skip "needs root: sudo make check-root"
+}
+
+# device NAME: set $device to a name for a device file, which the test makes.
+device() {
+	device=/dev/shm/$test_name.$$.$1
+	cleanup_fn rm -f "$device"
+}
+
+# end_process PID: end a process of this test (a child of this shell) and wait until it is gone.
+end_process() {
+	kill "$1" 2> /dev/null || return 0
+	wait "$1" 2> /dev/null || true
+}
+
+# start_nbdkit [NBDKIT-ARGUMENT...] [PLUGIN [PARAMETER...]]: start the server of this build's
+# plugin on a UNIX socket.  Sets $server (its pid), $socket and $uri.
+#
+#     start_nbdkit "$device"
+#     start_nbdkit -r "$device" readonly=true
+#
+# The plugin is put before the first argument that is no option; an option's argument goes with
+# the option (--threads=4, -fv).
+servers=0
+start_nbdkit() {
+	local options=() log
+	while test $# -gt 0 && test "${1#-}" != "$1"; do
+		options+=("$1")
+		shift
+	done
+
+	servers=$((servers + 1))
+	socket=$tmp/socket$servers
+	uri="nbd+unix:///?socket=$socket"
+	log=$tmp/nbdkit$servers.log
+
+	nbdkit -f -U "$socket" -P "$tmp/nbdkit$servers.pid" "${options[@]}" "$plugin" "$@" \
+		> "$log" 2>&1 &
+	server=$!
+	cleanup_fn end_process "$server"
+
+	# nbdkit writes the pid file once it accepts connections; if it ends before, it will not.
+	while ! test -s "$tmp/nbdkit$servers.pid"; do
+		if ! kill -0 "$server" 2> /dev/null; then
+			cat "$log" >&2
+			fail "nbdkit did not start: $*"
+		fi
+		sleep 0.05
+	done
+}
+
+# stop_nbdkit: end the server that was started last, as a user would, and wait for it.
+stop_nbdkit() {
+	end_process "$server"
+}
+
+# expect_error STATUS PATTERN COMMAND [ARGUMENT...]: the command must exit with that status and say
+# something that matches the extended regular expression.
+expect_error() {
+	local status=$1 pattern=$2 got=0
+	shift 2
+	"$@" > "$tmp/expect.out" 2>&1 || got=$?
+	test "$got" -eq "$status" ||
+		fail "status $got instead of $status: $*: $(cat "$tmp/expect.out")"
+	grep -qE -- "$pattern" "$tmp/expect.out" ||
+		fail "no message like '$pattern': $*: $(cat "$tmp/expect.out")"
+}

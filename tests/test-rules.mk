@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What every folder of tests begins with, after common-rules.mk.
+#
+# A folder lists its tests in TESTS (programs also in check_PROGRAMS, scripts also in EXTRA_DIST)
+# and those that need root in root_tests; a test is a program or a script `test-*.sh`.
+
+TEST_EXTENSIONS = .sh
+
+# malloc fills what it gives and takes with a pattern, so that use of either shows.
+AM_TESTS_ENVIRONMENT = \
+	abs_top_srcdir='$(abs_top_srcdir)'; export abs_top_srcdir; \
+	abs_top_builddir='$(abs_top_builddir)'; export abs_top_builddir; \
+	MALLOC_PERTURB_=$${MALLOC_PERTURB_:-165}; export MALLOC_PERTURB_; \
+	$(NULL)
+
+root_tests =
+
+check-root:
+	test -z '$(strip $(root_tests))' || \
+		KMEMBLK_CHECK_ROOT=1 $(MAKE) check TESTS='$(root_tests)'
+
+# KMEMBLK_VALGRIND tells a long test to do less.
+check-valgrind:
+	test -z '$(strip $(check_PROGRAMS))' || \
+		KMEMBLK_VALGRIND=1 CK_FORK=no MALLOC_PERTURB_=0 \
+		$(MAKE) check TESTS='$(check_PROGRAMS)' \
+		LOG_COMPILER='$(LIBTOOL) --mode=execute valgrind -q \
+			--error-exitcode=119 --leak-check=full --errors-for-leak-kinds=definite'
+
+.PHONY: check-root check-valgrind
