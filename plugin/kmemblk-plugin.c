@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * kmemblk-plugin.c - serve a kmemblk device over NBD with nbdkit.
+ *
+ * Glue only: nbdkit's callbacks on one side, kmemblk.h on the other.  All connections share one
+ * handle of the library, which any number of threads may use, so there is nothing to lock here.
+ *
+ * Life cycle.  .get_ready opens the device while errors still reach the terminal and the user is
+ * still the one who typed the command.  The process that serves is a child of that one, both in
+ * the background and with --run, so the library's threads start in .after_fork.  .cleanup closes
+ * the device, but nothing depends on it: neither it nor .unload is sure to run, and the parent
+ * process runs exit handlers, so nothing that runs at exit may touch the device.
+ *
+ * nbdkit derives can_flush, can_trim, can_zero, can_extents and is_rotational from the callbacks
+ * that are here, and its answers are the true ones.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <numa.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "kmemblk.h"
+
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+
+/* Values of the parameter numa= that are not a node. */
+#define NUMA_AUTO -1
+#define NUMA_OFF  -2
+
+/* The parameters. */
+static char *path;
+static int64_t create_size;
+static bool readonly;
+static int numa = NUMA_AUTO;
+
+/* Set in .get_ready, constant while clients are connected. */
+static struct kmemblk *device;
+static struct kmemblk_info info;
+static char export_name[32];
+static char description[256];
+
+/* Turn what a call of the library returned into what a callback returns. */
+static int answer(int rc)
+{
+	if (rc >= 0)
+		return 0;
+	nbdkit_error("%s", kmemblk_error());
+	nbdkit_set_error(-rc);
+	return -1;
+}
+
+/* ---- parameters ----------------------------------------------------------------------------- */
+
+static int config_path(const char *value)
+{
+	if (path) {
+		nbdkit_error("path=%s: a server serves one device, and that is %s", value, path);
+		return -1;
+	}
+	/* The server changes to the root directory before it opens the device. */
+	path = nbdkit_absolute_path(value);
+	return path ? 0 : -1;
+}
+
+static int config_create(const char *value)
+{
+	create_size = nbdkit_parse_size(value);
+	if (create_size <= 0 || create_size % KMEMBLK_BLOCK_SIZE) {
+		nbdkit_error("create=%s: type a size that is a multiple of %d bytes, as in "
+			     "create=1G",
+			     value, KMEMBLK_BLOCK_SIZE);
+		return -1;
+	}
+	return 0;
+}
+
+static int config_readonly(const char *value)
+{
+	int r = nbdkit_parse_bool(value);
+
+	if (r == -1)
+		nbdkit_error("readonly=%s: type readonly=true or readonly=false", value);
+	readonly = r == 1;
+	return r == -1 ? -1 : 0;
+}
+
+static int config_numa(const char *value)
+{
+	numa = strcmp(value, "off") == 0 ? NUMA_OFF : NUMA_AUTO;
+	if (numa == NUMA_OFF || strcmp(value, "auto") == 0)
+		return 0;
+	if (nbdkit_parse_int("numa", value, &numa) == -1 || numa < 0) {
+		nbdkit_error("numa=%s: type numa=auto, numa=off or a node, as in numa=0", value);
+		return -1;
+	}
+	if (numa_available() == -1 || numa > numa_max_node() ||
+	    !numa_bitmask_isbitset(numa_all_nodes_ptr, numa)) {
+		nbdkit_error("numa=%s: this process has no such node: type numa=auto", value);
+		return -1;
+	}
+	return 0;
+}
+
+static int plugin_config(const char *key, const char *value)
+{
+	if (strcmp(key, "path") == 0)
+		return config_path(value);
+	if (strcmp(key, "create") == 0)
+		return config_create(value);
+	if (strcmp(key, "readonly") == 0)
+		return config_readonly(value);
+	if (strcmp(key, "numa") == 0)
+		return config_numa(value);
+	nbdkit_error("unknown parameter %s=: see nbdkit kmemblk --help", key);
+	return -1;
+}
+
+static int plugin_config_complete(void)
+{
+	if (!path) {
+		nbdkit_error("path= is missing: name a device, as in path=/dev/dax0.0, or a file "
+			     "to make, as in path=/dev/shm/disk.img create=1G");
+		return -1;
+	}
+	if (create_size && readonly) {
+		nbdkit_error("readonly=true makes no file: leave out create= or readonly=");
+		return -1;
+	}
+	return 0;
+}
+
+static void plugin_dump_plugin(void)
+{
+	printf("kmemblk_library_version=%s\n", kmemblk_version());
+	printf("kmemblk_parameters=path create readonly numa\n");
+	printf("kmemblk_media=devdax fsdax tmpfs file\n");
+	printf("kmemblk_block_size=%d\n", KMEMBLK_BLOCK_SIZE);
+}
+
+/* ---- life cycle ----------------------------------------------------------------------------- */
+
+/*
+ * Run on `node` and take memory there.  The main thread's policy passes to the tables that the
+ * library makes at open and to every thread that the server starts.
+ */
+static void run_on_node(int node)
+{
+	nbdkit_debug("running on NUMA node %d", node);
+	/* A node of memory only has no processor to run on: its memory is all there is to take. */
+	if (numa_run_on_node(node) == -1)
+		nbdkit_debug("numa_run_on_node: %d: %s", node, strerror(errno));
+	numa_set_preferred(node);
+}
+
+/* With numa=auto: go to the node of the device, where there is a choice and the device tells. */
+static void run_near_device(void)
+{
+	struct kmemblk_info probed;
+
+	if (numa_available() == -1 || numa_max_node() == 0)
+		return;
+	/* What fails here fails in kmemblk_open() as well, which says why. */
+	if (kmemblk_probe(path, &probed) == 0 && probed.numa_node >= 0)
+		run_on_node(probed.numa_node);
+}
+
+static int open_device(void)
+{
+	int rc = kmemblk_open(path, readonly ? KMEMBLK_OPEN_READONLY : 0, &device);
+
+	if (rc < 0) {
+		nbdkit_error("%s%s", kmemblk_error(),
+			     rc == -ENOENT ? ": to make it, add create=1G, for example" : "");
+		return -1;
+	}
+	kmemblk_get_info(device, &info);
+	if (strcmp(info.type, "none") == 0) {
+		nbdkit_error("%s: a device of type none is all memory and has no disk to serve: "
+			     "to make a disk of it: kmemblk format --force --type=blk %s",
+			     path, path);
+		return -1;
+	}
+	return 0;
+}
+
+static int plugin_get_ready(void)
+{
+	struct kmemblk_format_options options = { .create_size = create_size };
+	int rc = 0;
+
+	if (numa >= 0)
+		run_on_node(numa);
+	if (create_size)
+		rc = kmemblk_format(path, &options);
+	/* That the file is there already, also since a moment, is what create= allows for. */
+	if (rc < 0 && rc != -EEXIST)
+		return answer(rc);
+	if (numa == NUMA_AUTO)
+		run_near_device();
+	if (open_device() == -1)
+		return -1;
+	if (strcmp(info.persistence, "power-fail") != 0)
+		fprintf(stderr, "nbdkit: kmemblk: warning: %s: %s\n", path,
+			strcmp(info.persistence, "process") == 0
+				? "tmpfs outlives the server, not a power failure or a reboot"
+				: "an ordinary file is slow: each write waits for it twice");
+	snprintf(export_name, sizeof export_name, "kmem%d",
+		 info.numa_node >= 0 ? info.numa_node : 0);
+	snprintf(description, sizeof description, "kmemblk %s on %s%s%s, uuid %s", info.type,
+		 info.media, info.label[0] ? ", label " : "", info.label, info.uuid);
+	return 0;
+}
+
+static int plugin_after_fork(void)
+{
+	return answer(kmemblk_start(device));
+}
+
+static void plugin_cleanup(void)
+{
+	kmemblk_close(device);
+}
+
+/* Runs also where the device was never opened, or belongs to another process. */
+static void plugin_unload(void)
+{
+	free(path);
+}
+
+/* ---- exports -------------------------------------------------------------------------------- */
+
+static int plugin_list_exports(int for_reading, int is_tls, struct nbdkit_exports *exports)
+{
+	return nbdkit_add_export(exports, export_name, description);
+}
+
+static const char *plugin_default_export(int for_reading, int is_tls)
+{
+	return export_name;
+}
+
+static const char *plugin_export_description(void *handle)
+{
+	return description;
+}
+
+/* Every export name opens the one disk there is. */
+static void *plugin_open(int for_reading)
+{
+	return NBDKIT_HANDLE_NOT_NEEDED;
+}
+
+static int64_t plugin_get_size(void *handle)
+{
+	return info.size_bytes;
+}
+
+static int plugin_block_size(void *handle, uint32_t *min, uint32_t *preferred, uint32_t *max)
+{
+	*min = 1;
+	*preferred = KMEMBLK_BLOCK_SIZE;
+	*max = 64 * 1024 * 1024; /* nbdkit takes no more in one request */
+	return 0;
+}
+
+/* Not only readonly=true ends writing: a failure to persist does as well. */
+static int plugin_can_write(void *handle)
+{
+	struct kmemblk_info now;
+
+	kmemblk_get_info(device, &now);
+	return !now.readonly;
+}
+
+/* What is acknowledged is durable, whether the client asked for it or not. */
+static int plugin_can_fua(void *handle)
+{
+	return NBDKIT_FUA_NATIVE;
+}
+
+/* Likewise can_multi_conn: what one connection was told is durable, every other one reads. */
+static int plugin_yes(void *handle)
+{
+	return 1;
+}
+
+/* Nothing is nearer than where the data is: a cache request is done before it comes. */
+static int plugin_can_cache(void *handle)
+{
+	return NBDKIT_CACHE_NATIVE;
+}
+
+/* ---- requests ------------------------------------------------------------------------------- */
+
+static int plugin_pread(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	return answer(kmemblk_read(device, buf, count, offset));
+}
+
+static int plugin_pwrite(void *handle, const void *buf, uint32_t count, uint64_t offset,
+			 uint32_t flags)
+{
+	return answer(kmemblk_write(device, buf, count, offset));
+}
+
+static int plugin_flush(void *handle, uint32_t flags)
+{
+	return answer(kmemblk_flush(device));
+}
+
+static int plugin_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	return answer(kmemblk_trim(device, count, offset));
+}
+
+static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+	bool may_trim = flags & NBDKIT_FLAG_MAY_TRIM;
+
+	/* Pages of zeroes take as long to write as any others: not fast, and that is no fault. */
+	if ((flags & NBDKIT_FLAG_FAST_ZERO) && !may_trim) {
+		nbdkit_set_error(ENOTSUP);
+		return -1;
+	}
+	return answer(kmemblk_zero(device, count, offset, may_trim ? 0 : KMEMBLK_ZERO_NO_HOLE));
+}
+
+struct extents_walk {
+	struct nbdkit_extents *extents;
+	bool one; /* the client asks for the first extent only */
+};
+
+static int add_extent(void *opaque, uint64_t offset, uint64_t count, unsigned int flags)
+{
+	struct extents_walk *walk = opaque;
+	bool hole = flags & KMEMBLK_EXTENT_HOLE;
+	uint32_t type = hole ? NBDKIT_EXTENT_HOLE | NBDKIT_EXTENT_ZERO : 0;
+
+	if (nbdkit_add_extent(walk->extents, offset, count, type) == -1)
+		return -errno;
+	return walk->one;
+}
+
+static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_t flags,
+			  struct nbdkit_extents *extents)
+{
+	struct extents_walk walk = { extents, flags & NBDKIT_FLAG_REQ_ONE };
+
+	return answer(kmemblk_extents(device, count, offset, add_extent, &walk));
+}
+
+static struct nbdkit_plugin plugin = {
+	.name = "kmemblk",
+	.longname = "kmemblk persistent memory disk",
+	.version = PACKAGE_VERSION,
+	.description = "Serve a disk on persistent memory whose free pages serve as memory.",
+	.magic_config_key = "path",
+	.config = plugin_config,
+	.config_complete = plugin_config_complete,
+	.config_help = "[path=]<PATH>      (required) Device to serve: /dev/daxX.Y or a file.\n"
+		       "create=<SIZE>      Make and format the file if it is not there.\n"
+		       "readonly=true      Open the device for reading only.\n"
+		       "numa=auto|off|<N>  NUMA node to run on, by default that of the device.",
+	.dump_plugin = plugin_dump_plugin,
+	.get_ready = plugin_get_ready,
+	.after_fork = plugin_after_fork,
+	.cleanup = plugin_cleanup,
+	.unload = plugin_unload,
+	.list_exports = plugin_list_exports,
+	.default_export = plugin_default_export,
+	.export_description = plugin_export_description,
+	.open = plugin_open,
+	.get_size = plugin_get_size,
+	.block_size = plugin_block_size,
+	.can_write = plugin_can_write,
+	.can_fua = plugin_can_fua,
+	.can_multi_conn = plugin_yes,
+	.can_fast_zero = plugin_yes,
+	.can_cache = plugin_can_cache,
+	.pread = plugin_pread,
+	.pwrite = plugin_pwrite,
+	.flush = plugin_flush,
+	.trim = plugin_trim,
+	.zero = plugin_zero,
+	.extents = plugin_extents,
+	.errno_is_preserved = 1,
+};
+
+struct nbdkit_plugin *plugin_init(void); /* which the next line defines */
+NBDKIT_REGISTER_PLUGIN(plugin)
