@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * format.c - kmemblk format: make a device.
+ *
+ * What can be judged without the device is refused here, as a mistake in the command line; the
+ * rest is the library's to refuse.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kmemblk.h"
+#include "command.h"
+
+static const char doc[] =
+	"Make a kmemblk device of PATH: a devdax device such as /dev/dax0.0, a file on a DAX file "
+	"system, a file on tmpfs (emulated persistent memory), or an ordinary file.  All that it "
+	"held is lost; a device that holds something recognisable is refused without --force."
+	"\v"
+	"SIZE is in bytes, or with K, M, G or T (powers of 1024), and a multiple of 4096.\n"
+	"\n"
+	"Examples:\n"
+	"  kmemblk format --create=1G /dev/shm/d.img   a new file on tmpfs\n"
+	"  kmemblk format /dev/dax0.0                  all of a devdax device\n"
+	"  kmemblk format --size=8G /dev/dax0.0        the rest stays memory\n"
+	"  kmemblk format --type=none /dev/dax0.0      no disk, only memory\n";
+
+enum {
+	OPTION_TYPE = 256,
+	OPTION_CREATE,
+	OPTION_SIZE,
+	OPTION_LABEL,
+	OPTION_SPARE,
+	OPTION_PREALLOC,
+	OPTION_FORCE,
+};
+
+static const struct argp_option options[] = {
+	{ "type", OPTION_TYPE, "TYPE", 0, "blk, a disk (the default), or none, memory only", 0 },
+	{ "create", OPTION_CREATE, "SIZE", 0, "make the file, which must not exist, this large",
+	  0 },
+	{ "size", OPTION_SIZE, "SIZE", 0,
+	  "size of the disk; the default is as large as the device allows", 0 },
+	{ "label", OPTION_LABEL, "TEXT", 0, "a name, at most 63 bytes", 0 },
+	{ "spare", OPTION_SPARE, "PAGES", 0,
+	  "pages kept for overwriting; the default is 1/64 of the device, at most 8192", 0 },
+	{ "prealloc", OPTION_PREALLOC, NULL, 0, "give every block its page now (thick)", 0 },
+	{ "force", OPTION_FORCE, NULL, 0,
+	  "format even though the device holds a kmemblk device, a file system or a partition table",
+	  0 },
+	{ 0 },
+};
+
+struct arguments {
+	struct kmemblk_format_options format;
+	const char *path;
+};
+
+static void parse_size(struct argp_state *state, const char *option, const char *arg,
+		       uint64_t *bytes)
+{
+	const char *wrong = size_parse(arg, bytes);
+
+	if (wrong)
+		argp_error(state, "--%s=%s: %s", option, arg, wrong);
+}
+
+static void parse_spare(struct argp_state *state, const char *arg, uint64_t *pages)
+{
+	char *end;
+
+	errno = 0;
+	*pages = strtoull(arg, &end, 10);
+	if (errno || *end || arg[strspn(arg, "0123456789")] || !*pages)
+		argp_error(state, "--spare=%s: not a number of pages: write 1 or more", arg);
+}
+
+static error_t parse_opt(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+	struct kmemblk_format_options *format = &arguments->format;
+
+	switch (key) {
+	case OPTION_TYPE:
+		format->type = arg;
+		return 0;
+	case OPTION_CREATE:
+		parse_size(state, "create", arg, &format->create_size);
+		return 0;
+	case OPTION_SIZE:
+		parse_size(state, "size", arg, &format->disk_size);
+		return 0;
+	case OPTION_LABEL:
+		format->label = arg;
+		return 0;
+	case OPTION_SPARE:
+		parse_spare(state, arg, &format->spare_pages);
+		return 0;
+	case OPTION_PREALLOC:
+		format->flags |= KMEMBLK_FORMAT_PREALLOC;
+		return 0;
+	case OPTION_FORCE:
+		format->flags |= KMEMBLK_FORMAT_FORCE;
+		return 0;
+	default:
+		return command_parse_path(key, arg, state, &arguments->path);
+	}
+}
+
+static void print_next(const char *path, const struct kmemblk_info *info)
+{
+	char *word = text_shell_word(path);
+
+	if (!info->blocks)
+		printf("Look at it:  kmemblk info %s\n", word);
+	else
+		/* nbdkit takes a word with '=' for a parameter; in the build tree, ours is there. */
+		printf("Serve it:  nbdkit %s %s%s\n",
+		       access("./kmemblk.so", F_OK) ? "kmemblk" : "./kmemblk.so",
+		       strchr(path, '=') ? "path=" : "", word);
+	free(word);
+}
+
+static int print_summary(const struct arguments *arguments)
+{
+	struct kmemblk_info info;
+	char size[SIZE_TEXT], *path;
+
+	if (kmemblk_probe(arguments->path, &info) < 0)
+		return command_failed();
+	path = text_printable(arguments->path);
+	if (info.blocks)
+		printf("%s: a disk of %s (%" PRIu64 " blocks), %s, on %s\n", path,
+		       size_text(info.size_bytes, size), info.blocks,
+		       info.pages_used ? "thick" : "thin", info.media);
+	else
+		printf("%s: no disk, %s of memory to lend, on %s\n", path,
+		       size_text(info.data_pages * info.page_size, size), info.media);
+	free(path);
+	print_next(arguments->path, &info);
+	return STATUS_OK;
+}
+
+int format_main(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse_opt, "PATH", doc, NULL, NULL, NULL };
+	struct arguments arguments = { 0 };
+	struct progress progress;
+	int rc;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments))
+		return STATUS_USAGE;
+	progress_begin(&progress, "format");
+	arguments.format.progress = progress_update;
+	arguments.format.progress_opaque = &progress;
+	rc = kmemblk_format(arguments.path, &arguments.format);
+	progress_end(&progress);
+	return rc < 0 ? command_failed() : print_summary(&arguments);
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * info.c - kmemblk info: describe a device without claiming it.
+ */
+#include <config.h>
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "kmemblk.h"
+#include "command.h"
+
+#define BAR_CELLS 56
+
+static const char doc[] =
+	"Describe the kmemblk device at PATH.  Needs read permission only, writes nothing, and works "
+	"while the device is being served; the counts are then a snapshot."
+	"\v"
+	"Examples:\n"
+	"  kmemblk info /dev/shm/d.img\n"
+	"  kmemblk info --json /dev/dax0.0 | jq .pages_free\n";
+
+enum {
+	OPTION_JSON = 256,
+};
+
+static const struct argp_option options[] = {
+	{ "json", OPTION_JSON, NULL, 0, "print a JSON object, for programs", 0 },
+	{ 0 },
+};
+
+struct arguments {
+	const char *path;
+	bool json;
+};
+
+static error_t parse_opt(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case OPTION_JSON:
+		arguments->json = true;
+		return 0;
+	default:
+		return command_parse_path(key, arg, state, &arguments->path);
+	}
+}
+
+/*
+ * `pages_bad` and `readonly` are left out: only the process that serves the device knows them, and
+ * a 0 would claim to.
+ */
+static void print_json(const char *path, const struct kmemblk_info *info)
+{
+	struct json_object *object = json_new_object(), *holder;
+
+	json_put_text(object, "path", path);
+	json_put_text(object, "type", info->type);
+	json_put_text(object, "uuid", info->uuid);
+	json_put_text(object, "label", info->label);
+	json_put_number(object, "format_version", info->format_version);
+	json_put_number(object, "generation", info->generation);
+	json_put_number(object, "created", info->created);
+	json_put_text(object, "media", info->media);
+	json_put_text(object, "persistence", info->persistence);
+	if (info->numa_node < 0)
+		json_put_null(object, "numa_node");
+	else
+		json_put_number(object, "numa_node", (uint64_t)info->numa_node);
+	json_put_number(object, "page_size", info->page_size);
+	json_put_number(object, "device_pages", info->device_pages);
+	json_put_number(object, "index_pages", info->index_pages);
+	json_put_number(object, "data_pages", info->data_pages);
+	json_put_number(object, "blocks", info->blocks);
+	json_put_number(object, "size_bytes", info->size_bytes);
+	json_put_number(object, "pages_used", info->pages_used);
+	json_put_number(object, "pages_free", info->pages_free);
+	json_put_number(object, "pages_spare", info->pages_spare);
+	json_put_number(object, "entries_damaged", info->entries_damaged);
+	if (!info->holder_pid) {
+		json_put_null(object, "served_by");
+	} else {
+		holder = json_new_object();
+		json_put_number(holder, "pid", (uint64_t)info->holder_pid);
+		json_put_text(holder, "name", info->holder_name);
+		json_put(object, "served_by", holder);
+	}
+	json_print(object);
+}
+
+static void print_head(const char *path, const struct kmemblk_info *info)
+{
+	char *printable = text_printable(path), size[SIZE_TEXT];
+
+	if (info->blocks)
+		printf("%s: a disk of %s\n", printable, size_text(info->size_bytes, size));
+	else
+		printf("%s: no disk, all memory to lend\n", printable);
+	free(printable);
+	printf("  type         %s\n", info->type);
+	if (info->label[0]) {
+		printable = text_printable(info->label);
+		printf("  label        %s\n", printable);
+		free(printable);
+	}
+	printf("  uuid         %s\n", info->uuid);
+}
+
+/* The superblock gives any number, and not every number is a time that has a date. */
+static void print_format(const struct kmemblk_info *info)
+{
+	time_t created = (time_t)info->created;
+	char date[64];
+	struct tm tm;
+
+	if (info->created > INT64_MAX || !gmtime_r(&created, &tm) ||
+	    !strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S UTC", &tm))
+		snprintf(date, sizeof(date), "%" PRIu64 " s after 1970", info->created);
+	printf("  format       version %" PRIu32 ", generation %" PRIu64 ", made %s\n",
+	       info->format_version, info->generation, date);
+}
+
+static const char *explain_persistence(const char *persistence)
+{
+	if (!strcmp(persistence, "power-fail"))
+		return "what is written survives a power failure";
+	if (!strcmp(persistence, "process"))
+		return "what is written survives the server, not a power failure";
+	if (!strcmp(persistence, "msync"))
+		return "what is written survives a power failure; slow, each write waits for msync";
+	return persistence;
+}
+
+static void print_where(const struct kmemblk_info *info)
+{
+	char *name;
+
+	printf("  media        %s", info->media);
+	if (info->numa_node >= 0)
+		printf(", NUMA node %d", info->numa_node);
+	printf("\n  persistence  %s\n", explain_persistence(info->persistence));
+	if (info->holder_pid) {
+		name = text_printable(info->holder_name);
+		printf("  served by    %s, process %d\n", name, info->holder_pid);
+		free(name);
+	} else {
+		printf("  served by    nobody\n");
+	}
+}
+
+static void print_pages(const char *name, uint64_t pages, uint64_t data_pages,
+			const struct kmemblk_info *info)
+{
+	char size[SIZE_TEXT];
+
+	printf("  %-12s %12s %12" PRIu64 " pages", name, size_text(pages * info->page_size, size),
+	       pages);
+	if (data_pages)
+		printf(" %4.0f %%", 100.0 * (double)pages / (double)data_pages);
+	printf("\n");
+}
+
+/* At least one cell for what is there at all; what the three leave over by rounding is free. */
+static int cells(uint64_t pages, uint64_t data_pages)
+{
+	int part = (int)((double)pages / (double)data_pages * BAR_CELLS);
+
+	return pages && !part ? 1 : part;
+}
+
+static void print_bar(const struct kmemblk_info *info)
+{
+	char bar[BAR_CELLS + 1];
+	int used, spare;
+
+	if (!info->data_pages)
+		return;
+	used = cells(info->pages_used, info->data_pages);
+	spare = cells(info->pages_spare, info->data_pages);
+	if (spare > BAR_CELLS - used)
+		used = BAR_CELLS - spare;
+	memset(bar, '-', BAR_CELLS);
+	memset(bar, '#', used);
+	memset(bar + BAR_CELLS - spare, 's', spare);
+	bar[BAR_CELLS] = 0;
+	printf("\n  [%s]  # used  - free  s spare\n", bar);
+}
+
+static void print_human(const char *path, const struct kmemblk_info *info)
+{
+	char *word;
+
+	print_head(path, info);
+	print_format(info);
+	print_where(info);
+	print_bar(info);
+	print_pages("used", info->pages_used, info->data_pages, info);
+	print_pages("free", info->pages_free - info->pages_spare, info->data_pages, info);
+	print_pages("spare", info->pages_spare, info->data_pages, info);
+	print_pages("index", info->index_pages, 0, info);
+	print_pages("device", info->device_pages, 0, info);
+	if (info->entries_damaged) {
+		word = text_shell_word(path);
+		printf("\n  %" PRIu64 " index entries are damaged: run kmemblk check %s\n",
+		       info->entries_damaged, word);
+		free(word);
+	}
+}
+
+int info_main(int argc, char **argv)
+{
+	static const struct argp argp = { options, parse_opt, "PATH", doc, NULL, NULL, NULL };
+	struct arguments arguments = { 0 };
+	struct kmemblk_info info;
+
+	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments))
+		return STATUS_USAGE;
+	if (kmemblk_probe(arguments.path, &info) < 0)
+		return command_failed();
+	if (arguments.json)
+		print_json(arguments.path, &info);
+	else
+		print_human(arguments.path, &info);
+	return STATUS_OK;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * text.c - text that somebody else chose, made safe for where it is going.
+ *
+ * A label comes from the media, a process chooses its own name, and a path may be any bytes: none
+ * of them may move the cursor of a terminal, break JSON, or be read by a shell as more than a word.
+ */
+#include <config.h>
+
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+#include <wctype.h>
+
+#include "command.h"
+
+char *text_printable(const char *text)
+{
+	/* Always UTF-8, whatever the caller's locale: labels and JSON are.  Else plain ASCII. */
+	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+	locale_t before = uselocale(utf8);
+	size_t left = strlen(text), length;
+	mbstate_t state = { 0 };
+	char *copy = malloc(left + 1), *to = copy;
+	wchar_t wide;
+
+	while (copy && left) {
+		length = mbrtowc(&wide, text, left, &state);
+		if (length <= left && iswprint(wide)) {
+			to = mempcpy(to, text, length);
+		} else {
+			if (length > left) {
+				length = 1;
+				memset(&state, 0, sizeof(state));
+			}
+			*to++ = '?';
+		}
+		text += length;
+		left -= length;
+	}
+	if (utf8) {
+		uselocale(before);
+		freelocale(utf8);
+	}
+	if (!copy)
+		command_no_memory();
+	*to = 0;
+	return copy;
+}
+
+char *text_shell_word(const char *word)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				    "0123456789_@%+=:,./-";
+	char *copy, *to;
+
+	if (*word && !word[strspn(word, plain)])
+		copy = strdup(word);
+	else
+		copy = malloc(4 * strlen(word) + 3);
+	if (!copy)
+		command_no_memory();
+	if (*word && !word[strspn(word, plain)])
+		return copy;
+	to = copy;
+	*to++ = '\'';
+	for (; *word; word++) {
+		if (*word == '\'')
+			to = stpcpy(to, "'\\''");
+		else
+			*to++ = *word;
+	}
+	strcpy(to, "'");
+	return copy;
+}
