@@ -52,8 +52,7 @@ if test ${#c_files[@]} -gt 0; then
 fi
 
 if test ${#shell_files[@]} -gt 0; then
-	shellcheck --external-sources --exclude=SC1090,SC1091 "${shell_files[@]}" ||
-		fail "shellcheck has findings"
+	shellcheck "${shell_files[@]}" || fail "shellcheck has findings"
 	for file in "${shell_files[@]}"; do
 		head -3 "$file" | grep -q '^# SPDX-License-Identifier: BSD-3-Clause$' ||
 			fail "$file: the SPDX line is missing"

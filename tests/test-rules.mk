@@ -14,6 +14,11 @@ AM_TESTS_ENVIRONMENT = \
 	MALLOC_PERTURB_=$${MALLOC_PERTURB_:-165}; export MALLOC_PERTURB_; \
 	$(NULL)
 
+# A test that hangs is ended, so that its cleanup runs and the others get their turn.
+test_timeout = timeout --kill-after=20 600
+LOG_COMPILER = $(test_timeout)
+SH_LOG_COMPILER = $(test_timeout)
+
 root_tests =
 
 check-root:
