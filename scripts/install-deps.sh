@@ -3,7 +3,8 @@
 #
 # Installs the Debian packages that building (and, with --tests, testing) needs and that are not
 # there yet.  Quiet, and nothing at all when nothing is missing.  Recommended packages are left
-# out, and policy-rc.d holds back every service that a package would start.
+# out, policy-rc.d holds back every service that a package would start, and nothing is added to what
+# runs at boot.
 #
 # usage: scripts/install-deps.sh [--tests] [--print]
 #   --tests   also what only tests call
@@ -35,10 +36,8 @@ build=(
 # What the example calls beyond that.
 run=(
 	e2fsprogs
-	fuse3
 	libnbd-bin
 	mount
-	nbdfuse
 	util-linux
 )
 
@@ -116,3 +115,8 @@ if ! { apt-get -q update && apt-get -q -y --no-install-recommends install "${mis
 	echo "$0: apt-get failed (its output is above); check the network and /etc/apt" >&2
 	exit 1
 fi
+
+# The package of fio comes with a service.  It is disabled, yet linked into the run levels: undo it.
+for package in "${missing[@]}"; do
+	test "$package" != fio || update-rc.d -f fio remove > /dev/null
+done
