@@ -3,14 +3,15 @@
 #
 # The checks that read the source: clang-format (layout), cppcheck (faults in C), shellcheck
 # (faults in shell), and the house rules on the SPDX line and the size of files.  Run from anywhere
-# in the source tree; looks at the files that git tracks, or at all in an unpacked tarball.
+# in the source tree; looks at the files that git knows or would take, or, in an unpacked tarball,
+# at all of them.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 files() {
 	if git rev-parse --git-dir > /dev/null 2>&1; then
-		git ls-files -- "$@" | while IFS= read -r file; do
+		git ls-files --cached --others --exclude-standard -- "$@" | while IFS= read -r file; do
 			test ! -e "$file" || echo "$file"
 		done
 	else
