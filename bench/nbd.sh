@@ -1,0 +1,98 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The server's cost over NBD: kmemblk against nbdkit's memory plugin and its file plugin on tmpfs.
+#
+# usage: bench/nbd.sh [ROUNDS] [REQUESTS]      (7 rounds of 100000 requests; the build tree in .. or
+#                                               $abs_top_builddir)
+#
+# All three servers run at once, each with 1 GiB written before, and idle but for the one that is
+# measured.  In each round each has its turn, in an order that rotates, so that what the machine
+# does meanwhile meets all alike.  Figures are medians of the rounds; ratios are medians of the
+# rounds' ratios.  Nothing is judged: read it.
+
+set -eu -o pipefail
+
+rounds=${1:-7}
+requests=${2:-100000}
+here=$(cd "$(dirname "$0")" && pwd)
+build=${abs_top_builddir:-$here/..}
+range=$((1 << 30))
+servers=(kmemblk memory file)
+
+tmp=$(mktemp -d)
+disk=/dev/shm/nbd-bench.$$
+pids=()
+clean_up() {
+	test ${#pids[@]} -eq 0 || kill "${pids[@]}" 2> /dev/null || true
+	wait
+	rm -rf "$tmp" "$disk".*
+}
+trap clean_up EXIT
+trap 'exit 130' INT TERM HUP
+
+declare -A pid uri
+
+# start NAME PLUGIN [PARAMETER...]
+start() {
+	local name=$1
+	shift
+	nbdkit -f -U "$tmp/$name" -P "$tmp/$name.pid" "$@" 2> "$tmp/$name.log" &
+	pids+=($!)
+	while ! test -s "$tmp/$name.pid"; do
+		kill -0 $! 2> /dev/null || { cat "$tmp/$name.log" >&2; exit 1; }
+		sleep 0.1
+	done
+	pid[$name]=$(cat "$tmp/$name.pid")
+	uri[$name]="nbd+unix:///?socket=$tmp/$name"
+}
+
+# load NAME KIND DEPTH REQUESTS BYTES SEED
+load() {
+	"$build/bench/nbdload" "${uri[$1]}" "${pid[$1]}" "$2" "$3" "$4" "$5" $range "$6"
+}
+
+# median < numbers
+median() {
+	sort -g | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
+}
+
+truncate -s $range "$disk.file"
+start kmemblk "$build/kmemblk.so" "$disk.kmemblk" create=1100M
+start memory memory 1G
+start file file "$disk.file"
+for name in "${servers[@]}"; do
+	# All of it, then at random once over, so that blocks lie scattered where they can.
+	load "$name" fill 16 $((range >> 20)) $((1 << 20)) 1 > /dev/null
+	load "$name" write 32 $((range >> 12)) 4096 1 > /dev/null
+done
+
+printf '%s rounds of %s requests of 4 KiB at random over 1 GiB, one connection\n\n' \
+	"$rounds" "$requests"
+printf '%-5s %5s  %27s  %29s  %20s\n' '' '' 'requests a second' 'server CPU us a request' \
+	'kmemblk against'
+printf '%-5s %5s  %9s%9s%9s  %11s%9s%9s  %10s %9s\n' '' depth kmemblk memory file kmemblk memory \
+	file 'best rate' 'memory CPU'
+for kind in read write; do
+	for depth in 1 32; do
+		for ((round = 0; round < rounds; round++)); do
+			for ((i = 0; i < ${#servers[@]}; i++)); do
+				name=${servers[(round + i) % ${#servers[@]}]}
+				load "$name" $kind $depth "$requests" 4096 $((round + 2)) \
+					>> "$tmp/$kind.$depth.$name"
+			done
+		done
+		printf '%-5s %5d  ' $kind $depth
+		for column in 1 2; do
+			for name in "${servers[@]}"; do
+				awk -v c=$column '{ print $c }' "$tmp/$kind.$depth.$name" | median |
+					{ read -r m; printf '%9.*f' $((column == 1 ? 0 : 2)) "$m"; }
+			done
+			printf '    '
+		done
+		paste "$tmp/$kind.$depth".{kmemblk,memory,file} > "$tmp/all"
+		awk '{ print $1 / ($3 > $5 ? $3 : $5) }' "$tmp/all" | median |
+			{ read -r m; printf '%8.3f' "$m"; }
+		awk '{ print $2 / $4 }' "$tmp/all" | median | { read -r m; printf '%11.3f\n' "$m"; }
+	done
+done

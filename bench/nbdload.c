@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * nbdload.c - a fixed number of requests at random, as fast as one connection gives them.
+ *
+ * usage: nbdload URI SERVER-PID read|write|fill DEPTH REQUESTS BYTES RANGE SEED
+ *
+ * Sends REQUESTS requests of BYTES bytes, DEPTH of them on their way at any time, to places at
+ * random in the first RANGE bytes (fill: one after the other), and prints two numbers: requests a
+ * second, and microseconds of the server's processor time (user and system, of all its threads)
+ * a request.
+ */
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libnbd.h>
+
+#define MOST_DEPTH 256
+
+struct load {
+	struct nbd_handle *nbd;
+	bool write, fill;
+	unsigned int depth;
+	uint64_t requests, bytes, range;
+	uint64_t random; /* state of the generator, not 0 */
+	uint64_t sent, done;
+	struct slot {
+		struct load *load;
+		bool busy;
+		char *buf;
+	} slot[MOST_DEPTH];
+};
+
+static void __attribute__((noreturn)) die(const char *what, const char *why)
+{
+	fprintf(stderr, "nbdload: %s: %s\n", what, why);
+	exit(EXIT_FAILURE);
+}
+
+/* User and system time of the process so far, in microseconds. */
+static double process_time(const char *pid)
+{
+	char path[64], line[1024];
+	unsigned long user, system;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%s/stat", pid);
+	file = fopen(path, "r");
+	if (!file || !fgets(line, sizeof line, file))
+		die(path, "cannot be read");
+	fclose(file);
+	/* The name, field 2, may hold anything: count from its closing parenthesis. */
+	if (sscanf(strrchr(line, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+		   &user, &system) != 2)
+		die(path, "is not as expected");
+	return (user + system) * 1e6 / sysconf(_SC_CLK_TCK);
+}
+
+static double now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1e6 + ts.tv_nsec / 1e3;
+}
+
+static uint64_t next_offset(struct load *load)
+{
+	if (load->fill)
+		return load->sent * load->bytes % load->range;
+	load->random ^= load->random << 13;
+	load->random ^= load->random >> 7;
+	load->random ^= load->random << 17;
+	return load->random % (load->range / load->bytes) * load->bytes;
+}
+
+static int completed(void *opaque, int *error)
+{
+	struct slot *slot = opaque;
+
+	if (*error)
+		die("request", strerror(*error));
+	slot->busy = false;
+	slot->load->done++;
+	return 1; /* libnbd may forget it */
+}
+
+static void send_request(struct load *load, struct slot *slot)
+{
+	nbd_completion_callback callback = { .callback = completed, .user_data = slot };
+	uint64_t offset = next_offset(load);
+	int64_t cookie;
+
+	slot->busy = true;
+	if (load->write)
+		cookie = nbd_aio_pwrite(load->nbd, slot->buf, load->bytes, offset, callback, 0);
+	else
+		cookie = nbd_aio_pread(load->nbd, slot->buf, load->bytes, offset, callback, 0);
+	if (cookie == -1)
+		die("request", nbd_get_error());
+	load->sent++;
+}
+
+static void run(struct load *load)
+{
+	while (load->done < load->requests) {
+		for (unsigned int i = 0; i < load->depth && load->sent < load->requests; i++)
+			if (!load->slot[i].busy)
+				send_request(load, &load->slot[i]);
+		if (nbd_poll(load->nbd, -1) == -1)
+			die("poll", nbd_get_error());
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct load load;
+	double time, cpu;
+
+	if (argc != 9)
+		die("usage",
+		    "nbdload URI SERVER-PID read|write|fill DEPTH REQUESTS BYTES RANGE SEED");
+	load.fill = strcmp(argv[3], "fill") == 0;
+	load.write = load.fill || strcmp(argv[3], "write") == 0;
+	load.depth = atoi(argv[4]);
+	load.requests = strtoull(argv[5], NULL, 10);
+	load.bytes = strtoull(argv[6], NULL, 10);
+	load.range = strtoull(argv[7], NULL, 10);
+	load.random = strtoull(argv[8], NULL, 10) * 0x9e3779b97f4a7c15 | 1;
+	if (load.depth < 1 || load.depth > MOST_DEPTH || !load.bytes || load.range < load.bytes)
+		die("usage", "DEPTH, BYTES or RANGE");
+
+	for (unsigned int i = 0; i < load.depth; i++) {
+		load.slot[i].load = &load;
+		load.slot[i].buf = malloc(load.bytes);
+		if (!load.slot[i].buf)
+			die("malloc", "no memory");
+		memset(load.slot[i].buf, 0x5a, load.bytes);
+	}
+	load.nbd = nbd_create();
+	if (!load.nbd || nbd_connect_uri(load.nbd, argv[1]) == -1)
+		die(argv[1], nbd_get_error());
+
+	time = now();
+	cpu = process_time(argv[2]);
+	run(&load);
+	time = now() - time;
+	cpu = process_time(argv[2]) - cpu;
+	printf("%.0f %.3f\n", load.requests / time * 1e6, cpu / load.requests);
+
+	nbd_shutdown(load.nbd, 0);
+	nbd_close(load.nbd);
+	return EXIT_SUCCESS;
+}
