@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * client-vanishes.c - a client that goes in the middle of its requests harms only itself.
+ *
+ * Some clients go with half a write sent, which must change nothing; some with many requests on
+ * their way, each of which may be done or not, but whole.  The server lives, others are served.
+ *
+ * With one thread a connection: nbdkit before 1.34 aborts, whatever the plugin, when a thread meets
+ * a socket that another thread of the connection has given up.
+ */
+#include <arpa/inet.h>
+#include <endian.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "block.h"
+#include "server.h"
+
+#define BLOCKS 64
+#define ROUNDS 100
+
+static char block[BLOCKS][BLOCK_SIZE]; /* each on its way at once */
+
+/* What a client sends before the payload of a write (the NBD protocol's request, big-endian). */
+struct __attribute__((packed)) write_request {
+	uint32_t magic;
+	uint16_t flags;
+	uint16_t type;
+	uint64_t cookie;
+	uint64_t offset;
+	uint32_t length;
+};
+
+static void vanish_with_half_a_write(void)
+{
+	struct nbd_handle *nbd = server_connect();
+	struct write_request request = {
+		.magic = htonl(0x25609513),
+		.type = htons(1),
+		.offset = htobe64(BLOCKS * BLOCK_SIZE),
+		.length = htonl(2 * BLOCK_SIZE),
+	};
+	int fd = nbd_aio_get_fd(nbd);
+
+	/* Past libnbd, which sends whole requests only. */
+	CHECK(write(fd, &request, sizeof request) == sizeof request, "write: %m");
+	CHECK(write(fd, block, BLOCK_SIZE + 100) == BLOCK_SIZE + 100, "write: %m");
+	nbd_close(nbd);
+}
+
+static void vanish_with_requests_on_their_way(unsigned int version)
+{
+	struct nbd_handle *nbd = server_connect();
+
+	for (unsigned int i = 0; i < BLOCKS; i++) {
+		block_fill(block[i], i, version);
+		NBD_CHECK(nbd_aio_pwrite(nbd, block[i], BLOCK_SIZE, (uint64_t)i * BLOCK_SIZE,
+					 NBD_NULL_COMPLETION, 0));
+		if (i == version % BLOCKS)
+			NBD_CHECK(nbd_poll(nbd, 0));
+	}
+	nbd_close(nbd);
+}
+
+static void verify(struct nbd_handle *nbd, unsigned int newest)
+{
+	char buf[BLOCK_SIZE], zeroes[BLOCK_SIZE] = { 0 };
+	uint64_t version;
+
+	for (unsigned int i = 0; i < BLOCKS; i++) {
+		NBD_CHECK(nbd_pread(nbd, buf, sizeof buf, (uint64_t)i * BLOCK_SIZE, 0));
+		CHECK(block_version(buf, i, &version) && version <= newest,
+		      "block %u is torn or foreign", i);
+	}
+	NBD_CHECK(nbd_pread(nbd, buf, sizeof buf, BLOCKS * BLOCK_SIZE, 0));
+	CHECK(memcmp(buf, zeroes, sizeof buf) == 0, "half a request was done");
+}
+
+int main(void)
+{
+	struct nbd_handle *nbd;
+
+	server_start(8 << 20, "--threads=1");
+	nbd = server_connect();
+	for (unsigned int round = 1; round <= test_scale(ROUNDS); round++) {
+		vanish_with_half_a_write();
+		vanish_with_requests_on_their_way(round);
+		verify(nbd, round);
+	}
+	server_disconnect(nbd);
+	server_check_alive();
+	server_stop(SIGTERM);
+	server_check_device();
+	return 0;
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * server.c - start, watch and end the nbdkit of a C test (see server.h).
+ *
+ * nbdkit runs with --exit-with-parent, so it cannot outlive the test even if the test is killed.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "server.h"
+
+static char folder[64]; /* of the socket and the pid file */
+static char device[64]; /* "" until the first server_start() */
+static char socket_path[96];
+static char pid_file[96];
+static pid_t server; /* 0: none runs */
+static pid_t test;   /* children of the test must not clean up */
+
+static void clean_up(void)
+{
+	if (getpid() != test)
+		return;
+	if (server)
+		kill(server, SIGKILL);
+	unlink(device);
+	unlink(socket_path);
+	unlink(pid_file);
+	rmdir(folder);
+}
+
+static void on_signal(int signum)
+{
+	clean_up();
+	signal(signum, SIG_DFL);
+	raise(signum);
+}
+
+static void set_up(void)
+{
+	test = getpid();
+	snprintf(folder, sizeof folder, "/tmp/%s.XXXXXX", program_invocation_short_name);
+	CHECK(mkdtemp(folder), "%s: %m", folder);
+	snprintf(device, sizeof device, "/dev/shm/%s.%d", program_invocation_short_name, test);
+	snprintf(socket_path, sizeof socket_path, "%s/socket", folder);
+	snprintf(pid_file, sizeof pid_file, "%s/pid", folder);
+	atexit(clean_up);
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
+	signal(SIGHUP, on_signal);
+}
+
+/* The path of something that was built. */
+static const char *built(const char *name)
+{
+	static char path[4096];
+	const char *top = getenv("abs_top_builddir");
+
+	snprintf(path, sizeof path, "%s/%s", top ? top : "../..", name);
+	return path;
+}
+
+void server_start(uint64_t create, const char *option)
+{
+	char create_parameter[32];
+	char *argv[10] = { "nbdkit", "--exit-with-parent", "-U", socket_path, "-P", pid_file };
+	int argc = 6;
+	struct stat st;
+
+	if (!device[0])
+		set_up();
+	CHECK(!server, "a server runs already");
+	snprintf(create_parameter, sizeof create_parameter, "create=%" PRIu64, create);
+	if (option)
+		argv[argc++] = (char *)option;
+	argv[argc++] = (char *)built("kmemblk.so");
+	argv[argc++] = device;
+	if (create)
+		argv[argc] = create_parameter;
+	unlink(pid_file);
+	unlink(socket_path);
+	server = fork();
+	CHECK(server != -1, "fork: %m");
+	if (server == 0) {
+		execvp(argv[0], argv);
+		fprintf(stderr, "nbdkit: %s\n", strerror(errno));
+		_exit(EXIT_FAILURE);
+	}
+	/* nbdkit writes the file once it accepts connections. */
+	while (stat(pid_file, &st) == -1 || st.st_size == 0) {
+		if (waitpid(server, NULL, WNOHANG) == server) {
+			server = 0;
+			CHECK(false, "nbdkit did not start");
+		}
+		usleep(10000);
+	}
+}
+
+void server_stop(int signum)
+{
+	pid_t pid = server;
+	int status;
+
+	kill(pid, signum);
+	CHECK(waitpid(pid, &status, 0) == pid, "waitpid: %m");
+	server = 0;
+	if (signum != SIGKILL)
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "nbdkit ended with status %#x",
+		      status);
+}
+
+void server_check_alive(void)
+{
+	if (waitpid(server, NULL, WNOHANG) == 0)
+		return;
+	server = 0;
+	CHECK(false, "nbdkit is gone");
+}
+
+struct nbd_handle *server_connect(void)
+{
+	struct nbd_handle *nbd = nbd_create();
+
+	CHECK(nbd, "%s", nbd_get_error());
+	NBD_CHECK(nbd_add_meta_context(nbd, LIBNBD_CONTEXT_BASE_ALLOCATION));
+	NBD_CHECK(nbd_connect_unix(nbd, socket_path));
+	return nbd;
+}
+
+void server_disconnect(struct nbd_handle *nbd)
+{
+	NBD_CHECK(nbd_shutdown(nbd, 0));
+	nbd_close(nbd);
+}
+
+void server_check_device(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	CHECK(pid != -1, "fork: %m");
+	if (pid == 0) {
+		execl(built("tools/kmemblk"), "kmemblk", "check", device, NULL);
+		fprintf(stderr, "kmemblk: %s\n", strerror(errno));
+		_exit(127);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid, "waitpid: %m");
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+	      "kmemblk check ended with status %#x: the device is not sound", status);
+}
+
+const char *server_device(void)
+{
+	return device;
+}
+
+unsigned int test_scale(unsigned int amount)
+{
+	return getenv("KMEMBLK_VALGRIND") ? amount / 20 + 1 : amount;
+}

@@ -1,0 +1,51 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# create= makes the file where it is not there, and uses it as it is where it is, also when another
+# server makes it at the same moment.  The path may be relative and named without path=.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+
+requires nbdinfo --version
+requires nbdcopy --version
+device disk
+
+cd /dev/shm
+start_nbdkit --filter=nofilter "$(basename "$device")" create=16M numa=0
+size=$(nbdinfo --size "$uri")
+echo "kept" | nbdcopy - "$uri"
+stop_nbdkit
+test "$(stat -c %s "$device")" -eq $((16 << 20)) || fail "the file is not of the size that was asked"
+
+# Another size and another way to name it: the same disk.
+start_nbdkit path="$device" create=32M numa=off
+test "$(nbdinfo --size "$uri")" -eq "$size" || fail "create= changed the disk's size"
+nbdcopy "$uri" "$tmp/out"
+test "$(head -c 4 "$tmp/out")" = kept || fail "create= changed the disk"
+stop_nbdkit
+
+# Two at once: one serves, the other finds the device taken.
+for ((round = 0; round < 10; round++)); do
+	rm -f "$device"
+	pids=()
+	for i in 1 2; do
+		nbdkit -f -U "$tmp/race$i" -P "$tmp/race$i.pid" "$plugin" "$device" create=16M \
+			> "$tmp/race$i.log" 2>&1 &
+		pids+=($!)
+		cleanup_fn end_process $!
+	done
+	# One of them ends by itself.
+	failed=0
+	wait -n -p loser "${pids[@]}" || failed=$?
+	for i in 1 2; do
+		if test "${pids[i - 1]}" = "$loser"; then
+			grep -q 'open elsewhere\|in use\|is served\|busy' "$tmp/race$i.log" ||
+				fail "the second server does not say why: $(cat "$tmp/race$i.log")"
+		else
+			kill -0 "${pids[i - 1]}" || fail "both servers ended"
+			end_process "${pids[i - 1]}"
+		fi
+	done
+	test "$failed" -eq 1 || fail "the second server ended with status $failed"
+	"$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"
+done

@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# ext4 and xfs on the disk, mounted by the kernel through nbdfuse and a loop device: made, written,
+# trimmed, unmounted, checked; all there under another server.  Needs root.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+
+requires_root
+requires nbdfuse --version
+requires test -e /dev/fuse
+requires losetup --find
+requires mkfs.ext4 -V
+requires mkfs.xfs -V
+
+# attach: serve $device and set $loop to a block device of the disk.
+attach() {
+	start_nbdkit "$device" create=1G
+	mkdir -p "$tmp/fuse"
+	nbdfuse --pidfile "$tmp/fuse.pid" "$tmp/fuse/disk" "$uri" &
+	fuse=$!
+	cleanup_fn end_process $fuse
+	while ! test -s "$tmp/fuse.pid"; do
+		kill -0 $fuse 2> /dev/null || skip "nbdfuse does not mount here"
+		sleep 0.05
+	done
+	loop=$(losetup --find --show "$tmp/fuse/disk") || skip "no loop device to be had"
+	cleanup_fn losetup --detach "$loop"
+}
+
+detach() {
+	losetup --detach "$loop"
+	cleanups=("${cleanups[@]:0:${#cleanups[@]}-1}")
+	fusermount3 -u "$tmp/fuse" 2> /dev/null || umount "$tmp/fuse"
+	wait $fuse || true
+	rm -f "$tmp/fuse.pid"
+	stop_nbdkit
+}
+
+used() {
+	"$kmemblk" info --json "$device" | sed -n 's/.*"pages_used": *\([0-9]*\).*/\1/p'
+}
+
+# check_file_system: with the disk attached and not mounted.
+check_file_system() {
+	case $1 in
+	ext4) e2fsck -f -n "$loop" ;;
+	xfs) xfs_repair -n "$loop" ;;
+	esac > "$tmp/fsck.log" 2>&1 || fail "$1 is damaged: $(cat "$tmp/fsck.log")"
+}
+
+tried=
+for type in ext4 xfs; do
+	if ! grep -qw $type /proc/filesystems && ! modprobe -q $type; then
+		continue
+	fi
+	tried=yes
+	device $type
+	mkdir "$tmp/$type"
+	attach
+	mkfs.$type -q "$loop"
+	mount "$loop" "$tmp/$type"
+	cleanup_fn umount "$tmp/$type"
+	head -c 100M /dev/urandom > "$tmp/$type/kept"
+	head -c 200M /dev/urandom > "$tmp/$type/deleted"
+	mkdir "$tmp/$type/folder"
+	for ((i = 0; i < 500; i++)); do
+		echo $i > "$tmp/$type/folder/$i"
+	done
+	sum=$(sha256sum < "$tmp/$type/kept")
+	sync -f "$tmp/$type"
+	full=$(used)
+	rm "$tmp/$type/deleted"
+	sync -f "$tmp/$type"
+	fstrim "$tmp/$type"
+	trimmed=$(used)
+	test $((full - trimmed)) -gt 50000 ||
+		fail "$type: 51200 pages were deleted and trimmed; used: $full before, $trimmed after"
+	umount "$tmp/$type"
+	cleanups=("${cleanups[@]:0:${#cleanups[@]}-1}")
+	check_file_system $type
+	detach
+	"$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"
+
+	attach
+	check_file_system $type
+	mount "$loop" "$tmp/$type"
+	cleanup_fn umount "$tmp/$type"
+	test "$(sha256sum < "$tmp/$type/kept")" = "$sum" || fail "$type: a file changed"
+	test "$(find "$tmp/$type/folder" -type f | wc -l)" -eq 500 || fail "$type: files are lost"
+	umount "$tmp/$type"
+	cleanups=("${cleanups[@]:0:${#cleanups[@]}-1}")
+	detach
+	rm -f "$device"
+done
+test -n "$tried" || skip "this kernel has neither ext4 nor xfs"

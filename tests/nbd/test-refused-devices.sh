@@ -1,0 +1,24 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# What is no disk is refused before any client comes: type none, something else's file, a folder.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+
+device none
+"$kmemblk" format --type=none --create=16M "$device" > "$tmp/format.log"
+expect_error 1 "$device: a device of type none .* kmemblk format --force --type=blk $device" \
+	timeout 60 nbdkit -f -U - "$plugin" "$device"
+# What the message says to type works.
+"$kmemblk" format --force --type=blk "$device" > "$tmp/format.log"
+start_nbdkit "$device"
+stop_nbdkit
+
+device other
+head -c 16M /dev/urandom > "$device"
+before=$(sha256sum < "$device")
+expect_error 1 "$device: " timeout 60 nbdkit -f -U - "$plugin" "$device"
+expect_error 1 "$device: " timeout 60 nbdkit -f -U - "$plugin" "$device" create=16M
+test "$(sha256sum < "$device")" = "$before" || fail "a refused server changed the file"
+
+expect_error 1 "$tmp: " timeout 60 nbdkit -f -U - "$plugin" "$tmp"
