@@ -28,8 +28,10 @@ die() {
 	exit 1
 }
 
+# Say what comes next; one argument a line.
 say() {
-	printf '\n# %s\n' "$*"
+	echo
+	printf '# %s\n' "$@"
 }
 
 # Show a command as one would type it, then run it.
@@ -115,15 +117,15 @@ free=$(df --output=avail -B1M /dev/shm | tail -1)
 test "$free" -ge 512 || die "/dev/shm has $free MiB free, 512 are needed" \
 	"(try: mount -o remount,size=2G /dev/shm)"
 
-say "Make a device of 1 GiB of memory that stands for persistent memory.  It is thin: it takes"
-say "memory only for what is written."
+say "Make a device of 1 GiB of memory that stands for persistent memory.  It is thin: it takes" \
+	"memory only for what is written."
 run tools/kmemblk format --create=1G --label=quickstart "$device"
 
 say "Serve it.  (The server goes to the background when it is ready.)"
 run nbdkit -U "$socket" -P "$work/nbdkit.pid" ./kmemblk.so "$device"
 
-say "Attach it: nbdfuse shows the NBD export as a file.  (A kernel with the nbd module can do it"
-say "without: nbd-client -unix $socket /dev/nbd0 -b 4096)"
+say "Attach it: nbdfuse shows the NBD export as a file.  (A kernel with the nbd module can do" \
+	"without: nbd-client -unix $socket /dev/nbd0 -b 4096)"
 uri="nbd+unix:///?socket=$socket"
 mkdir "$work/nbd" "$work/mnt"
 printf '$ %s &\n' "nbdfuse $work/nbd/disk '$uri'"
@@ -149,19 +151,15 @@ run tools/kmemblk info "$device"
 run du -h "$device"
 full=$(pages_used)
 
-say "Delete it.  The file system knows the space is free; the device does not, yet."
+say "Delete it, and trim: the file system tells the device which blocks it does not use any more."
 run rm "$work/mnt/data"
 run sync -f "$work/mnt"
-run du -h "$device"
-
-say "Trim.  What the file system does not use is memory again."
 run fstrim -v "$work/mnt"
 run tools/kmemblk info "$device"
-run du -h "$device"
 trimmed=$(pages_used)
 
-printf '\n%s\n' "Pages that hold a block: $empty with an empty file system, $full with 256 MiB in it," \
-	"$trimmed after the trim: $(((full - trimmed) * 4 / 1024)) MiB were freed."
+say "Pages that hold a block: $empty with an empty file system, $full with 256 MiB in it, $trimmed" \
+	"after the trim.  $(((full - trimmed) * 4 / 1024)) MiB were freed."
 test $((full - empty)) -ge 65536 || die "256 MiB were written, yet the device holds less"
 test $((full - trimmed)) -ge 65000 || die "the trim did not give the pages back"
 
