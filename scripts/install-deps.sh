@@ -31,6 +31,7 @@ build=(
 	nbdkit-plugin-dev
 	perl
 	pkg-config
+	uuid-dev
 )
 
 # What the example calls beyond that.

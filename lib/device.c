@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * device.c - the backing object: open it, tell what it is, map it, give and take its storage.
+ *
+ * Four kinds are recognised by themselves: a devdax character device, and a regular file on tmpfs,
+ * on a dax file system, or on any other.  Whether a file system is dax only shows when the file is
+ * mapped, so a regular file begins as PM_FSDAX and pm_map() may make it PM_FILE.  Everything else
+ * is refused with a message that says what to use instead.
+ *
+ * A regular file may have holes.  Loading from a hole through the mapping allocates storage on
+ * tmpfs, and on a full tmpfs even a load is SIGBUS; so the store asks here what has storage, gives
+ * a page storage before it stores to it, and never loads from a hole.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "error.h"
+
+const char *device_media_name(enum pm_media media)
+{
+	static const char *const names[] = {
+		[PM_DEVDAX] = "devdax",
+		[PM_FSDAX] = "fsdax",
+		[PM_TMPFS] = "tmpfs",
+		[PM_FILE] = "file",
+	};
+
+	return names[media];
+}
+
+const char *device_persistence_name(enum pm_media media)
+{
+	static const char *const names[] = {
+		[PM_DEVDAX] = "power-fail",
+		[PM_FSDAX] = "power-fail",
+		[PM_TMPFS] = "process",
+		[PM_FILE] = "msync",
+	};
+
+	return names[media];
+}
+
+/* Read a number from a sysfs file of the device; false if there is none. */
+static bool read_sysfs(const char *kind, dev_t dev, const char *attribute, long long *value)
+{
+	char path[128];
+	bool found;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/dev/%s/%u:%u/%s", kind, major(dev), minor(dev),
+		 attribute);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return false;
+	found = fscanf(file, "%lld", value) == 1;
+	fclose(file);
+	return found;
+}
+
+static int recognise_character_device(struct device *device, const struct stat *st)
+{
+	char link[128], target[PATH_MAX];
+	long long value;
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/sys/dev/char/%u:%u/subsystem", major(st->st_rdev),
+		 minor(st->st_rdev));
+	len = readlink(link, target, sizeof(target) - 1);
+	if (len > 0)
+		target[len] = '\0';
+	if (len <= 0 || strcmp(basename(target), "dax") != 0)
+		return fail(EINVAL, "open: %s: a character device, but not a devdax one",
+			    device->path);
+	if (!read_sysfs("char", st->st_rdev, "size", &value) || value <= 0)
+		return fail(EINVAL, "open: %s: the kernel gives no size for it (daxctl list)",
+			    device->path);
+	device->media = PM_DEVDAX;
+	device->holes = false;
+	device->size = (uint64_t)value;
+	if (read_sysfs("char", st->st_rdev, "numa_node", &value))
+		device->numa_node = (int)value;
+	return 0;
+}
+
+static int recognise_file(struct device *device, const struct stat *st)
+{
+	long long node;
+	struct statfs fs;
+
+	if (fstatfs(device->fd, &fs) == -1)
+		return fail_errno(errno, "open: %s", device->path);
+	device->media = fs.f_type == TMPFS_MAGIC ? PM_TMPFS : PM_FSDAX;
+	device->holes = true;
+	device->size = (uint64_t)st->st_size;
+	if (read_sysfs("block", st->st_dev, "device/numa_node", &node) ||
+	    read_sysfs("block", st->st_dev, "../device/numa_node", &node))
+		device->numa_node = (int)node;
+	return 0;
+}
+
+static int recognise(struct device *device)
+{
+	struct stat st;
+	int rc;
+
+	if (fstat(device->fd, &st) == -1)
+		return fail_errno(errno, "open: %s", device->path);
+	device->numa_node = -1;
+	if (S_ISCHR(st.st_mode))
+		rc = recognise_character_device(device, &st);
+	else if (S_ISREG(st.st_mode))
+		rc = recognise_file(device, &st);
+	else if (S_ISBLK(st.st_mode))
+		rc = fail(EINVAL,
+			  "open: %s: a block device; give a devdax device (ndctl create-namespace "
+			  "-m devdax makes one of a pmem namespace) or a file",
+			  device->path);
+	else
+		rc = fail(EINVAL, "open: %s: neither a devdax device nor a regular file",
+			  device->path);
+	device->size &= ~(uint64_t)(LAYOUT_PAGE_SIZE - 1);
+	return rc;
+}
+
+static int fail_open(const char *path, int err)
+{
+	if (err == ENOENT && strncmp(path, "/dev/dax", 8) == 0)
+		return fail(err,
+			    "open: %s: no such device; if it is in system-ram mode, type: "
+			    "daxctl reconfigure-device --mode=devdax %s",
+			    path, path + 5);
+	if (err == ENOENT)
+		return fail(err,
+			    "open: %s: no such file; to make one, type: kmemblk format "
+			    "--create=SIZE %s",
+			    path, path);
+	return fail_errno(err, "open: %s", path);
+}
+
+int device_open(struct device *device, const char *path, bool readonly)
+{
+	int rc;
+
+	*device = (struct device){ .fd = -1, .readonly = readonly, .numa_node = -1 };
+	device->path = strdup(path);
+	if (device->path == NULL)
+		return fail(ENOMEM, "open: %s: out of memory", path);
+	/* O_NONBLOCK: opening a FIFO by mistake must give an error, not wait for a writer. */
+	device->fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
+	if (device->fd == -1)
+		rc = fail_open(path, errno);
+	else
+		rc = recognise(device);
+	if (rc != 0)
+		device_close(device);
+	return rc;
+}
+
+int device_create(struct device *device, const char *path, uint64_t size)
+{
+	char *copy = strdup(path);
+	int rc;
+
+	*device = (struct device){ .fd = -1, .numa_node = -1, .path = strdup(path) };
+	if (copy == NULL || device->path == NULL) {
+		rc = fail(ENOMEM, "create: %s: out of memory", path);
+		goto out;
+	}
+	rc = fail(EEXIST, "create: %s: exists already; remove it, or format it as it is", path);
+	if (access(path, F_OK) == 0)
+		goto out;
+	/* Nameless until it is whole: a crash leaves nothing behind. */
+	device->fd = open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	if (device->fd == -1) {
+		rc = fail_errno(errno, "create: %s", path);
+		goto out;
+	}
+	if (ftruncate(device->fd, (off_t)size) == -1) {
+		rc = fail_errno(errno, "create: %s", path);
+		goto out;
+	}
+	rc = recognise(device);
+out:
+	free(copy);
+	if (rc != 0)
+		device_close(device);
+	return rc;
+}
+
+int device_publish(struct device *device)
+{
+	char self[32], *copy;
+	int dir, rc = 0;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", device->fd);
+	if (fsync(device->fd) == -1)
+		return fail_errno(errno, "create: %s", device->path);
+	if (linkat(AT_FDCWD, self, AT_FDCWD, device->path, AT_SYMLINK_FOLLOW) == -1)
+		return fail_errno(errno, "create: %s", device->path);
+	copy = strdup(device->path);
+	if (copy == NULL)
+		return fail(ENOMEM, "create: %s: out of memory", device->path);
+	/* The name, too, must survive a power failure. */
+	dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir == -1 || fsync(dir) == -1)
+		rc = fail_errno(errno, "create: %s: sync its directory", device->path);
+	if (dir != -1)
+		close(dir);
+	free(copy);
+	return rc;
+}
+
+int device_map(struct device *device)
+{
+	int rc = pm_map(&device->pm, device->fd, device->size, device->media, device->readonly,
+			device->path);
+
+	if (rc == 0)
+		device->media = device->pm.media;
+	return rc;
+}
+
+void device_close(struct device *device)
+{
+	pm_unmap(&device->pm);
+	if (device->fd != -1)
+		close(device->fd);
+	free(device->path);
+	device->fd = -1;
+	device->path = NULL;
+}
+
+bool device_next_data(const struct device *device, uint64_t from, uint64_t limit, uint64_t *start,
+		      uint64_t *end)
+{
+	off_t at = (off_t)from;
+
+	if (from >= limit)
+		return false;
+	*start = from;
+	*end = limit;
+	if (!device->holes)
+		return true;
+	at = lseek(device->fd, at, SEEK_DATA);
+	if (at == -1) {
+		/* ENXIO: no data up to the end.  Otherwise the file system cannot say: all data. */
+		return errno != ENXIO;
+	}
+	if ((uint64_t)at >= limit)
+		return false;
+	*start = (uint64_t)at;
+	at = lseek(device->fd, at, SEEK_HOLE);
+	if (at != -1 && (uint64_t)at < limit)
+		*end = (uint64_t)at;
+	return true;
+}
+
+/* In pieces: a file system may refuse one large one that it has room for. */
+#define ALLOCATE_BYTES (1ull << 30)
+
+static int allocate_piece(const struct device *device, uint64_t offset, uint64_t length)
+{
+	int rc;
+
+	do
+		rc = fallocate(device->fd, 0, (off_t)offset, (off_t)length) == 0 ? 0 : errno;
+	while (rc == EINTR);
+	/* A file system without fallocate gives storage at the store. */
+	if (rc == EOPNOTSUPP)
+		return 0;
+	/* The process's limit on file sizes: there is no more room to be had. */
+	return rc == EFBIG ? -ENOSPC : -rc;
+}
+
+int device_allocate(const struct device *device, uint64_t offset, uint64_t length)
+{
+	int rc = 0;
+
+	while (device->holes && rc == 0 && length > 0) {
+		uint64_t piece = length < ALLOCATE_BYTES ? length : ALLOCATE_BYTES;
+
+		rc = allocate_piece(device, offset, piece);
+		offset += piece;
+		length -= piece;
+	}
+	return rc;
+}
+
+int device_punch(const struct device *device, uint64_t offset, uint64_t length)
+{
+	int rc;
+
+	if (!device->holes)
+		return -EOPNOTSUPP;
+	do
+		rc = fallocate(device->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			       (off_t)offset, (off_t)length) == 0
+			     ? 0
+			     : -errno;
+	while (rc == -EINTR);
+	/* The file system's own record of it is durable only after fsync. */
+	if (rc == 0 && fsync(device->fd) == -1)
+		rc = -errno;
+	if (rc != 0 && rc != -EOPNOTSUPP)
+		fail_errno(-rc, "punch: %s", device->path);
+	return rc;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* device.h - open a backing object, tell what it is, claim it.  See device.c and claim.c. */
+#ifndef DEVICE_H
+#define DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "pm.h"
+
+struct device {
+	int fd;	    /* -1: not open */
+	char *path; /* as the caller named it, for messages; owned */
+	enum pm_media media;
+	uint64_t size; /* bytes, whole pages only */
+	bool readonly;
+	bool holes;    /* parts of it may have no storage: a regular file */
+	int numa_node; /* -1 unknown */
+	struct pm pm;  /* the mapping; base NULL until device_map() */
+};
+
+/* Names as they stand in struct kmemblk_info. */
+const char *device_media_name(enum pm_media media);
+const char *device_persistence_name(enum pm_media media);
+
+/* Open what is at `path` and recognise it.  0 or -errno with message; then nothing is open. */
+int device_open(struct device *device, const char *path, bool readonly);
+
+/* Make a nameless file of `size` bytes beside `path`; device_publish() gives it the name. */
+int device_create(struct device *device, const char *path, uint64_t size);
+/* Fails with -EEXIST, changing nothing, if something of that name has appeared meanwhile. */
+int device_publish(struct device *device);
+
+/* Map the whole device.  0 or -errno with message. */
+int device_map(struct device *device);
+
+/* Unmap and close, which also gives up the claim.  A device that is not open is allowed. */
+void device_close(struct device *device);
+
+/*
+ * Find the next run of bytes that has storage, from `from` on and below `limit`: *start and *end.
+ * False when there is none.  All of a device without holes has storage.
+ */
+bool device_next_data(const struct device *device, uint64_t from, uint64_t limit, uint64_t *start,
+		      uint64_t *end);
+
+/* Give storage to a range, zeroed where it had none.  0 or -errno without message. */
+int device_allocate(const struct device *device, uint64_t offset, uint64_t length);
+
+/*
+ * Take the storage of a range away, durably; it reads as zeroes then.  -EOPNOTSUPP where the
+ * device cannot; 0 or another -errno with message.
+ */
+int device_punch(const struct device *device, uint64_t offset, uint64_t length);
+
+/* ---- claim.c -------------------------------------------------------------------------------- */
+
+/* The claim covers this many bytes at the start of the device: the superblock. */
+#define CLAIM_BYTES LAYOUT_PAGE_SIZE
+
+/*
+ * Claim the device: shared when it is open read-only, exclusive otherwise.  -EBUSY with a message
+ * that names the holder where it can be seen.  Ends when the device is closed.
+ */
+int claim_take(const struct device *device);
+
+/* -EBUSY with message if another process holds a lock on pages of the device, other than a claim:
+ * borrowed memory. */
+int claim_check_borrowers(const struct device *device);
+
+/* A process, other than this one's `device`, that holds a claim; false if none can be seen. */
+bool claim_find_holder(const struct device *device, pid_t *pid, char *name, size_t name_size);
+
+#endif /* DEVICE_H */

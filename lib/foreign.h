@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* foreign.h - does something else live on the device?  See foreign.c. */
+#ifndef FOREIGN_H
+#define FOREIGN_H
+
+#include <stddef.h>
+
+#include "device.h"
+
+/*
+ * Look for a file system, a partition table or another known signature.  1 if there is one: its
+ * name, such as "ext4", is in `name`.  0 if there is none, or -errno with message.
+ */
+int foreign_find(const struct device *device, char *name, size_t size);
+
+#endif /* FOREIGN_H */

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * kmemblk.c - a handle's life: open, start, close; and what every call checks first.
+ *
+ * Opening claims, maps, checks and scans; it starts no thread that outlives it and writes nothing
+ * to the media, so that a server can open early, where errors are seen, and fork afterwards.
+ * Closing saves nothing: a killed process leaves the same media behind as a closed handle.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "error.h"
+#include "guard.h"
+#include "internal.h"
+
+const char *kmemblk_version(void)
+{
+	return PACKAGE_VERSION;
+}
+
+int check_range(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset)
+{
+	uint64_t size = h->super.blocks << LAYOUT_PAGE_SHIFT;
+
+	if (__builtin_expect(offset <= size && count <= size - offset, 1))
+		return 0;
+	return fail(EINVAL, "%s: %s: %llu bytes at %llu are not inside the disk of %llu bytes",
+		    what, h->device.path, (unsigned long long)count, (unsigned long long)offset,
+		    (unsigned long long)size);
+}
+
+int check_writable(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset)
+{
+	if (h->readonly)
+		return fail(EROFS, "%s: %s: opened read-only", what, h->device.path);
+	if (!h->started)
+		return fail(EINVAL, "%s: %s: kmemblk_start() has not been called", what,
+			    h->device.path);
+	/* Relaxed: a writer that misses it fails at its own msync. */
+	if (atomic_load_explicit(&h->failed, memory_order_relaxed))
+		return fail(EROFS,
+			    "%s: %s: read-only since a failure to persist; see to the media, then "
+			    "open it again",
+			    what, h->device.path);
+	return check_range(h, what, count, offset);
+}
+
+int fail_persist(struct kmemblk *h, int err)
+{
+	atomic_store_explicit(&h->failed, true, memory_order_relaxed);
+	fail_errno(err, "persist: %s: now read-only, since it is unknown what is durable",
+		   h->device.path);
+	return -EIO;
+}
+
+/* Read the index, and refuse to write to a damaged one. */
+static int read_index(struct kmemblk *h, struct index_scan *scan)
+{
+	const struct index *index = &h->index;
+	int rc = index_open(&h->index, &h->device, &h->super, scan);
+
+	if (rc != 0 || h->readonly ||
+	    (index->wild == 0 && index->twice == 0 && index->unreadable == 0))
+		return rc;
+	return fail(EUCLEAN,
+		    "open: %s: the index is damaged (%llu bad entries, %llu pages named twice, "
+		    "%llu entries unreadable); for details type: kmemblk check %s; read-only it "
+		    "can be opened",
+		    h->device.path, (unsigned long long)index->wild,
+		    (unsigned long long)index->twice, (unsigned long long)index->unreadable,
+		    h->device.path);
+}
+
+/* Read the index and build from it what only memory holds (invariant 6). */
+static int rebuild(struct kmemblk *h)
+{
+	uint64_t data_pages = super_data_pages(&h->super);
+	struct index_scan scan = { .named = bitmap_new(data_pages),
+				   .twice = bitmap_new(data_pages) };
+	int rc;
+
+	if (scan.named == NULL || scan.twice == NULL) {
+		rc = fail(ENOMEM, "open: %s: out of memory for the index", h->device.path);
+		goto out;
+	}
+	rc = read_index(h, &scan);
+	if (rc != 0)
+		goto out;
+	if (h->readonly) {
+		if (h->index.twice > 0) {
+			h->shared = scan.twice;
+			scan.twice = NULL;
+		}
+		goto out;
+	}
+	rc = pages_open(&h->pages, &h->device, &h->super, scan.named, h->index.used);
+out:
+	free((void *)scan.named);
+	free((void *)scan.twice);
+	return rc;
+}
+
+int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
+{
+	struct kmemblk *h;
+	int rc;
+
+	if (flags & ~KMEMBLK_OPEN_READONLY)
+		return fail(EINVAL, "open: %s: unknown flags 0x%x", path, flags);
+	rc = guard_install();
+	if (rc != 0)
+		return rc;
+	h = calloc(1, sizeof(*h));
+	if (h == NULL)
+		return fail(ENOMEM, "open: %s: out of memory", path);
+	h->readonly = flags & KMEMBLK_OPEN_READONLY;
+	rc = device_open(&h->device, path, h->readonly);
+	if (rc != 0)
+		goto out;
+	rc = claim_take(&h->device);
+	if (rc == 0)
+		rc = device_map(&h->device);
+	if (rc == 0)
+		rc = super_load(&h->device, &h->super);
+	if (rc == 0)
+		rc = rebuild(h);
+out:
+	if (rc != 0) {
+		kmemblk_close(h);
+		return rc;
+	}
+	*handle = h;
+	return 0;
+}
+
+int kmemblk_start(struct kmemblk *h)
+{
+	int rc;
+
+	if (h->started)
+		return fail(EINVAL, "start: %s: started already", h->device.path);
+	rc = pm_keep_from_children(&h->device.pm);
+	if (rc != 0)
+		return fail_errno(-rc, "start: %s", h->device.path);
+	if (!h->readonly)
+		rc = reclaim_start(&h->pages);
+	h->started = rc == 0;
+	return rc;
+}
+
+void kmemblk_close(struct kmemblk *h)
+{
+	if (h == NULL)
+		return;
+	reclaim_stop(&h->pages);
+	pages_close(&h->pages);
+	index_close(&h->index);
+	free((void *)h->shared);
+	device_close(&h->device);
+	free(h);
+}
+
+int kmemblk_flush(struct kmemblk *h)
+{
+	if (atomic_load_explicit(&h->failed, memory_order_relaxed))
+		return fail(EIO, "flush: %s: an earlier failure to persist", h->device.path);
+	return 0;
+}

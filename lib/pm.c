@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pm.c - the persistent mapping, on libpmem.
+ *
+ * libpmem chooses the flush instruction and the non-temporal copy for the CPU at hand.  What it
+ * cannot decide is whether tmpfs counts as persistent memory: it says no, and its msync there does
+ * nothing useful, so kmemblk treats tmpfs as emulated persistent memory and flushes caches on it.
+ * An ordinary file gets msync at every flush, in the same places; that is slow and correct.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <libpmem.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "error.h"
+#include "pm.h"
+
+#if defined(__SANITIZE_THREAD__)
+#define PM_PLAIN_COPY 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PM_PLAIN_COPY 1
+#endif
+#endif
+#ifndef PM_PLAIN_COPY
+#define PM_PLAIN_COPY 0
+#endif
+
+int pm_map(struct pm *pm, int fd, size_t size, enum pm_media media, bool readonly, const char *path)
+{
+	char self[32];
+	int is_pmem = 0;
+	size_t mapped = 0;
+
+	if (readonly) {
+		/* pmem_map_file() always asks for write access. */
+		void *base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+		if (base == MAP_FAILED)
+			return fail_errno(errno, "map: %s", path);
+		*pm = (struct pm){ .base = base, .size = size, .media = media, .readonly = true };
+		return 0;
+	}
+	/*
+	 * Through the descriptor, not the path: the path may name something else by now.  Length 0
+	 * and no flags: map what is there, never create or truncate.
+	 */
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	pm->base = pmem_map_file(self, 0, 0, 0, &mapped, &is_pmem);
+	if (pm->base == NULL)
+		return fail_errno(errno, "map: %s", path);
+	pm->readonly = false;
+	pm->size = mapped;
+	/* A file on a dax file system that gave no MAP_SYNC needs msync for its block map. */
+	pm->media = media == PM_FSDAX && !is_pmem ? PM_FILE : media;
+	if (mapped < size) {
+		pm_unmap(pm);
+		return fail(EINVAL, "map: %s: shrank while it was being opened", path);
+	}
+	return 0;
+}
+
+void pm_unmap(struct pm *pm)
+{
+	if (pm->base == NULL)
+		return;
+	if (pm->readonly)
+		munmap(pm->base, pm->size);
+	else
+		pmem_unmap(pm->base, pm->size);
+	pm->base = NULL;
+}
+
+int pm_keep_from_children(const struct pm *pm)
+{
+	return madvise(pm->base, pm->size, MADV_DONTFORK) == 0 ? 0 : -errno;
+}
+
+static int sync_range(const void *addr, size_t len)
+{
+	uintptr_t start = (uintptr_t)addr & ~(uintptr_t)(LAYOUT_PAGE_SIZE - 1);
+
+	return msync((void *)start, (uintptr_t)addr + len - start, MS_SYNC) == 0 ? 0 : -errno;
+}
+
+int pm_copy(const struct pm *pm, void *dst, const void *src, size_t len, enum pm_order order)
+{
+	if (pm->media == PM_FILE || PM_PLAIN_COPY) {
+		memcpy(dst, src, len);
+		return pm_flush(pm, dst, len, order);
+	}
+	pmem_memcpy(dst, src, len, PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
+	return 0;
+}
+
+int pm_zero(const struct pm *pm, void *dst, size_t len, enum pm_order order)
+{
+	if (pm->media == PM_FILE || PM_PLAIN_COPY) {
+		memset(dst, 0, len);
+		return pm_flush(pm, dst, len, order);
+	}
+	pmem_memset(dst, 0, len, PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
+	return 0;
+}
+
+bool pm_cas(const struct pm *pm, _Atomic uint64_t *word, uint64_t *expected, uint64_t desired)
+{
+	(void)pm;
+	return atomic_compare_exchange_strong_explicit(word, expected, desired,
+						       memory_order_acq_rel, memory_order_acquire);
+}
+
+uint64_t pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t desired)
+{
+	(void)pm;
+	return atomic_exchange_explicit(word, desired, memory_order_acq_rel);
+}
+
+int pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order order)
+{
+	(void)order;
+	if (pm->media == PM_FILE)
+		return sync_range(addr, len);
+	pmem_flush(addr, len);
+	return 0;
+}
+
+void pm_drain(const struct pm *pm, enum pm_order order)
+{
+	(void)order;
+	if (pm->media != PM_FILE)
+		pmem_drain();
+}
+
+void pm_read(void *dst, const void *src, size_t len)
+{
+	memcpy(dst, src, len);
+}
