@@ -6,7 +6,8 @@
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
 
 # A sanitized library wants a sanitized program.
-if nm -D "$abs_top_builddir/lib/.libs/libkmemblk.so" | grep -qE '__(asan|tsan)_init'; then
+nm -D "$abs_top_builddir/lib/.libs/libkmemblk.so" > "$tmp/symbols"
+if grep -qE '__(asan|tsan)_init' "$tmp/symbols"; then
 	skip "this build has a sanitizer"
 fi
 requires pkg-config --version
