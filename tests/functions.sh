@@ -72,13 +72,13 @@ cleanup_fn rm -rf "$tmp"
 # In a build with AddressSanitizer, `nbdkit` is one that can load its plugin.  Leaks of nbdkit's own
 # are not the matter here.
 if test -n "${asan_library:-}"; then
-	mkdir "$tmp/bin"
-	cat > "$tmp/bin/nbdkit" << END
+	mkdir "$tmp/.bin"
+	cat > "$tmp/.bin/nbdkit" << END
 #!/bin/sh
 exec env LD_PRELOAD='$asan_library' ASAN_OPTIONS=detect_leaks=0 $(command -v nbdkit) "\$@"
 END
-	chmod +x "$tmp/bin/nbdkit"
-	PATH=$tmp/bin:$PATH
+	chmod +x "$tmp/.bin/nbdkit"
+	PATH=$tmp/.bin:$PATH
 fi
 
 # requires COMMAND [ARGUMENT...]
