@@ -9,14 +9,13 @@
  * second, and microseconds of the server's processor time (user and system, of all its threads)
  * a request.
  */
-#include <inttypes.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <libnbd.h>
 
@@ -42,30 +41,12 @@ static void __attribute__((noreturn)) die(const char *what, const char *why)
 	exit(EXIT_FAILURE);
 }
 
-/* User and system time of the process so far, in microseconds. */
-static double process_time(const char *pid)
-{
-	char path[64], line[1024];
-	unsigned long user, system;
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/%s/stat", pid);
-	file = fopen(path, "r");
-	if (!file || !fgets(line, sizeof line, file))
-		die(path, "cannot be read");
-	fclose(file);
-	/* The name, field 2, may hold anything: count from its closing parenthesis. */
-	if (sscanf(strrchr(line, ')') + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-		   &user, &system) != 2)
-		die(path, "is not as expected");
-	return (user + system) * 1e6 / sysconf(_SC_CLK_TCK);
-}
-
-static double now(void)
+static double microseconds(clockid_t clock)
 {
 	struct timespec ts;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
+	if (clock_gettime(clock, &ts) == -1)
+		die("clock", strerror(errno));
 	return ts.tv_sec * 1e6 + ts.tv_nsec / 1e3;
 }
 
@@ -120,6 +101,7 @@ static void run(struct load *load)
 int main(int argc, char **argv)
 {
 	static struct load load;
+	clockid_t server; /* user and system time of all its threads, also of those that ended */
 	double time, cpu;
 
 	if (argc != 9)
@@ -146,11 +128,13 @@ int main(int argc, char **argv)
 	if (!load.nbd || nbd_connect_uri(load.nbd, argv[1]) == -1)
 		die(argv[1], nbd_get_error());
 
-	time = now();
-	cpu = process_time(argv[2]);
+	if (clock_getcpuclockid(atoi(argv[2]), &server) != 0)
+		die(argv[2], "no such process");
+	time = microseconds(CLOCK_MONOTONIC);
+	cpu = microseconds(server);
 	run(&load);
-	time = now() - time;
-	cpu = process_time(argv[2]) - cpu;
+	time = microseconds(CLOCK_MONOTONIC) - time;
+	cpu = microseconds(server) - cpu;
 	printf("%.0f %.3f\n", load.requests / time * 1e6, cpu / load.requests);
 
 	nbd_shutdown(load.nbd, 0);
