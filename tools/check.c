@@ -2,9 +2,8 @@
 /*
  * check.c - kmemblk check: verify a device, and repair what can be repaired without guessing.
  *
- * Findings are kept until the check has run to its end, then printed with the summary.  A device
- * can have more damaged entries than there is memory for lines about them, so only the first ones
- * are kept and the rest are counted.
+ * Findings are kept until the check has run to its end, then printed with the summary; of the
+ * damaged entries of a device the library tells so many and counts the rest.
  */
 #include <config.h>
 
@@ -17,8 +16,6 @@
 
 #include "kmemblk.h"
 #include "command.h"
-
-#define FINDINGS_KEPT 10000
 
 static const char doc[] =
 	"Verify the kmemblk device at PATH: both copies of the superblock, and every entry of the "
@@ -58,8 +55,7 @@ struct finding {
 struct findings {
 	struct finding *first;
 	struct finding **last;
-	uint64_t kept;
-	uint64_t omitted;
+	bool lost; /* memory ran out */
 };
 
 static error_t parse_opt(int key, char *arg, struct argp_state *state)
@@ -93,26 +89,22 @@ static const char *kind_name(enum kmemblk_finding_kind kind)
 	return "unknown";
 }
 
-/* A finding that there is no memory for is counted as omitted: a repair in its midst goes on. */
+/* Out of memory, a repair in its midst goes on all the same; the command fails after it. */
 static void keep_finding(void *opaque, enum kmemblk_finding_kind kind, const char *text)
 {
 	struct findings *findings = opaque;
-	struct finding *finding = NULL;
+	struct finding *finding = calloc(1, sizeof(*finding));
 
-	if (findings->kept < FINDINGS_KEPT)
-		finding = malloc(sizeof(*finding));
 	if (finding)
 		finding->text = strdup(text);
 	if (!finding || !finding->text) {
 		free(finding);
-		findings->omitted++;
+		findings->lost = true;
 		return;
 	}
-	finding->next = NULL;
 	finding->kind = kind;
 	*findings->last = finding;
 	findings->last = &finding->next;
-	findings->kept++;
 }
 
 static void free_findings(struct findings *findings)
@@ -156,7 +148,6 @@ static void print_json(const char *path, const struct findings *findings,
 		if (json_object_array_add(array, item))
 			command_no_memory();
 	}
-	json_put_number(object, "findings_omitted", findings->omitted);
 	json_print(object);
 }
 
@@ -196,8 +187,6 @@ static void print_human(const char *path, const struct findings *findings,
 		printf("%s: %s\n", kind_name(finding->kind), printable);
 		free(printable);
 	}
-	if (findings->omitted)
-		printf("note: %" PRIu64 " more findings are not shown\n", findings->omitted);
 	print_summary(path, result);
 }
 
@@ -224,6 +213,8 @@ int check_main(int argc, char **argv)
 	progress_end(&progress);
 	if (rc < 0)
 		rc = command_failed();
+	else if (findings.lost)
+		command_no_memory();
 	else if (arguments.json)
 		print_json(arguments.path, &findings, &result);
 	else

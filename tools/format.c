@@ -17,6 +17,8 @@
 #include "kmemblk.h"
 #include "command.h"
 
+#define LABEL_BYTES 63
+
 static const char doc[] =
 	"Make a kmemblk device of PATH: a devdax device such as /dev/dax0.0, a file on a DAX file "
 	"system, a file on tmpfs (emulated persistent memory), or an ordinary file.  All that it "
@@ -80,6 +82,19 @@ static void parse_spare(struct argp_state *state, const char *arg, uint64_t *pag
 		argp_error(state, "--spare=%s: not a number of pages: write 1 or more", arg);
 }
 
+/* Labels are shown on terminals and in JSON, byte for byte if they are fit for both. */
+static void parse_label(struct argp_state *state, const char *arg, const char **label)
+{
+	char *printable = text_printable(arg);
+
+	if (strcmp(printable, arg))
+		argp_error(state, "--label=%s: must be printable UTF-8", printable);
+	if (strlen(arg) > LABEL_BYTES)
+		argp_error(state, "--label=%s: must be at most %d bytes", arg, LABEL_BYTES);
+	free(printable);
+	*label = arg;
+}
+
 static error_t parse_opt(int key, char *arg, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
@@ -96,7 +111,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 		parse_size(state, "size", arg, &format->disk_size);
 		return 0;
 	case OPTION_LABEL:
-		format->label = arg;
+		parse_label(state, arg, &format->label);
 		return 0;
 	case OPTION_SPARE:
 		parse_spare(state, arg, &format->spare_pages);

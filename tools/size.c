@@ -56,6 +56,6 @@ const char *size_text(uint64_t bytes, char text[SIZE_TEXT])
 		size /= 1024;
 		unit++;
 	}
-	snprintf(text, SIZE_TEXT, "%.1f %s", size, units[unit]);
+	snprintf(text, SIZE_TEXT, unit ? "%.1f %s" : "%.0f %s", size, units[unit]);
 	return text;
 }
