@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash
+#
+# What the tests of the command share, beyond tests/functions.sh:
+#
+#     format ...           formats $device, quietly
+#     status N COMMAND     runs the command; it must exit with N; output in $tmp/out and $tmp/err
+#     says FILE PATTERN    $tmp/FILE must have a line that matches; FILE is out or err
+#     silent FILE          $tmp/FILE must be empty
+#     json EXPRESSION      prints a Python expression over `j`, the JSON object in $tmp/out
+#     poke OFFSET HEX      writes bytes into $device
+#     entry BLOCK PAGE     makes the index of $device name PAGE for BLOCK
+#     last_page            prints the offset of the copy of the superblock
+#     super FIELD VALUE    changes the superblock of $device, both copies, with right checksums
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+
+requires python3 -c 'import json, struct'
+
+format() {
+	"$kmemblk" format "$@" "$device" > "$tmp/format.out"
+}
+
+status() {
+	local want=$1 got=0
+	shift
+	"$@" > "$tmp/out" 2> "$tmp/err" < /dev/null || got=$?
+	test "$got" -eq "$want" ||
+		fail "status $got instead of $want: $*: $(cat "$tmp/out" "$tmp/err")"
+}
+
+says() {
+	grep -qE -- "$2" "$tmp/$1" || fail "std$1 has no line like '$2': $(cat "$tmp/$1")"
+}
+
+silent() {
+	test ! -s "$tmp/$1" || fail "std$1 should be empty: $(cat "$tmp/$1")"
+}
+
+json() {
+	python3 -c 'import json, sys
+j = json.load(open(sys.argv[1]))
+print(eval(sys.argv[2]))' "$tmp/out" "$1"
+}
+
+# json_is EXPRESSION VALUE
+json_is() {
+	local got
+	got=$(json "$1")
+	test "$got" = "$2" || fail "$1 is '$got' instead of '$2': $(cat "$tmp/out")"
+}
+
+poke() {
+	python3 -c 'import sys
+with open(sys.argv[1], "r+b") as device:
+    device.seek(int(sys.argv[2]))
+    device.write(bytes.fromhex(sys.argv[3]))' "$device" "$1" "$2"
+}
+
+entry() {
+	poke $((4096 + 8 * $1)) "$(python3 -c 'import sys
+print(int(sys.argv[1], 0).to_bytes(8, "little").hex())' "$2")"
+}
+
+last_page() {
+	echo $(($(stat -c %s "$device") - 4096))
+}
+
+super() {
+	python3 "$abs_top_srcdir/tests/tools/super.py" "$device" "$@"
+}

@@ -1,0 +1,15 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# info counts damaged index entries and names the command that looks into them.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tools/helpers.sh"
+
+device d
+format --create=16M
+entry 5 0xffffffffff
+entry 6 1
+status 0 "$kmemblk" info --json "$device"
+json_is 'j["entries_damaged"]' 2
+status 0 "$kmemblk" info "$device"
+says out "2 index entries are damaged: run kmemblk check $device$"

@@ -1,0 +1,42 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The manual page describes each subcommand and each option that the command has, and no other.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tools/helpers.sh"
+
+pod=$abs_top_srcdir/man/kmemblk.pod
+
+# section TITLE: the part of the page under that heading.
+section() {
+	sed -n "/^=head2 $1\$/,/^=head[12] /p" "$pod"
+}
+
+"$kmemblk" --help | sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p' > "$tmp/subcommands"
+grep -q . "$tmp/subcommands" || fail "no subcommands in --help"
+sed -n 's/^=head2 kmemblk \([a-z]*\)$/\1/p' "$pod" > "$tmp/documented"
+diff "$tmp/subcommands" "$tmp/documented" >&2 || fail "subcommands differ from $pod"
+
+while read -r subcommand; do
+	"$kmemblk" "$subcommand" --usage | grep -o -e '--[a-z]*\(=[A-Z]*\)\?' |
+		grep -vxE -e '--(help|usage|version)' | sort > "$tmp/options"
+	section "kmemblk $subcommand" | grep '^=item' | grep -o -e '--[a-z]*\(=[A-Z]*\)\?' |
+		sort > "$tmp/documented"
+	diff "$tmp/options" "$tmp/documented" >&2 ||
+		fail "options of $subcommand differ from $pod"
+	grep -q "^  *kmemblk $subcommand \[" "$pod" || fail "$subcommand is not in the SYNOPSIS"
+	while IFS= read -r option; do
+		sed -n '/^=head1 SYNOPSIS/,/^=head1 DESC/p' "$pod" | grep -qF -e "$option" ||
+			fail "$option of $subcommand is not in the SYNOPSIS"
+	done < "$tmp/options"
+done < "$tmp/subcommands"
+
+for option in --help --usage --version; do
+	grep -q "^=item B<$option>" "$pod" || fail "$option is not in $pod"
+done
+for status in 0 1 4 8 16; do
+	sed -n '/^=head1 EXIT STATUS/,/^=head1 /p' "$pod" | grep -qx "=item B<$status>" ||
+		fail "exit status $status is not in $pod"
+done
+requires command -v podchecker
+podchecker "$pod" 2> "$tmp/err" || fail "$(cat "$tmp/err")"
