@@ -65,7 +65,7 @@ static int config_path(const char *value)
 		nbdkit_error("path=%s: a server serves one device, and that is %s", value, path);
 		return -1;
 	}
-	/* The server changes to the root directory before it opens the device. */
+	/* For messages: in the background the server has another current folder. */
 	path = nbdkit_absolute_path(value);
 	return path ? 0 : -1;
 }

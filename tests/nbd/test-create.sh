@@ -26,7 +26,7 @@ stop_nbdkit
 
 # Two at once: one serves, the other finds the device taken.
 for ((round = 0; round < 10; round++)); do
-	rm -f "$device"
+	rm -f "$device" "$tmp"/race*
 	pids=()
 	for i in 1 2; do
 		nbdkit -f -U "$tmp/race$i" -P "$tmp/race$i.pid" "$plugin" "$device" create=16M \
@@ -42,7 +42,7 @@ for ((round = 0; round < 10; round++)); do
 			grep -q 'open elsewhere\|in use\|is served\|busy' "$tmp/race$i.log" ||
 				fail "the second server does not say why: $(cat "$tmp/race$i.log")"
 		else
-			kill -0 "${pids[i - 1]}" || fail "both servers ended"
+			kill -0 "${pids[i - 1]}" || fail "both ended: $(cat "$tmp"/race?.log)"
 			end_process "${pids[i - 1]}"
 		fi
 	done

@@ -71,7 +71,9 @@ for type in ext4 xfs; do
 	sync -f "$tmp/$type"
 	full=$(used)
 	rm "$tmp/$type/deleted"
-	sync -f "$tmp/$type"
+	# Unmounting ends what the file system frees in the background.
+	umount "$tmp/$type"
+	mount "$loop" "$tmp/$type"
 	fstrim "$tmp/$type"
 	trimmed=$(used)
 	test $((full - trimmed)) -gt 50000 ||

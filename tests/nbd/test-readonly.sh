@@ -10,7 +10,7 @@ requires nbdinfo --version
 requires nbdcopy --version
 device disk
 start_nbdkit "$device" create=16M
-yes kmemblk | head -c 1M > "$tmp/in"
+head -c 1M /dev/urandom > "$tmp/in"
 nbdcopy "$tmp/in" "$uri"
 stop_nbdkit
 

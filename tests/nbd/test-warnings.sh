@@ -19,7 +19,7 @@ device disk
 expect_warning 'tmpfs outlives the server, not a power failure or a reboot' "$device"
 
 # The build folder is somewhere else than on tmpfs, mostly.
-folder=$(mktemp -d "$abs_top_builddir/tests/nbd/test-warnings.XXXXXX")
+folder=$(mktemp -d "$abs_top_builddir/test-warnings.XXXXXX")
 cleanup_fn rm -rf "$folder"
 test "$(stat -f -c %T "$folder")" != tmpfs || skip "the build folder is on tmpfs: half is not tested"
 expect_warning 'an ordinary file is slow: each write waits for it twice' "$folder/disk"

@@ -70,6 +70,10 @@ int main(void)
 	NBD_CHECK(nbd_pread(nbd, buf, DISK, 0, 0));
 	CHECK(memcmp(buf, model, DISK) == 0, "the disk is not what was written");
 
+	/* These have nothing left to do, and do not fail. */
+	NBD_CHECK(nbd_flush(nbd, 0));
+	NBD_CHECK(nbd_cache(nbd, DISK, 1, 0));
+
 	/* Its very last byte. */
 	NBD_CHECK(nbd_pwrite(nbd, "x", 1, nbd_get_size(nbd) - 1, 0));
 	NBD_CHECK(nbd_pread(nbd, buf, 1, nbd_get_size(nbd) - 1, 0));
