@@ -9,6 +9,8 @@
  * second, and microseconds of the server's processor time (user and system, of all its threads)
  * a request.
  */
+#include "config.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>

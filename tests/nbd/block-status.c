@@ -3,6 +3,8 @@
  * block-status.c - which parts of the disk have pages, also in requests of 4 GiB - 1 byte on a
  * thin disk over 8 GiB.
  */
+#include "config.h"
+
 #include <signal.h>
 
 #include "block.h"

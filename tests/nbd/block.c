@@ -5,6 +5,8 @@
  * Word 0 is the number, word 1 the version, and each other word is what a generator seeded with
  * both gives, so that each word checks itself.
  */
+#include "config.h"
+
 #include <string.h>
 
 #include "block.h"

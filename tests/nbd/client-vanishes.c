@@ -8,6 +8,8 @@
  * With one thread a connection: nbdkit before 1.34 aborts, whatever the plugin, when a thread meets
  * a socket that another thread of the connection has given up.
  */
+#include "config.h"
+
 #include <arpa/inet.h>
 #include <endian.h>
 #include <signal.h>

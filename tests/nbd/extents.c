@@ -2,6 +2,8 @@
 /*
  * extents.c - block status as a list (see extents.h).
  */
+#include "config.h"
+
 #include <string.h>
 
 #include "extents.h"

@@ -6,6 +6,8 @@
  * that was acknowledged and the one that was sent.  The server is killed in the middle, the device
  * checked, a new server started; each block must then be whole and be one of those two.
  */
+#include "config.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>

@@ -9,6 +9,8 @@
  * acknowledged is what multi-conn promises.  The first blocks have no lock: there only wholeness
  * is checked.  At the end each block must be exactly of its latest version, also after a restart.
  */
+#include "config.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>

@@ -2,8 +2,11 @@
 /*
  * server.c - start, watch and end the nbdkit of a C test (see server.h).
  *
- * nbdkit runs with --exit-with-parent, so it cannot outlive the test even if the test is killed.
+ * nbdkit runs with --exit-with-parent, so it cannot outlive the test even if the test is killed;
+ * under AddressSanitizer in a build with it, and under valgrind in `make check-valgrind`.
  */
+#include "config.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -65,10 +68,30 @@ static const char *built(const char *name)
 	return path;
 }
 
+/* The child's part of server_start(): become nbdkit.  `argv` has room for the arguments. */
+static void __attribute__((noreturn)) run_nbdkit(char **argv, int argc)
+{
+	const char *asan = getenv("asan_library");
+	char *valgrind[] = { "valgrind", "-q", "--error-exitcode=119" };
+	const int words = sizeof valgrind / sizeof *valgrind;
+
+	if (asan && *asan) { /* it must be in nbdkit before a plugin that needs it */
+		setenv("LD_PRELOAD", asan, 1);
+		setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
+	}
+	if (getenv("KMEMBLK_VALGRIND")) {
+		memmove(argv + words, argv, (argc + 1) * sizeof *argv);
+		memcpy(argv, valgrind, sizeof valgrind);
+	}
+	execvp(argv[0], argv);
+	fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
+	_exit(EXIT_FAILURE);
+}
+
 void server_start(uint64_t create, const char *option)
 {
 	char create_parameter[32];
-	char *argv[10] = { "nbdkit", "--exit-with-parent", "-U", socket_path, "-P", pid_file };
+	char *argv[16] = { "nbdkit", "--exit-with-parent", "-U", socket_path, "-P", pid_file };
 	int argc = 6;
 	struct stat st;
 
@@ -81,16 +104,13 @@ void server_start(uint64_t create, const char *option)
 	argv[argc++] = (char *)built("kmemblk.so");
 	argv[argc++] = device;
 	if (create)
-		argv[argc] = create_parameter;
+		argv[argc++] = create_parameter;
 	unlink(pid_file);
 	unlink(socket_path);
 	server = fork();
 	CHECK(server != -1, "fork: %m");
-	if (server == 0) {
-		execvp(argv[0], argv);
-		fprintf(stderr, "nbdkit: %s\n", strerror(errno));
-		_exit(EXIT_FAILURE);
-	}
+	if (server == 0)
+		run_nbdkit(argv, argc);
 	/* nbdkit writes the file once it accepts connections. */
 	while (stat(pid_file, &st) == -1 || st.st_size == 0) {
 		if (waitpid(server, NULL, WNOHANG) == server) {

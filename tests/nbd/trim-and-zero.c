@@ -6,6 +6,8 @@
  * The protocol: a zero with NO_HOLE stays provisioned; FAST_ZERO fails at once with ENOTSUP, and
  * changes nothing, where zeroing would be no faster than writing.
  */
+#include "config.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>

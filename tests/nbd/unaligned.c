@@ -5,6 +5,8 @@
  * Writes and zeroes change exactly the bytes they name.  A trim turns whole blocks inside it into
  * zeroes and leaves the bytes of blocks that it touches in part.
  */
+#include "config.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
