@@ -2,14 +2,12 @@
 /*
  * main.c - the kmemblk command: finds the subcommand and runs it.
  *
- * A new subcommand is one line in the table below and one file.  What all subcommands need around
- * them is here too: that standard output reaches its reader or the exit status says so, and that a
- * device can never be opened as standard output or standard error.
+ * A new subcommand is one line in the table below and one file.  Standard output is looked after
+ * here for all of them: either it reaches its reader, or the exit status says that it did not.
  */
 #include <config.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,22 +148,6 @@ static void close_stdout(void)
 	_exit(STATUS_FAILED);
 }
 
-/*
- * A descriptor that the caller left closed would be given to the device, and then a message would
- * be written over the superblock.  Opened this way, writing to it still fails.
- */
-static void reserve_standard_descriptors(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	} while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd < 0)
-		_exit(STATUS_FAILED);
-	close(fd);
-}
-
 int main(int argc, char **argv)
 {
 	static char command_name[] = "kmemblk";
@@ -178,7 +160,6 @@ int main(int argc, char **argv)
 	struct choice choice = { NULL, 0 };
 	char name[64];
 
-	reserve_standard_descriptors();
 	if (atexit(close_stdout))
 		command_no_memory();
 	argp_err_exit_status = STATUS_USAGE;

@@ -8,5 +8,5 @@
 device d
 truncate -s 16M "$device"
 status 8 "$kmemblk" format --size=16M "$device"
-says err "^kmemblk: .*$device"
+says err "^kmemblk: .*$device.*does not fit"
 cmp "$device" <(head -c 16M /dev/zero) || fail "the device was changed"

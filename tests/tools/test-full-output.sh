@@ -22,5 +22,14 @@ lost info --json "$device"
 lost check "$device"
 lost check --json "$device"
 lost format --force "$device"
+
+# Closed instead of full: what the device is opened as must not be written to either.
+cp "$device" "$tmp/before"
+got=0
+"$kmemblk" check --repair "$device" >&- 2> "$tmp/err" || got=$?
+test $got -eq 8 || fail "status $got instead of 8"
+says err '^kmemblk: cannot write to standard output'
+cmp "$device" "$tmp/before" || fail "the device was changed"
+
 entry 3 1
 lost check "$device"
