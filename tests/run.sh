@@ -87,6 +87,9 @@ else
 fi
 test -z "$is_root" || chown -R "$user:$group" "$work"
 
+# Not where the unprivileged user may not be, such as a clone in /root.
+cd "$work" || exit 1
+
 # ---- running and counting ----
 
 passed=0
