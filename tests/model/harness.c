@@ -7,10 +7,10 @@
 
 #include "harness.h"
 
-const char *test_make_device(uint64_t size, uint64_t spare)
+char *test_make_device(uint64_t size, uint64_t spare)
 {
 	struct kmemblk_format_options options = { .spare_pages = spare };
-	int fd = memfd_create("kmemblk-test", MFD_CLOEXEC);
+	int fd = memfd_create(TEST_DEVICE_NAME, MFD_CLOEXEC);
 	char *path;
 
 	CHECK(fd != -1 && ftruncate(fd, (off_t)size) == 0, "memfd of %llu bytes: %m",

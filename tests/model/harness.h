@@ -16,6 +16,8 @@
 #include "kmemblk.h"
 
 #define BLOCK_SIZE KMEMBLK_BLOCK_SIZE
+/* Stands in /proc/self/maps for a device of these tests. */
+#define TEST_DEVICE_NAME "kmemblk-test"
 
 /* End the test, failed, with a sentence, unless the condition holds. */
 #define CHECK(condition, ...)                                                                      \
@@ -31,8 +33,8 @@
 /* A call of the library that must succeed. */
 #define CHECK_CALL(call) CHECK((call) == 0, "%s", kmemblk_error())
 
-/* Make and format a device; 0 for `spare` means the default.  Its path, good for ever. */
-const char *test_make_device(uint64_t size, uint64_t spare);
+/* Make and format a device; 0 for `spare` means the default.  Its path, to be freed. */
+char *test_make_device(uint64_t size, uint64_t spare);
 
 /* Open for writing, and start. */
 struct kmemblk *test_open(const char *path);

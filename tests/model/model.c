@@ -191,7 +191,7 @@ static void settle(struct kmemblk *handle, struct worker *worker)
 static void run_phases(void)
 {
 	struct worker *workers = calloc(threads, sizeof(workers[0]));
-	const char *path = test_make_device(size, spare);
+	char *path = test_make_device(size, spare);
 	struct kmemblk *handle;
 	struct kmemblk_info info;
 
@@ -217,6 +217,7 @@ static void run_phases(void)
 		settle(handle, workers);
 	}
 	kmemblk_close(handle);
+	free(path);
 	free(workers);
 }
 
