@@ -164,11 +164,11 @@ int main(void)
 		threads[i].random = i;
 		memset(threads[i].buf, 'x', sizeof(threads[i].buf));
 	}
-	/* From one block, which all want, to some hundreds. */
-	fill_and_overwrite(threads, 5, test_scale(4000));
-	fill_and_overwrite(threads, 8, test_scale(4000));
-	fill_and_overwrite(threads, 64, test_scale(4000));
-	fill_and_overwrite(threads, 500, test_scale(4000));
+	/* From one block, which all want (each write then waits for a page), to some hundreds. */
+	fill_and_overwrite(threads, 5, test_scale(300));
+	fill_and_overwrite(threads, 8, test_scale(500));
+	fill_and_overwrite(threads, 64, test_scale(2000));
+	fill_and_overwrite(threads, 500, test_scale(2000));
 	free(threads);
 	return 0;
 }

@@ -26,6 +26,9 @@
 /* Tenths of a second without progress, after which the writer counts as stopped. */
 #define STOPPED 5u
 
+/* Overwrites, after which it does not count on stopping any more. */
+#define ENDLESS 100000u
+
 #define GET(object)	atomic_load_explicit(&(object), memory_order_relaxed)
 #define SET(object, to) atomic_store_explicit(&(object), (to), memory_order_relaxed)
 
@@ -85,6 +88,7 @@ static bool wait_for_reuse(uint64_t page)
 	unsigned int before = 0, still = 0;
 
 	while (still < STOPPED) {
+		CHECK(before < ENDLESS, "the writer does not run out of pages");
 		for (unsigned int i = 0; i < 1000; i++) {
 			if (entry_of(WRITTEN_BLOCK) == page)
 				return true;
