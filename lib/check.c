@@ -83,6 +83,11 @@ static int restore(struct checking *c, uint64_t page, const char *which, const c
 		      which, (unsigned long long)page, reason, from);
 		return 0;
 	}
+	if (c->super.ro_compat & ~LAYOUT_KNOWN_RO_COMPAT)
+		return fail(EMEDIUMTYPE,
+			    "repair: %s: has features this release can only read (ro-compat "
+			    "0x%llx)",
+			    c->device.path, (unsigned long long)c->super.ro_compat);
 	rc = device_allocate(&c->device, page << LAYOUT_PAGE_SHIFT, LAYOUT_PAGE_SIZE);
 	if (rc != 0)
 		return fail_errno(-rc, "repair: %s: storage", c->device.path);
@@ -121,35 +126,35 @@ static int check_copy(struct checking *c)
 	return restore(c, page, "superblock copy", "differs from the primary", "primary");
 }
 
-/* The primary is not sound: `reason`.  True if the copy has taken its place in c->super. */
+/* The primary is not sound.  True if the copy has taken its place in c->super. */
 static bool check_from_copy(struct checking *c, const struct super_verdict *primary, int *rc)
 {
 	uint64_t last = (c->device.size >> LAYOUT_PAGE_SHIFT) - 1;
 	struct super_verdict verdict;
 	char name[64];
+	bool copy;
 
-	*rc = 0;
-	if (super_read(&c->device, last, &c->super, &verdict) != SUPER_SOUND ||
-	    super_copy_page(&c->super) != last) {
-		found(c, KMEMBLK_FINDING_LEFT,
-		      "superblock (page 0): %s; and there is no whole copy at the end of the "
-		      "device (page %llu)",
-		      primary->reason, (unsigned long long)last);
-		return false;
-	}
 	if (primary->state == SUPER_UNSUPPORTED) {
 		found(c, KMEMBLK_FINDING_LEFT, "superblock (page 0): %s", primary->reason);
 		return false;
 	}
+	copy = super_read(&c->device, last, &c->super, &verdict) == SUPER_SOUND &&
+	       super_copy_page(&c->super) == last;
 	*rc = foreign_find(&c->device, name, sizeof(name));
 	if (*rc < 0)
 		return false;
 	if (*rc > 0) {
 		*rc = 0;
+		found(c, KMEMBLK_FINDING_LEFT, "superblock (page 0): the device now holds %s%s",
+		      name,
+		      copy ? "; the copy of an old superblock at its end is not brought back" : "");
+		return false;
+	}
+	if (!copy) {
 		found(c, KMEMBLK_FINDING_LEFT,
-		      "superblock (page 0): the device now holds %s; the copy of an old superblock "
-		      "at its end (page %llu) is not brought back",
-		      name, (unsigned long long)last);
+		      "superblock (page 0): %s; and there is no whole copy at the end of the "
+		      "device (page %llu)",
+		      primary->reason, (unsigned long long)last);
 		return false;
 	}
 	*rc = restore(c, 0, "superblock", primary->reason, "copy");
@@ -170,13 +175,6 @@ static bool check_supers(struct checking *c, int *rc)
 	}
 	if (super_read(&c->device, 0, &c->super, &verdict) != SUPER_SOUND)
 		return check_from_copy(c, &verdict, rc);
-	if (c->super.ro_compat & ~LAYOUT_KNOWN_RO_COMPAT && c->repair) {
-		*rc = fail(EMEDIUMTYPE,
-			   "repair: %s: has features this release can only read (ro-compat "
-			   "0x%llx)",
-			   c->device.path, (unsigned long long)c->super.ro_compat);
-		return false;
-	}
 	*rc = check_copy(c);
 	if (*rc == 0 && pages > c->super.device_pages)
 		found(c, KMEMBLK_FINDING_NOTE,

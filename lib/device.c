@@ -202,21 +202,24 @@ out:
 
 int device_publish(struct device *device)
 {
-	char self[32], *copy;
-	int dir, rc = 0;
+	char self[32], *copy = strdup(device->path);
+	int dir = -1, rc = 0;
 
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", device->fd);
-	if (fsync(device->fd) == -1)
-		return fail_errno(errno, "create: %s", device->path);
-	if (linkat(AT_FDCWD, self, AT_FDCWD, device->path, AT_SYMLINK_FOLLOW) == -1)
-		return fail_errno(errno, "create: %s", device->path);
-	copy = strdup(device->path);
 	if (copy == NULL)
 		return fail(ENOMEM, "create: %s: out of memory", device->path);
-	/* The name, too, must survive a power failure. */
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", device->fd);
 	dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir == -1 || fsync(dir) == -1)
+	if (dir == -1 || fsync(device->fd) == -1 ||
+	    linkat(AT_FDCWD, self, AT_FDCWD, device->path, AT_SYMLINK_FOLLOW) == -1) {
+		rc = fail_errno(errno, "create: %s", device->path);
+		goto out;
+	}
+	/* The name, too, must survive a power failure. */
+	if (fsync(dir) == -1) {
 		rc = fail_errno(errno, "create: %s: sync its directory", device->path);
+		unlink(device->path);
+	}
+out:
 	if (dir != -1)
 		close(dir);
 	free(copy);

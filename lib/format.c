@@ -159,6 +159,8 @@ static int destroy_supers(struct formatting *f)
 	if (rc == 0)
 		rc = zero_pages(f, copy, 1, PM_FORMAT_DESTROY, false);
 	if (rc == 0 && f->old_copy != 0)
+		rc = allocate(f, f->old_copy, 1);
+	if (rc == 0 && f->old_copy != 0)
 		rc = zero_pages(f, f->old_copy, 1, PM_FORMAT_DESTROY, false);
 	/* Gone before the index changes, so that none can describe a half-cleared one. */
 	pm_drain(&f->device.pm, PM_FORMAT_DESTROY);

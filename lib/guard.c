@@ -28,19 +28,26 @@ static __thread struct guard *volatile current __attribute__((tls_model("initial
 
 static struct sigaction previous;
 
+/* The default action: the process ends. */
+static void end(int sig, const siginfo_t *info)
+{
+	signal(sig, SIG_DFL);
+	/* A fault happens again when the handler returns; a signal that was sent does not. */
+	if (info->si_code <= 0)
+		raise(sig);
+}
+
 static void pass_on(int sig, siginfo_t *info, void *context)
 {
-	if (previous.sa_flags & SA_SIGINFO) {
+	if (previous.sa_flags & SA_SIGINFO)
 		previous.sa_sigaction(sig, info, context);
-	} else if (previous.sa_handler == SIG_DFL) {
-		/* Returning runs the faulting instruction again, now with the default action. */
-		signal(sig, SIG_DFL);
-	} else if (previous.sa_handler != SIG_IGN) {
+	else if (previous.sa_handler == SIG_DFL)
+		end(sig, info);
+	else if (previous.sa_handler != SIG_IGN)
 		previous.sa_handler(sig);
-	} else if (info->si_code > 0) {
+	else if (info->si_code > 0)
 		/* The kernel does not let a real fault be ignored; nor can we. */
-		signal(sig, SIG_DFL);
-	}
+		end(sig, info);
 }
 
 static void on_sigbus(int sig, siginfo_t *info, void *context)

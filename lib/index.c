@@ -252,51 +252,37 @@ int index_allocate_leaf(struct index *index, uint64_t block)
 	return 0;
 }
 
-struct range {
-	struct index *index;
+int index_persist(const struct index *index, uint64_t block, uint64_t n, enum pm_order order)
+{
+	const struct pm *pm = &index->device->pm;
+	int rc = 0;
+
+	if (n > 0)
+		rc = pm_flush(pm, (const void *)&index->entries[block],
+			      n * sizeof(index->entries[0]), order);
+	pm_drain(pm, order);
+	return rc;
+}
+
+struct persist {
+	const struct index *index;
 	uint64_t block, count;
-	unsigned int unmapped;
 	enum pm_order order;
 	int rc;
 };
 
-static void count_access(void *opaque)
-{
-	struct range *range = opaque;
-
-	for (uint64_t i = 0; i < range->count; i++)
-		range->unmapped += index_load(range->index, range->block + i) == 0;
-}
-
-int index_count_unmapped(struct index *index, uint64_t block, unsigned int n,
-			 unsigned int *unmapped)
-{
-	struct range range = { .index = index, .block = block, .count = n };
-	uint64_t bad_page;
-
-	if (!guard_run(&index->device->pm, count_access, &range, &bad_page))
-		return fail(EIO, "write: %s: media error at page %llu, in the index",
-			    index->device->path, (unsigned long long)bad_page);
-	*unmapped = range.unmapped;
-	return 0;
-}
-
 static void persist_access(void *opaque)
 {
-	struct range *range = opaque;
-	const _Atomic uint64_t *entry = &range->index->entries[range->block];
+	struct persist *p = opaque;
 
-	range->rc = pm_flush(&range->index->device->pm, (const void *)entry,
-			     range->count * sizeof(*entry), range->order);
+	p->rc = index_persist(p->index, p->block, p->count, p->order);
 }
 
-int index_persist(struct index *index, uint64_t block, uint64_t n, enum pm_order order)
+int index_persist_guarded(const struct index *index, uint64_t block, uint64_t n,
+			  enum pm_order order)
 {
-	struct range range = { .index = index, .block = block, .count = n, .order = order };
+	struct persist p = { index, block, n, order, 0 };
 	uint64_t bad_page;
 
-	if (!guard_run(&index->device->pm, persist_access, &range, &bad_page))
-		range.rc = -EIO;
-	pm_drain(&index->device->pm, order);
-	return range.rc;
+	return guard_run(&index->device->pm, persist_access, &p, &bad_page) ? p.rc : -EIO;
 }

@@ -69,15 +69,14 @@ void index_close(struct index *index);
 /* Give the leaf of `block` storage if it has none.  0, -ENOSPC or another -errno, with message. */
 int index_allocate_leaf(struct index *index, uint64_t block);
 
-/* How many of the entries [block, block + n) name no page: *unmapped.  0 or -EIO with message. */
-int index_count_unmapped(struct index *index, uint64_t block, unsigned int n,
-			 unsigned int *unmapped);
-
 /*
  * Flush the entries [block, block + n), which must be of present leaves, and drain.  0 or -errno
- * without message: then nothing may rely on them.
+ * without message: then nothing may rely on them.  Touches the media: only under a guard; the
+ * second brings its own.
  */
-int index_persist(struct index *index, uint64_t block, uint64_t n, enum pm_order order);
+int index_persist(const struct index *index, uint64_t block, uint64_t n, enum pm_order order);
+int index_persist_guarded(const struct index *index, uint64_t block, uint64_t n,
+			  enum pm_order order);
 
 /* What index_load() says of an entry that names no data page. */
 #define INDEX_BAD_PAGE UINT64_MAX

@@ -23,8 +23,6 @@
 #define SHARED_BATCHES 64u
 /* A refill for a small write takes this much for later ones. */
 #define REFILL_PAGES 64u
-/* Absent pages given storage at a time, where the file system has room. */
-#define POPULATE_PAGES 512u
 
 static void push(struct batch_list *list, struct batch *batch)
 {
@@ -45,148 +43,24 @@ static struct batch *pop(struct batch_list *list)
 	return batch;
 }
 
-/* ---- promises ------------------------------------------------------------------------------- */
-
-/* Pages with storage that `admitted` blocks need: theirs, and enough to overwrite them. */
-static uint64_t storage_for(const struct pages *pages, uint64_t admitted)
-{
-	return admitted + (pages->spare < admitted ? pages->spare : admitted);
-}
-
-/*
- * Give storage to at least one and at most `most` absent pages.  Called with the lock, which it
- * drops around the system call: the pages are in neither set then, so nobody else has them.
- */
-static int populate(struct pages *pages, uint64_t most)
-{
-	uint64_t first, n;
-	int rc;
-
-	n = pageset_take(&pages->absent, most, &first);
-	if (n == 0)
-		return -ENOSPC;
-	pthread_mutex_unlock(&pages->lock);
-	rc = device_allocate(pages->device, first << LAYOUT_PAGE_SHIFT, n << LAYOUT_PAGE_SHIFT);
-	pthread_mutex_lock(&pages->lock);
-	if (rc != 0) {
-		pageset_add(&pages->absent, first, n);
-		return rc;
-	}
-	pageset_add(&pages->resident, first, n);
-	pages->stored += n;
-	pthread_cond_broadcast(&pages->freed);
-	return 0;
-}
-
-/* Give storage to absent pages until `target` have it, in large pieces while there is room. */
-static int populate_up_to(struct pages *pages, uint64_t target)
-{
-	uint64_t piece = POPULATE_PAGES;
-
-	while (pages->stored < target) {
-		int rc = populate(pages, piece);
-
-		if (rc == 0)
-			continue;
-		if (piece == 1 || pages->absent.total == 0)
-			return rc;
-		piece = piece > 8 ? piece / 8 : 1;
-	}
-	return 0;
-}
-
-int pages_admit(struct pages *pages, uint64_t n, bool wait)
-{
-	bool alone;
-	int rc = 0;
-
-	pthread_mutex_lock(&pages->lock);
-	alone = pages->pending == 0;
-	/*
-	 * Promised before storage is sought, so that two writers cannot both count on the same
-	 * page.  The sum cannot overflow: n is the size of a chunk.
-	 */
-	if (pages->admitted + n + pages->spare > pages->usable) {
-		rc = -ENOSPC;
-	} else {
-		pages->admitted += n;
-		pages->pending += n;
-		rc = populate_up_to(pages, storage_for(pages, pages->admitted));
-		if (rc != 0) {
-			pages->admitted -= n;
-			pages->pending -= n;
-			pthread_cond_broadcast(&pages->settled);
-		}
-	}
-	if (rc != 0 && (!alone || pages->pending > 0)) {
-		/*
-		 * Whoever is, or was, under way may be mapping these very blocks, freeing others,
-		 * or giving up: no reason yet to refuse.
-		 */
-		if (wait && pages->pending > 0)
-			pthread_cond_wait(&pages->settled, &pages->lock);
-		rc = -EAGAIN;
-	}
-	pthread_mutex_unlock(&pages->lock);
-	if (rc == -ENOSPC)
-		fail(ENOSPC, "write: %s: no page is free for a new block", pages->device->path);
-	else if (rc != 0 && rc != -EAGAIN)
-		fail_errno(-rc, "write: %s: storage for a new block", pages->device->path);
-	return rc;
-}
-
-/* With the lock: `pending` or `admitted` has fallen. */
-static void settled(struct pages *pages)
-{
-	pthread_cond_broadcast(&pages->settled);
-	/* A writer may now see that no page will ever come. */
-	if (pages->waiting > 0)
-		pthread_cond_broadcast(&pages->freed);
-}
-
-void pages_settle(struct pages *pages, uint64_t n, uint64_t bound)
-{
-	if (n == 0)
-		return;
-	pthread_mutex_lock(&pages->lock);
-	pages->pending -= n;
-	pages->admitted -= n - bound;
-	settled(pages);
-	pthread_mutex_unlock(&pages->lock);
-}
-
-void pages_unmap_begin(struct pages *pages)
-{
-	pthread_mutex_lock(&pages->lock);
-	pages->pending++;
-	pthread_mutex_unlock(&pages->lock);
-}
-
-void pages_unmap_end(struct pages *pages, uint64_t unmapped)
-{
-	pthread_mutex_lock(&pages->lock);
-	pages->pending--;
-	pages->admitted -= unmapped;
-	settled(pages);
-	pthread_mutex_unlock(&pages->lock);
-}
-
 /* ---- taking and giving back ----------------------------------------------------------------- */
 
-/* Lock the slot of this CPU, or, while somebody is in it, the next one that is free. */
-static struct slot *lock_slot(struct pages *pages)
+static unsigned int near_slot(const struct pages *pages)
 {
 	int cpu = sched_getcpu();
-	unsigned int own = cpu < 0 ? 0 : (unsigned int)cpu % pages->slot_count;
-	unsigned int i = own;
 
-	do {
-		if (pthread_mutex_trylock(&pages->slots[i].lock) == 0)
-			return &pages->slots[i];
+	return cpu < 0 ? 0 : (unsigned int)cpu % pages->slot_count;
+}
+
+/* Lock the slot of this CPU, or, while somebody is in it, another. */
+static struct slot *lock_slot(struct pages *pages, unsigned int i)
+{
+	for (unsigned int tried = 1; !slot_trylock(&pages->slots[i]); tried++) {
 		i = i + 1 == pages->slot_count ? 0 : i + 1;
-	} while (i != own);
-	pthread_mutex_lock(&pages->slots[own].lock);
-	return &pages->slots[own];
+		if (tried % pages->slot_count == 0)
+			sched_yield();
+	}
+	return &pages->slots[i];
 }
 
 static unsigned int take_from(struct batch *batch, unsigned int most, uint64_t *page)
@@ -223,6 +97,9 @@ static bool refill(struct pages *pages, struct slot *slot, unsigned int wanted)
 	unsigned int most = refill_size(pages, wanted);
 	uint64_t first, n;
 
+	/* Ask for the retired pages before they are needed. */
+	if (pages->resident.total + pages->recent.count * BATCH_PAGES <= pages->spare / 2)
+		reclaim_hurry(pages);
 	if (pages->recent.count > 0 && pages->waiting == 0) {
 		push(&pages->empty, batch);
 		slot->free = pop(&pages->recent);
@@ -248,17 +125,18 @@ static bool refill(struct pages *pages, struct slot *slot, unsigned int wanted)
 		for (uint64_t i = 0; i < n; i++)
 			batch->page[batch->count++] = first + i;
 	}
-	/* Ask for the retired ones before they are needed. */
-	if (pages->recent.count == 0 && pages->resident.total < pages->spare / 4)
-		reclaim_hurry(pages);
 	return batch->count > 0;
 }
 
 /* Take what can be had without waiting; 0 if nothing. */
-static unsigned int take_now(struct pages *pages, unsigned int most, uint64_t *page)
+static unsigned int take_now(struct pages *pages, unsigned int near, unsigned int most,
+			     uint64_t *page)
 {
-	struct slot *slot = lock_slot(pages);
-	unsigned int n = take_from(slot->free, most, page);
+	struct slot *slot;
+	unsigned int n;
+
+	slot = lock_slot(pages, near);
+	n = take_from(slot->free, most, page);
 
 	while (n < most) {
 		bool more;
@@ -270,7 +148,7 @@ static unsigned int take_now(struct pages *pages, unsigned int most, uint64_t *p
 			break;
 		n += take_from(slot->free, most - n, page + n);
 	}
-	pthread_mutex_unlock(&slot->lock);
+	slot_unlock(slot);
 	return n;
 }
 
@@ -282,9 +160,9 @@ static unsigned int steal(struct pages *pages, unsigned int most, uint64_t *page
 	for (unsigned int i = 0; i < pages->slot_count && n == 0; i++) {
 		struct slot *slot = &pages->slots[i];
 
-		pthread_mutex_lock(&slot->lock);
+		slot_lock(slot);
 		n = take_from(slot->free, most, page);
-		pthread_mutex_unlock(&slot->lock);
+		slot_unlock(slot);
 	}
 	return n;
 }
@@ -293,6 +171,19 @@ static unsigned int steal(struct pages *pages, unsigned int most, uint64_t *page
 static bool some_free(const struct pages *pages)
 {
 	return pages->resident.total > 0 || pages->recent.count > 0;
+}
+
+/* With the lock: why no page will come, or 0 if one may. */
+static int no_hope(const struct pages *pages)
+{
+	if (pages->stored > pages->admitted || pages->pending > 0 || pages->populating > 0)
+		return 0;
+	if (pages->absent.total > 0)
+		return fail(ENOSPC, "write: %s: its file system is full", pages->device->path);
+	return fail(ENOSPC,
+		    "write: %s: media errors have used up the spare; copy the disk to another "
+		    "device",
+		    pages->device->path);
 }
 
 /*
@@ -309,17 +200,15 @@ static unsigned int take_or_wait(struct pages *pages, unsigned int most, uint64_
 	pages->waiting++;
 	/* A page more, where the file system has one, is sooner had than a grace period. */
 	if (!some_free(pages))
-		populate(pages, POPULATE_PAGES);
+		pages_populate(pages, POPULATE_PAGES);
 	pthread_mutex_unlock(&pages->lock);
 
 	n = steal(pages, most, page);
 
 	pthread_mutex_lock(&pages->lock);
 	if (n == 0 && !some_free(pages)) {
-		if (pages->stored <= pages->admitted && pages->pending == 0) {
-			/* Only media errors can use up what is promised to overwrites. */
-			*rc = -ENOSPC;
-		} else {
+		*rc = no_hope(pages);
+		if (*rc == 0) {
 			reclaim_hurry(pages);
 			pthread_cond_wait(&pages->freed, &pages->lock);
 		}
@@ -329,20 +218,19 @@ static unsigned int take_or_wait(struct pages *pages, unsigned int most, uint64_
 	return n;
 }
 
-int pages_take(struct pages *pages, unsigned int most, uint64_t *page)
+int pages_take(struct pages *pages, unsigned int most, uint64_t *page, unsigned int *slot)
 {
-	unsigned int n = take_now(pages, most, page);
+	unsigned int n;
 	int rc = 0;
 
-	while (n == 0) {
+	*slot = near_slot(pages);
+	n = take_now(pages, *slot, most, page);
+	while (__builtin_expect(n == 0, 0)) {
 		n = take_or_wait(pages, most, page, &rc);
 		if (rc != 0)
-			return fail(-rc,
-				    "write: %s: media errors have used up the spare; copy the "
-				    "disk to another device",
-				    pages->device->path);
+			return rc;
 		if (n == 0)
-			n = take_now(pages, most, page);
+			n = take_now(pages, *slot, most, page);
 	}
 	return (int)n;
 }
@@ -380,11 +268,11 @@ void pages_mark_bad(struct pages *pages, uint64_t page)
 static bool change_retired(struct pages *pages, struct slot *slot)
 {
 	pthread_mutex_lock(&pages->lock);
-	if (slot->retired != NULL) {
+	if (slot->retired != NULL)
 		push(&pages->full, slot->retired);
-		reclaim_hurry(pages);
-	}
 	slot->retired = pop(&pages->empty);
+	if (pages->empty.count < SHARED_BATCHES / 4)
+		reclaim_hurry(pages);
 	if (slot->retired == NULL && pages->recent.count > 0) {
 		/* Make one empty. */
 		struct batch *batch = pop(&pages->recent);
@@ -418,37 +306,77 @@ static void arm(struct pages *pages)
 	pthread_mutex_unlock(&pages->lock);
 }
 
+/* Put what fits into the slot's retired batch.  Slot locked. */
+static unsigned int put_retired(struct slot *slot, const uint64_t *page, unsigned int n)
+{
+	struct batch *batch = slot->retired;
+	unsigned int some = BATCH_PAGES - batch->count;
+
+	if (some > n)
+		some = n;
+	for (unsigned int i = 0; i < some; i++)
+		batch->page[batch->count + i] = page[i];
+	batch->count += some;
+	return some;
+}
+
+/*
+ * Touch the page that the next write on this CPU will take, so that the walk of the page tables for
+ * it goes on while this write waits for its drain.  Worth a quarter of a 4 KiB write at random.
+ * Slot locked.
+ */
+static void touch_next(const struct pages *pages, const struct slot *slot)
+{
+	const struct batch *batch = slot->free;
+
+	if (batch->taken < batch->count)
+		__builtin_prefetch(pm_page(&pages->device->pm, batch->page[batch->taken]), 1);
+}
+
+unsigned int pages_retire_now(struct pages *pages, unsigned int near, const uint64_t *page,
+			      unsigned int n)
+{
+	struct slot *slot = lock_slot(pages, near);
+	unsigned int done = 0;
+
+	while (done < n) {
+		if ((slot->retired == NULL || slot->retired->count == BATCH_PAGES) &&
+		    !change_retired(pages, slot))
+			break;
+		done += put_retired(slot, page + done, n - done);
+	}
+	arm(pages);
+	touch_next(pages, slot);
+	slot_unlock(slot);
+	return done;
+}
+
 void pages_retire(struct pages *pages, const uint64_t *page, unsigned int n)
 {
-	while (n > 0) {
-		struct slot *slot = lock_slot(pages);
-		bool room = true;
+	for (;;) {
+		unsigned int done = pages_retire_now(pages, near_slot(pages), page, n);
 
-		if (slot->retired == NULL || slot->retired->count == BATCH_PAGES)
-			room = change_retired(pages, slot);
-		if (room) {
-			struct batch *batch = slot->retired;
-			unsigned int some = BATCH_PAGES - batch->count;
-
-			if (some > n)
-				some = n;
-			memcpy(&batch->page[batch->count], page, some * sizeof(page[0]));
-			batch->count += some;
-			page += some;
-			n -= some;
+		page += done;
+		n -= done;
+		if (n == 0)
+			break;
+		/* All batches are in grace periods: wait for one. */
+		pthread_mutex_lock(&pages->lock);
+		if (pages->empty.count == 0 && pages->recent.count == 0) {
+			reclaim_hurry(pages);
+			pthread_cond_wait(&pages->freed, &pages->lock);
 		}
-		arm(pages);
-		pthread_mutex_unlock(&slot->lock);
-		if (!room) {
-			/* All batches are in grace periods: wait for one. */
-			pthread_mutex_lock(&pages->lock);
-			if (pages->empty.count == 0 && pages->recent.count == 0) {
-				reclaim_hurry(pages);
-				pthread_cond_wait(&pages->freed, &pages->lock);
-			}
-			pthread_mutex_unlock(&pages->lock);
-		}
+		pthread_mutex_unlock(&pages->lock);
 	}
+}
+
+void pages_freeze(struct pages *pages)
+{
+	/*
+	 * Relaxed: the grace period that the reclaimer waits for before it looks orders the caller's
+	 * section, and so this store, before the look.
+	 */
+	atomic_store_explicit(&pages->frozen, true, memory_order_relaxed);
 }
 
 /* ---- open and close ------------------------------------------------------------------------- */
@@ -470,7 +398,7 @@ static int make_slots(struct pages *pages)
 	for (i = 0; i < batches; i++)
 		push(&pages->empty, &pages->batches[i]);
 	for (i = 0; i < pages->slot_count; i++) {
-		pthread_mutex_init(&pages->slots[i].lock, NULL);
+		atomic_init(&pages->slots[i].busy, false);
 		pages->slots[i].free = pop(&pages->empty);
 		pages->slots[i].retired = pop(&pages->empty);
 	}
@@ -543,7 +471,7 @@ int pages_open(struct pages *pages, const struct device *device, const struct su
 	}
 	sort_pages(pages, named);
 	pthread_mutex_lock(&pages->lock);
-	rc = populate_up_to(pages, storage_for(pages, used));
+	rc = pages_populate_for(pages, used);
 	pthread_mutex_unlock(&pages->lock);
 	if (rc != 0) {
 		pages_close(pages);
@@ -559,8 +487,6 @@ void pages_close(struct pages *pages)
 {
 	if (pages->device == NULL)
 		return;
-	for (unsigned int i = 0; i < pages->slot_count; i++)
-		pthread_mutex_destroy(&pages->slots[i].lock);
 	free(pages->slots);
 	free(pages->batches);
 	free((void *)pages->bad);

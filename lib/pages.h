@@ -31,6 +31,7 @@
 #define PAGES_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,7 +59,12 @@ struct batch {
  * a server's threads come and go by the hundred and would each hoard pages.
  */
 struct slot {
-	pthread_mutex_t lock;  /* covers both; nests outside pages->lock */
+	/*
+	 * Covers the rest; nests outside pages->lock.  A flag and not a mutex: it is taken twice a
+	 * write, held for a few instructions, and if its holder is preempted others go to another
+	 * slot.
+	 */
+	_Atomic bool busy;
 	struct batch *free;    /* to take from; never NULL */
 	struct batch *retired; /* to retire into; NULL while none could be had */
 } __attribute__((aligned(128)));
@@ -88,6 +94,7 @@ struct pages {
 	uint64_t stored;	  /* usable pages that are not absent */
 	uint64_t admitted;	  /* blocks that have a page or are promised one */
 	uint64_t pending;	  /* promises and unmappings under way: `admitted` may yet fall */
+	uint64_t populating;	  /* pages being given storage: in neither set */
 	unsigned int waiting;	  /* writers that wait for a page */
 	bool urgent;		  /* the reclaimer is not to wait for more */
 	bool stop;		  /* the reclaimer is to end */
@@ -96,12 +103,35 @@ struct pages {
 	struct batch_list empty;
 	uint64_t bad_count;
 
+	_Atomic uint64_t changes; /* see pages_changes(); raised under the lock */
 	_Atomic uint64_t *bad; /* a data page: quarantine it when it is retired; bits only rise */
 	_Atomic bool any_bad;
-	_Atomic bool armed; /* something has been retired since the reclaimer last looked */
+	_Atomic bool frozen; /* see pages_freeze() */
+	_Atomic bool armed;  /* something has been retired since the reclaimer last looked */
 	pthread_t reclaimer;
 	bool running; /* there is one; only start and close change it */
 };
+
+static inline bool slot_trylock(struct slot *slot)
+{
+	/*
+	 * Acquire, with the release below: whoever locks sees what the last holder put in.  The
+	 * load first spares the cache line while somebody else has it.
+	 */
+	return !atomic_load_explicit(&slot->busy, memory_order_relaxed) &&
+	       !atomic_exchange_explicit(&slot->busy, true, memory_order_acquire);
+}
+
+static inline void slot_lock(struct slot *slot)
+{
+	while (!slot_trylock(slot))
+		sched_yield();
+}
+
+static inline void slot_unlock(struct slot *slot)
+{
+	atomic_store_explicit(&slot->busy, false, memory_order_release);
+}
 
 /* `named`: the data pages that entries name; `used` of them.  0 or -errno with message. */
 int pages_open(struct pages *pages, const struct device *device, const struct super *super,
@@ -109,11 +139,26 @@ int pages_open(struct pages *pages, const struct device *device, const struct su
 void pages_close(struct pages *pages);
 
 /*
- * Promise pages to `n` blocks that have none: 0 for all of them, else none.  -EAGAIN: some were
- * under way, and now are not; look at the entries again.  -ENOSPC with message: it is final.  With
- * wait false it never waits and says -EAGAIN at once.
+ * Promise pages to `n` blocks that have none: 0 for all of them, else none.  Never waits.  -EAGAIN:
+ * it may be different soon, since others are under way; give back what pages are held,
+ * pages_wait_settled(), and look at the entries again.  -ENOSPC or another -errno, with message:
+ * it is final.  `changes` is what pages_changes() said before the entries were looked at: if
+ * somebody has settled since, he may have mapped these very blocks, and it is not final.
  */
-int pages_admit(struct pages *pages, uint64_t n, bool wait);
+int pages_admit(struct pages *pages, uint64_t n, uint64_t changes);
+
+/* How often promises have been settled so far: read it before looking at the entries. */
+static inline uint64_t pages_changes(const struct pages *pages)
+{
+	/*
+	 * Acquire, with the release of whoever raised it: entries loaded after this are at least as
+	 * new as that settlement.
+	 */
+	return atomic_load_explicit(&pages->changes, memory_order_acquire);
+}
+
+/* Wait until somebody under way has settled; at once if nobody is under way. */
+void pages_wait_settled(struct pages *pages);
 
 /* End `n` promises, of which `bound` were kept: their blocks now have pages. */
 void pages_settle(struct pages *pages, uint64_t n, uint64_t bound);
@@ -126,21 +171,47 @@ void pages_unmap_end(struct pages *pages, uint64_t unmapped);
 /*
  * Take at least one and at most `most` free pages with storage.  Waits when there is none, so the
  * caller must hold no page and be outside sections.  Their number, or -ENOSPC with message if
- * media errors have left no page at all.
+ * there is no page at all: media errors have used up the spare, or nothing has storage yet and the
+ * file system has none to give.  *slot says which slot is near, for pages_retire_now().
  */
-int pages_take(struct pages *pages, unsigned int most, uint64_t *page);
+int pages_take(struct pages *pages, unsigned int most, uint64_t *page, unsigned int *slot);
 
 /* Give back pages that were taken and not published. */
 void pages_put(struct pages *pages, const uint64_t *page, unsigned int n);
 
 /*
- * Hand over pages that no entry names any more, durably (invariant 3).  They are reused after a
- * grace period (invariant 4).  May wait for one, so outside sections and holding no taken page.
+ * Hand over pages that no entry names any more.  They are reused after a grace period (invariant
+ * 4).  Invariant 3 wants the entries durable by then, so the caller either has drained before, or
+ * is in a section that it leaves only after it has drained, or after pages_freeze() if that fails.
+ *
+ * The first never waits, and returns how many it could hand over, usually all; the second may wait
+ * for a grace period, so outside sections and holding no taken page.
  */
+unsigned int pages_retire_now(struct pages *pages, unsigned int slot, const uint64_t *page,
+			      unsigned int n);
 void pages_retire(struct pages *pages, const uint64_t *page, unsigned int n);
+
+/*
+ * Persisting has failed: nothing that has been retired, by a section still open or later, is to be
+ * reused, since the media may still name it.  For good.
+ */
+void pages_freeze(struct pages *pages);
 
 /* Remember that the media failed at this data page. */
 void pages_mark_bad(struct pages *pages, uint64_t page);
+
+/* ---- promises.c, for pages.c ---------------------------------------------------------------- */
+
+/*
+ * Both with pages->lock, which they drop around system calls.  Give storage to between one and
+ * `most` absent pages; 0, or -errno without message: -ENOSPC also when there are none.
+ */
+int pages_populate(struct pages *pages, uint64_t most);
+/* Give storage to what `admitted` blocks need, their share of the spare included. */
+int pages_populate_for(struct pages *pages, uint64_t admitted);
+
+/* Absent pages given storage at a time, where the file system has room. */
+#define POPULATE_PAGES 512u
 
 /* ---- reclaim.c ------------------------------------------------------------------------------ */
 

@@ -29,21 +29,34 @@
 #define PM_PLAIN_COPY 0
 #endif
 
+/*
+ * pmem_map_file() always asks for write access.  An fsdax file is told from an ordinary one as
+ * libpmem does it: only a dax file system grants MAP_SYNC.
+ */
+static int map_readonly(struct pm *pm, int fd, size_t size, enum pm_media media, const char *path)
+{
+	void *base = MAP_FAILED;
+
+	if (media == PM_FSDAX)
+		base = mmap(NULL, size, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+	if (base == MAP_FAILED) {
+		base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+		media = media == PM_FSDAX ? PM_FILE : media;
+	}
+	if (base == MAP_FAILED)
+		return fail_errno(errno, "map: %s", path);
+	*pm = (struct pm){ .base = base, .size = size, .media = media, .readonly = true };
+	return 0;
+}
+
 int pm_map(struct pm *pm, int fd, size_t size, enum pm_media media, bool readonly, const char *path)
 {
 	char self[32];
 	int is_pmem = 0;
 	size_t mapped = 0;
 
-	if (readonly) {
-		/* pmem_map_file() always asks for write access. */
-		void *base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
-
-		if (base == MAP_FAILED)
-			return fail_errno(errno, "map: %s", path);
-		*pm = (struct pm){ .base = base, .size = size, .media = media, .readonly = true };
-		return 0;
-	}
+	if (readonly)
+		return map_readonly(pm, fd, size, media, path);
 	/*
 	 * Through the descriptor, not the path: the path may name something else by now.  Length 0
 	 * and no flags: map what is there, never create or truncate.

@@ -37,7 +37,7 @@ static struct batch *collect(struct pages *pages)
 	for (unsigned int i = 0; i < pages->slot_count; i++) {
 		struct slot *slot = &pages->slots[i];
 
-		pthread_mutex_lock(&slot->lock);
+		slot_lock(slot);
 		if (slot->retired != NULL && slot->retired->count > 0) {
 			pthread_mutex_lock(&pages->lock);
 			slot->retired->next = pages->full.first;
@@ -46,7 +46,7 @@ static struct batch *collect(struct pages *pages)
 			slot->retired = NULL;
 			pthread_mutex_unlock(&pages->lock);
 		}
-		pthread_mutex_unlock(&slot->lock);
+		slot_unlock(slot);
 	}
 	pthread_mutex_lock(&pages->lock);
 	all = pages->full.first;
@@ -77,6 +77,9 @@ static void release(struct pages *pages, struct batch *batch)
 {
 	struct batch_list *list = &pages->recent;
 
+	/* Not to be reused, ever; the batch goes on, so that nobody waits for it. */
+	if (atomic_load_explicit(&pages->frozen, memory_order_relaxed))
+		batch->count = 0;
 	if (atomic_load_explicit(&pages->any_bad, memory_order_acquire))
 		quarantine(pages, batch);
 	if (pages->recent.count >= RECENT_MAX || batch->count == 0) {

@@ -67,7 +67,7 @@ static int trim_in_leaf(struct kmemblk *h, uint64_t block, unsigned int n)
 	if (!guard_run(&h->device.pm, clear_access, &c, &bad_page))
 		rc = fail(EIO, "trim: %s: media error at page %llu, in the index", h->device.path,
 			  (unsigned long long)bad_page);
-	persisted = index_persist(&h->index, block, n, PM_TRIM_ENTRY);
+	persisted = index_persist_guarded(&h->index, block, n, PM_TRIM_ENTRY);
 	if (persisted != 0) {
 		/* The media may still name the pages: they stay out of use (invariant 3). */
 		rc = fail_persist(h, -persisted);

@@ -45,12 +45,11 @@ static int plan_blk(struct super *super, uint64_t blocks, uint64_t spare, const 
 		spare = default_spare(super->device_pages);
 	/* One page of index and one block besides. */
 	if (super->device_pages < SUPER_PAGES + 2 || spare > super->device_pages - SUPER_PAGES - 2)
-		return fail(ENOSPC,
-			    "format: %s: too small: %llu pages of 4096 bytes, of which a disk "
-			    "needs at least %llu with a spare of %llu",
-			    path, (unsigned long long)super->device_pages,
-			    (unsigned long long)(SUPER_PAGES + 2 + spare),
-			    (unsigned long long)spare);
+		return fail(
+			ENOSPC,
+			"format: %s: %llu pages of 4096 bytes are too few for two superblocks, an "
+			"index, a block and a spare of %llu",
+			path, (unsigned long long)super->device_pages, (unsigned long long)spare);
 	room = super->device_pages - SUPER_PAGES - spare;
 	/* Each leaf of 512 entries serves 512 pages: 513 pages hold at most 512 blocks. */
 	most = room - (room + LAYOUT_LEAF_ENTRIES) / (LAYOUT_LEAF_ENTRIES + 1);

@@ -4,22 +4,31 @@
  *
  * Whole blocks, in chunks, by these steps:
  *
- *  1. Promise.  Blocks without a page are counted and admitted, their leaves given storage.
- *  2. Take pages.  May wait; nothing is held yet but promises.
- *  3. Fill them.        Power lost here: old contents; the pages are free again at the next open.
+ *  1. Take pages.  May wait; nothing is held yet.
+ *  2. Promise.  If there are blocks without a page: give their leaves storage, get them admitted.
+ *     Does not wait; if there is something to wait for, give the pages back, wait, begin again.
+ *  3. Fill the pages.   Power lost here: old contents; the pages are free again at the next open.
  *  4. Drain.            PM_WRITE_DATA: contents before entries (invariant 2).
  *  5. Publish each, by compare-and-exchange on its entry: the linearisation point of the block's
  *     write.            Power lost here: each block is old or new, for its entry is 8 bytes.
+ *     Retire the pages that were replaced.
  *  6. Flush the entries, drain.  PM_WRITE_ENTRY: entries before the answer (8) and before reuse
  *     (3).              Power lost here: the same; nothing has been acknowledged.
- *  7. Retire the pages that were replaced; settle the promises.
+ *  7. Settle the promises.
  *
- * Every way out after the first exchange goes through 6 and 7.  If 6 fails, the replaced pages are
- * not retired (the media may still name them) and the handle goes read-only.
+ * Steps 5 and 6 are one read-side section: the replaced pages cannot come out of their grace period
+ * before it ends, and it ends only when the entries are durable.  If that fails, the pages stay out
+ * of use for good (pages_freeze(); the media may still name them) and the handle goes read-only.
+ * Every way out after the first exchange goes through 6 and 7.
  *
- * Part of a block is the same with one page, except that the old contents are read between 2 and 3
- * in a section that lasts until the exchange: it keeps the old page from being reused, so an equal
- * entry means equal contents (no ABA), and an exchange that fails starts again.
+ * The order of taking and retiring is for speed.  Both are atomic instructions, which wait for all
+ * earlier stores; placed here, they wait for nothing that is not waited for anyway: pages are taken
+ * before the entry is looked at, so that it comes from memory while the page is filled, and retired
+ * before the entry's flush, not after.
+ *
+ * Part of a block is the same with one page, except that the section begins before the old contents
+ * are read: it keeps the old page from being reused, so an equal entry means equal contents (no
+ * ABA), and an exchange that fails starts again.
  */
 #include "config.h"
 
@@ -36,103 +45,90 @@
 
 struct chunk {
 	struct kmemblk *h;
-	uint64_t block;			 /* first */
-	unsigned int count;		 /* blocks, and pages taken for them */
-	const uint8_t *src;		 /* NULL: zeroes */
-	uint64_t promises;		 /* pages_admit()ed and not yet settled ... */
-	uint64_t bound;			 /* ... and how many of those have been kept */
-	unsigned int replaced;		 /* of old[] */
-	volatile unsigned int published; /* read after a fault */
-	uint64_t page[CHUNK_BLOCKS];	 /* taken; [published, count) still are */
-	uint64_t old[CHUNK_BLOCKS];	 /* pages that were replaced */
-	int rc;				 /* of persisting what was filled */
+	uint64_t block;	       /* first */
+	unsigned int count;    /* blocks, and pages taken for them */
+	const uint8_t *src;    /* NULL: zeroes */
+	uint64_t promises;     /* pages_admit()ed and not yet settled ... */
+	uint64_t bound;	       /* ... and how many of those have been kept */
+	unsigned int replaced; /* of old[] ... */
+	unsigned int retired;  /* ... and how many of those have been retired */
+	unsigned int slot;     /* see pages_take() */
+	uint64_t changes;      /* see pages_changes() */
+	int rc;		       /* of step 2: what pages_admit() and index_allocate_leaf() said */
+	int persist;	       /* of steps 3 and 6: -errno of msync */
+	enum pm_order order;   /* of step 6 */
+	/* Read after a fault: */
+	volatile unsigned int published;
+	volatile bool in_section;
+	volatile bool persisted;
+	uint64_t page[CHUNK_BLOCKS]; /* taken; [published, count) still are */
+	uint64_t old[CHUNK_BLOCKS];  /* pages that were replaced */
 };
 
-/* Not by an initializer: that would clear the arrays at every write. */
-static void begin(struct chunk *c, struct kmemblk *h, uint64_t block, const uint8_t *src)
+/* Begin a chunk of at most `most` blocks: step 1.  0, or -errno with message. */
+static int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint64_t most)
 {
+	int taken;
+
+	/* Soon needed, and on its way while we take pages. */
+	__builtin_prefetch((const void *)&h->index.entries[block], 1);
+	taken = pages_take(&h->pages, most < CHUNK_BLOCKS ? (unsigned int)most : CHUNK_BLOCKS,
+			   c->page, &c->slot);
+	if (taken < 0)
+		return taken;
+	/* Not by an initializer: that would clear the arrays at every write. */
 	c->h = h;
 	c->block = block;
-	c->src = src;
-	c->count = 0;
+	c->count = (unsigned int)taken;
 	c->promises = 0;
 	c->bound = 0;
 	c->replaced = 0;
+	c->retired = 0;
+	c->rc = 0;
+	c->persist = 0;
 	c->published = 0;
-}
-
-/* Steps 1 and 2 for up to `most` blocks.  0, -EAGAIN (try again), or -errno with message. */
-static int prepare(struct chunk *c, unsigned int most)
-{
-	struct kmemblk *h = c->h;
-	unsigned int unmapped;
-	int rc, taken;
-
-	rc = index_count_unmapped(&h->index, c->block, most, &unmapped);
-	if (rc != 0)
-		return rc;
-	if (unmapped > 0) {
-		uint64_t last = c->block + most - 1;
-
-		for (uint64_t b = c->block; rc == 0 && b <= last; b += LAYOUT_LEAF_ENTRIES)
-			rc = index_allocate_leaf(&h->index, b);
-		if (rc == 0)
-			rc = index_allocate_leaf(&h->index, last);
-		if (rc == 0)
-			rc = pages_admit(&h->pages, unmapped, true);
-		if (rc != 0)
-			return rc;
-		c->promises = unmapped;
-	}
-	taken = pages_take(&h->pages, most, c->page);
-	if (taken < 0)
-		return taken;
-	c->count = (unsigned int)taken;
+	c->in_section = false;
+	c->persisted = false;
 	return 0;
 }
 
-/* Step 3, a run of adjacent pages at a time. */
-static void fill_access(void *opaque)
+/* Step 2 for `unmapped` blocks of the chunk. */
+static int promise(struct chunk *c, unsigned int unmapped)
 {
-	struct chunk *c = opaque;
+	struct kmemblk *h = c->h;
+	uint64_t last = c->block + c->count - 1;
+	int rc = 0;
+
+	for (uint64_t b = c->block; rc == 0 && b <= last; b += LAYOUT_LEAF_ENTRIES)
+		rc = index_allocate_leaf(&h->index, b);
+	if (rc == 0)
+		rc = index_allocate_leaf(&h->index, last);
+	if (rc == 0)
+		rc = pages_admit(&h->pages, unmapped, c->changes);
+	if (rc == 0)
+		c->promises = unmapped;
+	return rc;
+}
+
+/* Step 3, a run of adjacent pages at a time. */
+static int fill(struct chunk *c)
+{
 	const struct pm *pm = &c->h->device.pm;
 	unsigned int i = 0, n;
+	int rc = 0;
 
-	for (; c->rc == 0 && i < c->count; i += n) {
+	for (; rc == 0 && i < c->count; i += n) {
 		uint8_t *to = pm_page(pm, c->page[i]);
 
 		for (n = 1; i + n < c->count && c->page[i + n] == c->page[i] + n; n++)
 			;
 		if (c->src == NULL)
-			c->rc = pm_zero(pm, to, (size_t)n << LAYOUT_PAGE_SHIFT, PM_WRITE_DATA);
+			rc = pm_zero(pm, to, (size_t)n << LAYOUT_PAGE_SHIFT, PM_WRITE_DATA);
 		else
-			c->rc = pm_copy(pm, to, c->src + ((size_t)i << LAYOUT_PAGE_SHIFT),
-					(size_t)n << LAYOUT_PAGE_SHIFT, PM_WRITE_DATA);
+			rc = pm_copy(pm, to, c->src + ((size_t)i << LAYOUT_PAGE_SHIFT),
+				     (size_t)n << LAYOUT_PAGE_SHIFT, PM_WRITE_DATA);
 	}
-}
-
-static int fail_media(struct kmemblk *h, uint64_t bad_page)
-{
-	/* It is not handed out again, if it is a data page. */
-	pages_mark_bad(&h->pages, bad_page);
-	return fail(EIO, "write: %s: media error at page %llu", h->device.path,
-		    (unsigned long long)bad_page);
-}
-
-/* Steps 3 and 4. */
-static int fill(struct chunk *c)
-{
-	const struct pm *pm = &c->h->device.pm;
-	uint64_t bad_page;
-
-	c->rc = 0;
-	if (!guard_run(pm, fill_access, c, &bad_page))
-		return fail_media(c->h, bad_page);
-	if (c->rc != 0)
-		return fail_persist(c->h, -c->rc);
-	/* Contents before the entries that will name them.  Else: another block's bytes. */
-	pm_drain(pm, PM_WRITE_DATA);
-	return 0;
+	return rc;
 }
 
 enum exchanged {
@@ -152,7 +148,7 @@ static enum exchanged exchange(struct chunk *c, uint64_t block, uint64_t page, u
 		return pm_cas(&c->h->device.pm, entry, seen, desired) ? EXCHANGED : CHANGED;
 	if (c->promises == c->bound) {
 		/* Trimmed since we looked.  Pages are held, so there must be no waiting here. */
-		if (pages_admit(&c->h->pages, 1, false) != 0)
+		if (pages_admit(&c->h->pages, 1, c->changes) != 0)
 			return UNPROMISED;
 		c->promises++;
 	}
@@ -193,40 +189,81 @@ static bool publish_next(struct chunk *c)
 	return true;
 }
 
-/* Step 5.  What is left unpublished after success is tried again by the caller. */
-static void publish_access(void *opaque)
+static void enter(struct chunk *c)
+{
+	grace_enter();
+	c->in_section = true;
+}
+
+/* The rest of step 5, and step 6. */
+static void persist(struct chunk *c)
+{
+	c->retired = pages_retire_now(&c->h->pages, c->slot, c->old, c->replaced);
+	c->persist = index_persist(&c->h->index, c->block, c->published, c->order);
+	c->persisted = c->persist == 0;
+}
+
+/* Steps 2 to 6.  What step 5 leaves unpublished is tried again by the caller. */
+static void whole_access(void *opaque)
 {
 	struct chunk *c = opaque;
+	struct index *index = &c->h->index;
+	unsigned int unmapped = 0;
 
+	c->changes = pages_changes(&c->h->pages);
+	for (unsigned int i = 0; i < c->count; i++)
+		unmapped += index_load(index, c->block + i) == 0;
+	if (unmapped > 0)
+		c->rc = promise(c, unmapped);
+	if (c->rc == 0)
+		c->persist = fill(c);
+	if (c->rc != 0 || c->persist != 0)
+		return;
+	/* Contents before the entries that will name them.  Else: another block's bytes. */
+	pm_drain(&c->h->device.pm, PM_WRITE_DATA);
+	enter(c);
 	while (c->published < c->count && publish_next(c))
 		;
+	persist(c);
 }
 
-static int publish(struct chunk *c)
+/* End the section, if one was begun; first, after a fault, what step 6 has left to do. */
+static void leave(struct chunk *c)
 {
-	uint64_t bad_page;
-
-	if (guard_run(&c->h->device.pm, publish_access, c, &bad_page))
-		return 0;
-	return fail_media(c->h, bad_page);
+	if (!c->in_section)
+		return;
+	if (c->published > 0 && !c->persisted && c->persist == 0)
+		c->persist = index_persist_guarded(&c->h->index, c->block, c->published, c->order);
+	if (c->persist != 0)
+		pages_freeze(&c->h->pages);
+	grace_leave();
 }
 
-/* Steps 6 and 7, whatever came before; `rc` is what it said. */
-static int finish(struct chunk *c, int rc, enum pm_order order)
+static int fail_media(struct kmemblk *h, uint64_t bad_page)
+{
+	/* It is not handed out again, if it is a data page. */
+	pages_mark_bad(&h->pages, bad_page);
+	return fail(EIO, "write: %s: media error at page %llu", h->device.path,
+		    (unsigned long long)bad_page);
+}
+
+/* End a chunk whatever came before, of which `rc` is what is known: step 7. */
+static int finish(struct chunk *c, int rc)
 {
 	struct pages *pages = &c->h->pages;
 
 	/* First, since retiring may wait. */
-	pages_put(pages, c->page + c->published, c->count - c->published);
-	if (c->published > 0) {
-		int persisted = index_persist(&c->h->index, c->block, c->published, order);
-
-		if (persisted != 0)
-			rc = fail_persist(c->h, -persisted);
-		else
-			pages_retire(pages, c->old, c->replaced);
-	}
+	if (c->published < c->count)
+		pages_put(pages, c->page + c->published, c->count - c->published);
+	if (c->persist != 0)
+		rc = fail_persist(c->h, -c->persist);
+	else if (c->retired < c->replaced)
+		pages_retire(pages, c->old + c->retired, c->replaced - c->retired);
 	pages_settle(pages, c->promises, c->bound);
+	if (rc == -EAGAIN) {
+		pages_wait_settled(pages);
+		rc = 0;
+	}
 	return rc;
 }
 
@@ -236,16 +273,17 @@ int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *sr
 
 	while (rc == 0 && n > 0) {
 		struct chunk c;
+		uint64_t bad_page;
 
-		begin(&c, h, block, src);
-		rc = prepare(&c, n < CHUNK_BLOCKS ? (unsigned int)n : CHUNK_BLOCKS);
-		if (rc == 0)
-			rc = fill(&c);
-		if (rc == 0)
-			rc = publish(&c);
-		rc = finish(&c, rc, PM_WRITE_ENTRY);
-		if (rc == -EAGAIN)
-			rc = 0;
+		rc = begin(&c, h, block, n);
+		if (rc != 0)
+			return rc;
+		c.src = src;
+		c.order = PM_WRITE_ENTRY;
+		if (!guard_run(&h->device.pm, whole_access, &c, &bad_page))
+			rc = fail_media(h, bad_page);
+		leave(&c);
+		rc = finish(&c, rc != 0 ? rc : c.rc);
 		block += c.published;
 		n -= c.published;
 		if (src != NULL)
@@ -256,7 +294,13 @@ int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *sr
 
 /* ---- part of a block ------------------------------------------------------------------------ */
 
-enum part_outcome { PART_DONE, PART_RETRY, PART_UNMAPPED, PART_FAILED };
+enum part_outcome {
+	PART_DONE,
+	PART_RETRY,	 /* somebody else was first */
+	PART_UNPROMISED, /* the block has no page, and no promise of one */
+	PART_UNMAPPED,	 /* zeroes for a block that reads as zeroes */
+	PART_BAD_ENTRY,
+};
 
 struct part {
 	struct chunk *c;
@@ -267,11 +311,9 @@ struct part {
 	uint8_t contents[LAYOUT_PAGE_SIZE];
 };
 
-/* Put the block's new contents together; false if its entry is bad. */
-static bool compose(struct part *part, uint64_t page)
+/* Put the block's new contents together. */
+static void compose(struct part *part, uint64_t page)
 {
-	if (page == INDEX_BAD_PAGE)
-		return false;
 	if (page == 0)
 		memset(part->contents, 0, sizeof(part->contents));
 	else
@@ -281,35 +323,41 @@ static bool compose(struct part *part, uint64_t page)
 		memset(part->contents + part->from, 0, part->len);
 	else
 		memcpy(part->contents + part->from, part->src, part->len);
-	return true;
 }
 
-static enum part_outcome try_part(struct part *part)
+/* Steps 3 to 6, in the section. */
+static enum part_outcome replace_part(struct part *part)
 {
 	struct chunk *c = part->c;
 	struct index *index = &c->h->index;
 	const struct pm *pm = &c->h->device.pm;
 	uint64_t seen = 0, page;
 
+	c->changes = pages_changes(&c->h->pages);
 	if (!index_leaf_empty(index, index_leaf(c->block)))
 		seen = atomic_load_explicit(&index->entries[c->block], memory_order_acquire);
 	page = index_page_of(index, seen);
-	if (page == 0 && part->if_mapped)
+	if (page == INDEX_BAD_PAGE)
+		return PART_BAD_ENTRY;
+	if (page == 0 && part->if_mapped) {
+		/* Its trim may not have been drained yet, and what we answer must hold (8). */
+		c->persist = index_persist(index, c->block, 1, PM_TRIM_ENTRY);
 		return PART_UNMAPPED;
+	}
 	if (page == 0 && c->promises == 0)
+		return PART_UNPROMISED;
+	compose(part, page);
+	c->persist = pm_copy(pm, pm_page(pm, c->page[0]), part->contents, sizeof(part->contents),
+			     PM_PART_DATA);
+	if (c->persist != 0)
 		return PART_RETRY;
-	if (!compose(part, page))
-		return PART_FAILED;
-	c->rc = pm_copy(pm, pm_page(pm, c->page[0]), part->contents, sizeof(part->contents),
-			PM_PART_DATA);
-	if (c->rc != 0)
-		return PART_FAILED;
 	/* Contents before the entry that will name them, as for a whole block. */
 	pm_drain(pm, PM_PART_DATA);
 	if (exchange(c, c->block, c->page[0], &seen) != EXCHANGED)
 		return PART_RETRY;
 	replaced(c, seen);
 	c->published = 1;
+	persist(c);
 	return PART_DONE;
 }
 
@@ -317,101 +365,70 @@ static void part_access(void *opaque)
 {
 	struct part *part = opaque;
 
-	part->outcome = try_part(part);
+	enter(part->c);
+	part->outcome = replace_part(part);
 }
 
-/*
- * Read, change, fill, drain and publish, in a section.  With PART_RETRY in part->outcome somebody
- * else was first, or the block needs a promise that it has not got.  0 or -errno with message.
- */
-static int replace_part(struct part *part)
+/* Steps 2 to 6 for the one block.  0, or -errno with message. */
+static int try_part(struct part *part)
 {
 	struct chunk *c = part->c;
 	uint64_t bad_page;
 	bool whole;
 
-	c->rc = 0;
-	grace_enter();
-	whole = guard_run(&c->h->device.pm, part_access, part, &bad_page);
-	grace_leave();
-	if (!whole)
-		return fail_media(c->h, bad_page);
-	if (part->outcome != PART_FAILED)
-		return 0;
-	if (c->rc != 0)
-		return fail_persist(c->h, -c->rc);
-	return fail(EIO, "write: %s: the index entry of block %llu is damaged", c->h->device.path,
-		    (unsigned long long)c->block);
-}
-
-/* A block without a page reads as zeroes already; make sure that this is durable (8). */
-static int confirm_unmapped(struct kmemblk *h, uint64_t block)
-{
-	int rc;
-
-	if (index_leaf_empty(&h->index, index_leaf(block)))
-		return 0;
-	rc = index_persist(&h->index, block, 1, PM_TRIM_ENTRY);
-	return rc == 0 ? 0 : fail_persist(h, -rc);
-}
-
-/*
- * One page, and a promise if the block has none.  0; 1 if there is nothing to do; -EAGAIN; or
- * -errno with message.
- */
-static int prepare_part(struct chunk *c, const struct part *part)
-{
-	struct kmemblk *h = c->h;
-	unsigned int unmapped;
-	int rc = index_count_unmapped(&h->index, c->block, 1, &unmapped);
-
-	if (rc != 0)
-		return rc;
-	if (unmapped > 0 && part->if_mapped) {
-		/* No page is needed, and none may be to be had. */
-		rc = confirm_unmapped(h, c->block);
-		return rc == 0 ? 1 : rc;
-	}
-	return prepare(c, 1);
+	do {
+		whole = guard_run(&c->h->device.pm, part_access, part, &bad_page);
+		leave(c);
+		c->in_section = false;
+		if (!whole)
+			return fail_media(c->h, bad_page);
+		/* Outside the section: it may give storage to a leaf. */
+		if (part->outcome == PART_UNPROMISED)
+			c->rc = promise(c, 1);
+	} while (part->outcome == PART_UNPROMISED && c->rc == 0);
+	if (part->outcome == PART_BAD_ENTRY)
+		return fail(EIO, "write: %s: the index entry of block %llu is damaged",
+			    c->h->device.path, (unsigned long long)c->block);
+	return c->rc;
 }
 
 int write_part(struct kmemblk *h, uint64_t block, uint32_t from, uint32_t len, const uint8_t *src,
 	       bool if_mapped)
 {
+	struct chunk c;
 	struct part part;
 	int rc = 0;
 
+	/* The same without taking a page, which a full device might not have to give. */
+	if (if_mapped && index_leaf_empty(&h->index, index_leaf(block)))
+		return 0;
+	part.c = &c;
 	part.from = from;
 	part.len = len;
 	part.src = src;
 	part.if_mapped = if_mapped;
-	part.outcome = PART_RETRY;
-	while (rc == 0 && part.outcome == PART_RETRY) {
-		struct chunk c;
-
-		begin(&c, h, block, NULL);
-		part.c = &c;
-		rc = prepare_part(&c, &part);
-		if (rc > 0)
-			return 0;
-		if (rc == 0)
-			rc = replace_part(&part);
-		rc = finish(&c, rc, PM_PART_ENTRY);
-		if (rc == -EAGAIN)
-			rc = 0;
-		if (rc == 0 && part.outcome == PART_UNMAPPED)
-			rc = confirm_unmapped(h, block);
-	}
+	do {
+		rc = begin(&c, h, block, 1);
+		if (rc != 0)
+			return rc;
+		c.order = PM_PART_ENTRY;
+		rc = finish(&c, try_part(&part));
+	} while (rc == 0 && c.published == 0 && part.outcome != PART_UNMAPPED);
 	return rc;
 }
 
 int kmemblk_write(struct kmemblk *h, const void *buf, size_t count, uint64_t offset)
 {
 	const uint8_t *src = buf;
-	struct span span = span_of(count, offset);
+	struct span span;
 	int rc = check_writable(h, "write", count, offset);
 
-	if (rc == 0 && span.head_len > 0)
+	if (rc != 0)
+		return rc;
+	if ((offset | count) % LAYOUT_PAGE_SIZE == 0)
+		return write_whole(h, offset >> LAYOUT_PAGE_SHIFT, count >> LAYOUT_PAGE_SHIFT, src);
+	span = span_of(count, offset);
+	if (span.head_len > 0)
 		rc = write_part(h, span.head_block, span.head_from, span.head_len, src, false);
 	if (rc == 0 && span.blocks > 0)
 		rc = write_whole(h, span.block, span.blocks, src + span.head_len);
