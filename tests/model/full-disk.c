@@ -165,10 +165,10 @@ int main(void)
 		memset(threads[i].buf, 'x', sizeof(threads[i].buf));
 	}
 	/* From one block, which all want (each write then waits for a page), to some hundreds. */
-	fill_and_overwrite(threads, 5, test_scale(300));
-	fill_and_overwrite(threads, 8, test_scale(500));
-	fill_and_overwrite(threads, 64, test_scale(2000));
-	fill_and_overwrite(threads, 500, test_scale(2000));
+	fill_and_overwrite(threads, 5, test_scale(200));
+	fill_and_overwrite(threads, 8, test_scale(200));
+	fill_and_overwrite(threads, 64, test_scale(150));
+	fill_and_overwrite(threads, 500, test_scale(150));
 	free(threads);
 	return 0;
 }
