@@ -264,6 +264,19 @@ void pages_mark_bad(struct pages *pages, uint64_t page)
 
 /* ---- retiring ------------------------------------------------------------------------------- */
 
+bool pages_spill(struct pages *pages)
+{
+	struct batch *batch = pop(&pages->recent);
+
+	if (batch == NULL)
+		return false;
+	for (uint32_t i = batch->taken; i < batch->count; i++)
+		pageset_add(&pages->resident, batch->page[i], 1);
+	push(&pages->empty, batch);
+	pthread_cond_broadcast(&pages->freed);
+	return true;
+}
+
 /* Hand the slot's full batch over and get it an empty one; slot locked.  False: there is none. */
 static bool change_retired(struct pages *pages, struct slot *slot)
 {
@@ -273,15 +286,8 @@ static bool change_retired(struct pages *pages, struct slot *slot)
 	slot->retired = pop(&pages->empty);
 	if (pages->empty.count < SHARED_BATCHES / 4)
 		reclaim_hurry(pages);
-	if (slot->retired == NULL && pages->recent.count > 0) {
-		/* Make one empty. */
-		struct batch *batch = pop(&pages->recent);
-
-		for (uint32_t i = batch->taken; i < batch->count; i++)
-			pageset_add(&pages->resident, batch->page[i], 1);
-		pthread_cond_broadcast(&pages->freed);
-		slot->retired = batch;
-	}
+	if (slot->retired == NULL && pages_spill(pages))
+		slot->retired = pop(&pages->empty);
 	if (slot->retired != NULL) {
 		slot->retired->taken = 0;
 		slot->retired->count = 0;

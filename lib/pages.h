@@ -157,6 +157,12 @@ static inline uint64_t pages_changes(const struct pages *pages)
 	return atomic_load_explicit(&pages->changes, memory_order_acquire);
 }
 
+/*
+ * Take the storage of one free page away, if the promises can spare it, so that the file system has
+ * room for a page of the index.  0, or -ENOSPC if there is none to spare.
+ */
+int pages_cede_storage(struct pages *pages);
+
 /* Wait until somebody under way has settled; at once if nobody is under way. */
 void pages_wait_settled(struct pages *pages);
 
@@ -199,6 +205,9 @@ void pages_freeze(struct pages *pages);
 
 /* Remember that the media failed at this data page. */
 void pages_mark_bad(struct pages *pages, uint64_t page);
+
+/* With pages->lock: put a freshly released batch back into the set; false if there is none. */
+bool pages_spill(struct pages *pages);
 
 /* ---- promises.c, for pages.c ---------------------------------------------------------------- */
 

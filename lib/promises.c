@@ -107,6 +107,34 @@ int pages_admit(struct pages *pages, uint64_t n, uint64_t changes)
 	return rc;
 }
 
+int pages_cede_storage(struct pages *pages)
+{
+	uint64_t page;
+	int rc;
+
+	pthread_mutex_lock(&pages->lock);
+	if (pages->resident.total == 0)
+		pages_spill(pages);
+	if (pages->stored <= storage_for(pages, pages->admitted) ||
+	    pageset_take(&pages->resident, 1, &page) == 0) {
+		pthread_mutex_unlock(&pages->lock);
+		return -ENOSPC;
+	}
+	/* In neither set, so that nobody else has it meanwhile. */
+	pages->stored--;
+	pthread_mutex_unlock(&pages->lock);
+	rc = device_punch(pages->device, page << LAYOUT_PAGE_SHIFT, LAYOUT_PAGE_SIZE);
+	pthread_mutex_lock(&pages->lock);
+	if (rc == 0) {
+		pageset_add(&pages->absent, page, 1);
+	} else {
+		pageset_add(&pages->resident, page, 1);
+		pages->stored++;
+	}
+	pthread_mutex_unlock(&pages->lock);
+	return rc == 0 ? 0 : -ENOSPC;
+}
+
 void pages_wait_settled(struct pages *pages)
 {
 	pthread_mutex_lock(&pages->lock);

@@ -92,6 +92,16 @@ static int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint64_t mo
 	return 0;
 }
 
+/* Give the leaf of a block storage: from the file system, or else from a free page of ours. */
+static int promise_leaf(struct kmemblk *h, uint64_t block)
+{
+	int rc = index_allocate_leaf(&h->index, block);
+
+	if (rc == -ENOSPC && pages_cede_storage(&h->pages) == 0)
+		rc = index_allocate_leaf(&h->index, block);
+	return rc;
+}
+
 /* Step 2 for `unmapped` blocks of the chunk. */
 static int promise(struct chunk *c, unsigned int unmapped)
 {
@@ -100,9 +110,9 @@ static int promise(struct chunk *c, unsigned int unmapped)
 	int rc = 0;
 
 	for (uint64_t b = c->block; rc == 0 && b <= last; b += LAYOUT_LEAF_ENTRIES)
-		rc = index_allocate_leaf(&h->index, b);
+		rc = promise_leaf(h, b);
 	if (rc == 0)
-		rc = index_allocate_leaf(&h->index, last);
+		rc = promise_leaf(h, last);
 	if (rc == 0)
 		rc = pages_admit(&h->pages, unmapped, c->changes);
 	if (rc == 0)
