@@ -13,7 +13,7 @@ if PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR=$tmp/empty ./configure > out 2> err; the
 	fail "configure succeeds without any library"
 fi
 
-for package in libpmem-dev liburcu-dev libblkid-dev libisal-dev libjson-c-dev libnuma-dev \
+for package in libpmem-dev liburcu-dev libblkid-dev libisal-dev libjson-c-dev libnuma-dev uuid-dev \
 	nbdkit-plugin-dev libnbd-dev check; do
 	grep -q "apt-get install .*$package" err || fail "$package is not in the message: $(cat err)"
 done

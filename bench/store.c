@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * store.c - what the library costs above what the hardware must be paid.
+ *
+ * All in one run, on one fully mapped device whose blocks have been shuffled over its pages by
+ * random overwriting, 4 KiB at random, one thread, in rounds that alternate:
+ *
+ *   copy + drain    a page copied with non-temporal stores to a random page, and one drain
+ *   write floor     the same, then one random 8-byte entry stored, flushed and drained: the least
+ *                   that an untorn, durable block costs
+ *   write           kmemblk_write()
+ *   memcpy          a random page copied out
+ *   read floor      one random entry loaded, and the page it names copied out
+ *   read            kmemblk_read()
+ *
+ * The floors run on a mapping of the same device's file (of its pages, and of its index), on the
+ * same random numbers.  They destroy the device, so each round of writes by the library comes
+ * before them on a device of its own: both are formatted and shuffled alike.
+ */
+#include "config.h"
+
+#include <fcntl.h>
+#include <libpmem.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kmemblk.h"
+
+#define PAGE	   4096u
+#define ROUNDS_MAX 99
+
+enum figure { COPY_DRAIN, WRITE_FLOOR, WRITE, MEMCPY, READ_FLOOR, READ, FIGURES };
+
+static const char *const names[FIGURES] = {
+	"copy + drain", "write floor", "write", "memcpy", "read floor", "read",
+};
+
+struct bench {
+	struct kmemblk *h;
+	struct kmemblk_info info;
+	uint8_t *floor;		   /* mapping of the second device */
+	_Atomic uint64_t *entries; /* its index */
+	uint64_t seed;
+	uint64_t operations; /* a round */
+	uint8_t buf[PAGE];
+};
+
+static uint64_t next(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return *seed;
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void die(const char *what)
+{
+	fprintf(stderr, "bench: %s: %s\n", what, kmemblk_error());
+	exit(1);
+}
+
+/* Format, map every block and shuffle. */
+static struct kmemblk *make_device(const char *path, uint64_t size, struct kmemblk_info *info)
+{
+	struct kmemblk_format_options options = { .create_size = size,
+						  .flags = KMEMBLK_FORMAT_PREALLOC };
+	uint64_t seed = 88172645463325252u;
+	uint8_t buf[PAGE] = { 1 };
+	struct kmemblk *h;
+
+	if (kmemblk_format(path, &options) != 0 || kmemblk_open(path, 0, &h) != 0 ||
+	    kmemblk_start(h) != 0)
+		die(path);
+	kmemblk_get_info(h, info);
+	for (uint64_t i = 0; i < 2 * info->blocks; i++)
+		if (kmemblk_write(h, buf, PAGE, next(&seed) % info->blocks * PAGE) != 0)
+			die("shuffle");
+	return h;
+}
+
+static void map_floor(struct bench *b, const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDWR);
+
+	if (fd == -1 || fstat(fd, &st) == -1)
+		die(path);
+	b->floor = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+			fd, 0);
+	close(fd);
+	if (b->floor == MAP_FAILED)
+		die("mmap");
+	b->entries = (_Atomic uint64_t *)(b->floor + PAGE);
+}
+
+static uint8_t *floor_page(struct bench *b, uint64_t block)
+{
+	return b->floor + b->entries[block] * PAGE;
+}
+
+static double run(struct bench *b, enum figure figure)
+{
+	uint64_t blocks = b->info.blocks, seed = b->seed, sum = 0;
+	double start = now();
+
+	for (uint64_t i = 0; i < b->operations; i++) {
+		uint64_t block = next(&seed) % blocks;
+		uint64_t other = (block * 2654435761u + i) % blocks;
+
+		memcpy(b->buf, &block, sizeof(block));
+		switch (figure) {
+		case COPY_DRAIN:
+			pmem_memcpy(b->floor + (b->info.index_pages + 1 + block) * PAGE, b->buf,
+				    PAGE, PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
+			pmem_drain();
+			break;
+		case WRITE_FLOOR:
+			pmem_memcpy(floor_page(b, other), b->buf, PAGE,
+				    PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
+			pmem_drain();
+			atomic_store_explicit(&b->entries[block],
+					      atomic_load_explicit(&b->entries[block],
+								   memory_order_relaxed),
+					      memory_order_release);
+			pmem_persist((void *)&b->entries[block], sizeof(b->entries[block]));
+			break;
+		case WRITE:
+			if (kmemblk_write(b->h, b->buf, PAGE, block * PAGE) != 0)
+				die("write");
+			break;
+		case MEMCPY:
+			memcpy(b->buf, b->floor + (b->info.index_pages + 1 + block) * PAGE, PAGE);
+			break;
+		case READ_FLOOR:
+			memcpy(b->buf, floor_page(b, block), PAGE);
+			break;
+		case READ:
+			if (kmemblk_read(b->h, b->buf, PAGE, block * PAGE) != 0)
+				die("read");
+			break;
+		case FIGURES:
+			break;
+		}
+		sum += b->buf[17];
+	}
+	/* So that no copy can be left out. */
+	b->buf[100] = (uint8_t)sum;
+	return (now() - start) / (double)b->operations;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median(const double *values, unsigned int n)
+{
+	double sorted[ROUNDS_MAX];
+
+	memcpy(sorted, values, n * sizeof(values[0]));
+	qsort(sorted, n, sizeof(sorted[0]), by_size);
+	return sorted[n / 2];
+}
+
+static void report_ratio(const char *name, const double *a, const double *b, unsigned int rounds)
+{
+	double ratio[ROUNDS_MAX];
+
+	for (unsigned int i = 0; i < rounds; i++)
+		ratio[i] = a[i] / b[i];
+	printf("%-24s %5.2f  (median of ratios pair by pair %.2f)\n", name,
+	       median(a, rounds) / median(b, rounds), median(ratio, rounds));
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t size = (argc > 1 ? strtoull(argv[1], NULL, 0) : 1024) << 20;
+	unsigned int rounds = argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 0) : 7;
+	const char *dir = argc > 3 ? argv[3] : "/dev/shm";
+	char path[2][256];
+	static double ns[FIGURES][ROUNDS_MAX];
+	static struct bench b = { .seed = 0x9E3779B97F4A7C15u, .operations = 100000 };
+	struct kmemblk_info ignored;
+
+	if (size == 0 || rounds == 0 || rounds > ROUNDS_MAX) {
+		fprintf(stderr, "usage: store [MIB [ROUNDS [DIRECTORY]]]\n");
+		return 2;
+	}
+	for (int i = 0; i < 2; i++)
+		snprintf(path[i], sizeof(path[i]), "%s/kmemblk-bench.%ld.%d", dir, (long)getpid(),
+			 i);
+	b.h = make_device(path[0], size, &b.info);
+	kmemblk_close(make_device(path[1], size, &ignored));
+	map_floor(&b, path[1]);
+	unlink(path[0]);
+	unlink(path[1]);
+	for (unsigned int round = 0; round < rounds; round++)
+		for (int figure = 0; figure < FIGURES; figure++) {
+			b.seed = b.seed * 6364136223846793005u + 1;
+			ns[figure][round] = run(&b, (enum figure)figure);
+		}
+	printf("device of %llu MiB, all blocks mapped and shuffled, 4 KiB at random, one thread\n",
+	       (unsigned long long)(size >> 20));
+	for (int figure = 0; figure < FIGURES; figure++)
+		printf("%-16s %6.0f ns  (median of %u rounds of %llu)\n", names[figure],
+		       median(ns[figure], rounds), rounds, (unsigned long long)b.operations);
+	report_ratio("write / write floor", ns[WRITE], ns[WRITE_FLOOR], rounds);
+	report_ratio("read / read floor", ns[READ], ns[READ_FLOOR], rounds);
+	kmemblk_close(b.h);
+	return 0;
+}
