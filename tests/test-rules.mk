@@ -16,7 +16,7 @@ AM_TESTS_ENVIRONMENT = \
 	$(NULL)
 
 # A test that hangs is ended, so that its cleanup runs and the others get their turn.
-test_timeout = timeout --kill-after=20 600
+test_timeout = timeout --kill-after=20 300
 LOG_COMPILER = $(test_timeout)
 SH_LOG_COMPILER = $(test_timeout)
 
