@@ -3,7 +3,7 @@
 #
 # From a fresh clone on Debian 12 to a mounted file system on a kmemblk device, and back: installs
 # what is missing, builds, formats 1 GiB of emulated persistent memory (a file on /dev/shm), serves
-# it on a UNIX socket, mounts ext4 on it, writes, deletes, trims, and shows the memory come back.
+# it on a UNIX socket, mounts ext4 on it, writes, deletes, trims, and shows what that freed.
 # Prints every command it runs.  Leaves nothing behind but the build and the installed packages.
 #
 # usage: sudo examples/quickstart.sh [--keep]
