@@ -22,6 +22,7 @@
 #define BLOCKS	1000u /* written by each */
 
 static struct kmemblk *handle;
+static char *path;
 
 /* True if this process has the device's memfd mapped. */
 static bool is_mapped(void)
@@ -100,11 +101,11 @@ static void be_the_daemon(int closed, int ended)
 
 int main(void)
 {
-	char *path = test_make_device(6000 * BLOCK_SIZE, 16);
 	int closed[2], ended[2];
 	pid_t child;
 	char byte;
 
+	path = test_make_device(6000 * BLOCK_SIZE, 16);
 	CHECK(pipe(closed) == 0 && pipe(ended) == 0, "pipe: %m");
 	CHECK_CALL(kmemblk_open(path, 0, &handle));
 	child = fork();

@@ -65,7 +65,7 @@ unsigned int test_scale(unsigned int count)
 	/* ThreadSanitizer makes each access ten times as long, valgrind each instruction fifty. */
 	if (getenv("KMEMBLK_VALGRIND") != NULL)
 		less = 50;
-#ifdef __SANITIZE_THREAD__
+#ifdef TEST_TSAN
 	less = 10;
 #endif
 	return count / less > 0 ? count / less : 1;

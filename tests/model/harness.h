@@ -19,6 +19,14 @@
 /* Stands in /proc/self/maps for a device of these tests. */
 #define TEST_DEVICE_NAME "kmemblk-test"
 
+#if defined(__SANITIZE_THREAD__)
+#define TEST_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TEST_TSAN 1
+#endif
+#endif
+
 /* End the test, failed, with a sentence, unless the condition holds. */
 #define CHECK(condition, ...)                                                                      \
 	do {                                                                                       \
