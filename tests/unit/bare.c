@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* bare.c - see bare.h. */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bare.h"
+#include "guard.h"
+
+struct device bare_device;
+static struct super super;
+struct pages bare;
+
+int bare_try_open(uint64_t count, uint64_t spare, uint64_t used)
+{
+	_Atomic uint64_t *named = bitmap_new(count);
+	int rc;
+
+	ck_assert_int_eq(guard_install(), 0);
+	super = (struct super){ .type = type_by_id(1), .index_start = 1, .spare_pages = spare };
+	super.blocks = count - spare;
+	super.index_pages = (super.blocks + 511) / 512;
+	super.device_pages = 2 + super.index_pages + count;
+	unit_make_file(unit_device, super.device_pages * PAGE);
+	for (uint64_t i = 0; i < used; i++) {
+		bitmap_set(named, i);
+		unit_poke((super_data_start(&super) + i) * PAGE, "x", 1);
+	}
+	ck_assert_int_eq(device_open(&bare_device, unit_device, false), 0);
+	ck_assert_int_eq(device_map(&bare_device), 0);
+	rc = pages_open(&bare, &bare_device, &super, named, used);
+	free((void *)named);
+	return rc;
+}
+
+void bare_open(uint64_t count, uint64_t spare, uint64_t used)
+{
+	ck_assert_msg(bare_try_open(count, spare, used) == 0, "%s", kmemblk_error());
+	ck_assert_int_eq(reclaim_start(&bare), 0);
+}
+
+void bare_close(void)
+{
+	reclaim_stop(&bare);
+	pages_close(&bare);
+	device_close(&bare_device);
+}
+
+int bare_take_some(unsigned int most, uint64_t *page)
+{
+	unsigned int slot;
+
+	return pages_take(&bare, most, page, &slot);
+}
+
+void bare_take(uint64_t *page, unsigned int n)
+{
+	while (n > 0) {
+		int got = bare_take_some(n, page);
+
+		ck_assert_msg(got > 0 && (unsigned int)got <= n, "%d: %s", got, kmemblk_error());
+		page += got;
+		n -= (unsigned int)got;
+	}
+}
+
+void bare_expect_distinct(const uint64_t *page, unsigned int n)
+{
+	bool *seen = calloc(bare.count, 1);
+
+	for (unsigned int i = 0; i < n; i++) {
+		ck_assert(page[i] >= bare.first && page[i] - bare.first < bare.count);
+		ck_assert(!seen[page[i] - bare.first]);
+		seen[page[i] - bare.first] = true;
+	}
+	free(seen);
+}
+
+int bare_admit(uint64_t n)
+{
+	return pages_admit(&bare, n, pages_changes(&bare));
+}

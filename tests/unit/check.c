@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * check.c - each kind of damage is found; what can be corrected without a guess is, by repair only.
+ *
+ * The device has 2000 pages: 0 the superblock, 1-4 the index, 5-1998 data, 1999 the copy.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "unit.h"
+
+#define PAGES  2000u
+#define COPY   ((PAGES - 1) * PAGE)
+#define REPAIR KMEMBLK_CHECK_REPAIR
+
+/* Blocks 0 to 9 are written. */
+static void make(void)
+{
+	struct kmemblk *h;
+
+	unit_format_with(&(struct kmemblk_format_options){
+		.create_size = PAGES * PAGE, .disk_size = 1900 * PAGE, .label = "checked" });
+	h = unit_open(0);
+	for (uint64_t block = 0; block < 10; block++)
+		unit_write(h, block, block);
+	kmemblk_close(h);
+}
+
+/* The whole device is as make() left it. */
+static void expect_whole(void)
+{
+	struct kmemblk *h;
+
+	unit_expect_clean();
+	h = unit_open(0);
+	for (uint64_t block = 0; block < 10; block++)
+		unit_expect(h, block, block);
+	kmemblk_close(h);
+}
+
+/* Without repair: this finding and nothing changed.  `kind` such as "left". */
+static void expect_finding(const char *kind, const char *words)
+{
+	const char *before = unit_path("before");
+	struct kmemblk_check_result result;
+	const char *text;
+	char line[300];
+
+	unit_copy_file(unit_device, before);
+	text = unit_check(0, &result);
+	snprintf(line, sizeof(line), "%s: %s", kind, words);
+	ck_assert_msg(strstr(text, line) != NULL, "\"%s\" is not in: %s", line, text);
+	ck_assert_uint_eq(result.corrected, 0);
+	ck_assert_uint_eq(result.correctable > 0, strcmp(kind, "correctable") == 0);
+	ck_assert_uint_eq(result.left > 0, strcmp(kind, "left") == 0);
+	ck_assert(unit_same_file(unit_device, before));
+	unlink(before);
+}
+
+/* With repair: this. */
+static void repair(uint64_t corrected, uint64_t left, const char *words)
+{
+	struct kmemblk_check_result result;
+	const char *text = unit_check(REPAIR, &result);
+
+	ck_assert_msg(strstr(text, words) != NULL, "\"%s\" is not in: %s", words, text);
+	ck_assert_uint_eq(result.corrected, corrected);
+	ck_assert_uint_eq(result.correctable, 0);
+	ck_assert_uint_eq(result.left, left);
+}
+
+START_TEST(test_sound_device)
+{
+	struct kmemblk_check_result result;
+
+	make();
+	ck_assert_str_eq(unit_check(0, &result), "");
+	ck_assert_uint_eq(result.entries, 1900);
+	ck_assert_uint_eq(result.pages_used, 10);
+	ck_assert_str_eq(unit_check(REPAIR, &result), "");
+	/* No options at all. */
+	ck_assert_int_eq(kmemblk_check(unit_device, NULL, &result), 0);
+	expect_whole();
+}
+END_TEST
+
+START_TEST(test_primary_damaged)
+{
+	make();
+	unit_poke_number(200, 1, 1);
+	expect_finding("correctable", "superblock (page 0): wrong checksum; the copy is whole");
+	repair(1, 0, "corrected: superblock (page 0): wrong checksum; written anew from the copy");
+	expect_whole();
+}
+END_TEST
+
+START_TEST(test_primary_gone)
+{
+	make();
+	unit_poke_number(0, 8, 0);
+	expect_finding("correctable", "superblock (page 0): no kmemblk superblock; the copy");
+	repair(1, 0, "corrected: superblock (page 0)");
+	expect_whole();
+}
+END_TEST
+
+START_TEST(test_copy_damaged_or_gone)
+{
+	make();
+	unit_poke_number(COPY + 99, 1, 1);
+	expect_finding("correctable", "superblock copy (page 1999): wrong checksum; the primary");
+	repair(1, 0, "corrected: superblock copy (page 1999): wrong checksum");
+	expect_whole();
+	/* Without storage, even. */
+	ck_assert_int_eq(truncate(unit_device, COPY), 0);
+	ck_assert_int_eq(truncate(unit_device, PAGES * PAGE), 0);
+	expect_finding("correctable", "superblock copy (page 1999): no kmemblk superblock");
+	repair(1, 0, "corrected: superblock copy (page 1999)");
+	expect_whole();
+}
+END_TEST
+
+START_TEST(test_both_damaged)
+{
+	make();
+	unit_poke_number(200, 1, 1);
+	unit_poke_number(COPY + 200, 1, 1);
+	expect_finding("left", "superblock (page 0): wrong checksum; and there is no whole copy at "
+			       "the end of the device (page 1999)");
+	repair(0, 1, "left: superblock (page 0): wrong checksum");
+}
+END_TEST
+
+START_TEST(test_copy_differs)
+{
+	make();
+	unit_poke(COPY + 120, "another", 7);
+	unit_seal(PAGES - 1);
+	expect_finding("correctable", "superblock copy (page 1999): differs from the primary");
+	repair(1, 0, "corrected: superblock copy (page 1999): differs");
+	expect_whole();
+}
+END_TEST
+
+START_TEST(test_copy_is_newer)
+{
+	struct kmemblk_info info;
+
+	/* A rewrite goes to the copy first; this one was cut after it. */
+	make();
+	unit_poke_number(COPY + 88, 8, 2);
+	unit_poke(COPY + 120, "renamed", 7);
+	unit_seal(PAGES - 1);
+	expect_finding("correctable", "superblock (page 0): older than its copy");
+	repair(1, 0, "corrected: superblock (page 0): older than its copy");
+	ck_assert_int_eq(kmemblk_probe(unit_device, &info), 0);
+	ck_assert_str_eq(info.label, "renamed");
+	ck_assert_uint_eq(info.generation, 2);
+	expect_whole();
+}
+END_TEST
+
+START_TEST(test_mkfs_was_there)
+{
+	uint8_t zeroes[PAGE] = { 0 };
+
+	/* A swap area over page 0. */
+	make();
+	unit_poke(0, zeroes, PAGE);
+	unit_poke_number(1024, 4, 1);
+	unit_poke_number(1028, 4, PAGES - 1);
+	unit_poke(PAGE - 10, "SWAPSPACE2", 10);
+	expect_finding("left", "superblock (page 0): the device now holds swap; the copy of an old "
+			       "superblock at its end is not brought back");
+	repair(0, 1, "is not brought back");
+	ck_assert_uint_eq(unit_peek_number(0, 8), 0);
+}
+END_TEST
+
+START_TEST(test_newer_format_is_left_alone)
+{
+	make();
+	unit_poke_number(8, 4, 2);
+	unit_seal(0);
+	expect_finding("left", "superblock (page 0): format version 2; this release reads 1");
+	repair(0, 1, "format version 2");
+	unit_poke_number(8, 4, 1);
+	unit_seal(0);
+	unit_poke_number(COPY + 32, 8, 1);
+	unit_seal(PAGES - 1);
+	expect_finding("left", "superblock copy (page 1999): needs features");
+}
+END_TEST
+
+static int check_repair(void)
+{
+	struct kmemblk_check_result result;
+
+	return kmemblk_check(unit_device, &(struct kmemblk_check_options){ .flags = REPAIR },
+			     &result);
+}
+
+START_TEST(test_features_that_allow_reading_only_forbid_repair)
+{
+	make();
+	unit_poke_number(24, 8, 1);
+	unit_seal(0);
+	unit_poke_number(COPY + 24, 8, 1);
+	unit_seal(PAGES - 1);
+	unit_expect_clean();
+	unit_poke_number(COPY + 200, 1, 1);
+	unit_expect_error(check_repair(), EMEDIUMTYPE, "can only read (ro-compat 0x1)");
+	unit_poke_number(COPY + 200, 1, 0);
+	/* Also when only the copy is left to say so. */
+	unit_poke_number(0, 8, 0);
+	unit_expect_error(check_repair(), EMEDIUMTYPE, "can only read (ro-compat 0x1)");
+	ck_assert_uint_eq(unit_peek_number(0, 8), 0);
+}
+END_TEST
+
+/* ---- the index ------------------------------------------------------------------------------- */
+
+START_TEST(test_wild_entry)
+{
+	make();
+	unit_poke_entry(3, 1999);
+	expect_finding("left", "block 3: its index entry names page 1999, which is no data page "
+			       "(those are 5 to 1998); the block's contents are lost");
+	repair(0, 1, "left: block 3");
+	ck_assert_uint_eq(unit_peek_entry(3), 1999);
+}
+END_TEST
+
+START_TEST(test_shared_page)
+{
+	struct kmemblk_check_result result;
+	const char *text;
+	uint64_t page;
+
+	make();
+	page = unit_peek_entry(4);
+	unit_poke_entry(1500, page);
+	text = unit_check(0, &result);
+	/* Both blocks are told: nobody knows which is right. */
+	ck_assert(strstr(text, "block 4: its index entry names page ") != NULL);
+	ck_assert(strstr(text, "block 1500: its index entry names page ") != NULL);
+	ck_assert_uint_eq(result.left, 2);
+	repair(0, 2, "left: block 4");
+	ck_assert_uint_eq(unit_peek_entry(4), page);
+	ck_assert_uint_eq(unit_peek_entry(1500), page);
+}
+END_TEST
+
+START_TEST(test_many_wild_entries_are_counted)
+{
+	struct kmemblk_check_result result;
+	const char *text;
+
+	make();
+	for (uint64_t block = 100; block < 350; block++)
+		unit_poke_entry(block, ~0ull);
+	text = unit_check(0, &result);
+	ck_assert(strstr(text, "index: 150 more damaged entries") != NULL);
+	ck_assert(strstr(text, "note: opened read-only, the device serves every other") != NULL);
+}
+END_TEST
+
+START_TEST(test_entries_past_the_last_block)
+{
+	make();
+	unit_poke_entry(1900, 77);
+	unit_poke_entry(2047, 78);
+	expect_finding("correctable", "index: entries past the last block are not zero");
+	repair(1, 0, "corrected: index: entries past the last block are not zero");
+	ck_assert_uint_eq(unit_peek_entry(1900) + unit_peek_entry(2047), 0);
+	expect_whole();
+}
+END_TEST
+
+START_TEST(test_leaves_without_storage_stay_so)
+{
+	struct kmemblk_check_result result;
+	uint64_t before;
+
+	make();
+	before = unit_storage(unit_device);
+	unit_check(0, &result);
+	unit_check(REPAIR, &result);
+	ck_assert_uint_eq(unit_storage(unit_device), before);
+}
+END_TEST
+
+/* ---- the device ------------------------------------------------------------------------------ */
+
+START_TEST(test_grown_device_is_a_note)
+{
+	struct kmemblk_check_result result;
+
+	make();
+	ck_assert_int_eq(truncate(unit_device, 3000 * PAGE), 0);
+	ck_assert_str_eq(unit_check(0, &result),
+			 "note: the device has 3000 pages, of which the format uses 2000\n");
+}
+END_TEST
+
+START_TEST(test_device_cut_short)
+{
+	make();
+	ck_assert_int_eq(truncate(unit_device, 1500 * PAGE), 0);
+	expect_finding("left", "superblock (page 0): made for 2000 pages, but the device has only "
+			       "1500: it was cut short");
+}
+END_TEST
+
+START_TEST(test_not_a_device)
+{
+	for (uint64_t size = 0; size < 3 * PAGE; size += 2048) {
+		unit_make_file(unit_device, size);
+		expect_finding("left", "the device has only ");
+	}
+	unit_make_file(unit_device, MIB);
+	expect_finding("left", "superblock (page 0): no kmemblk superblock; and there is no");
+}
+END_TEST
+
+START_TEST(test_busy_and_bad_flags)
+{
+	struct kmemblk_check_result result;
+	struct kmemblk *h;
+
+	make();
+	h = unit_open(KMEMBLK_OPEN_READONLY);
+	/* Readers share. */
+	unit_expect_clean();
+	unit_expect_error(check_repair(), EBUSY, "in use by process");
+	kmemblk_close(h);
+	h = unit_open(0);
+	unit_expect_error(kmemblk_check(unit_device, NULL, &result), EBUSY, "in use by process");
+	kmemblk_close(h);
+	unit_expect_error(kmemblk_check(unit_device, &(struct kmemblk_check_options){ .flags = 6 },
+					&result),
+			  EINVAL, "unknown flags 0x6");
+}
+END_TEST
+
+UNIT_MAIN("check", test_sound_device, test_primary_damaged, test_primary_gone,
+	  test_copy_damaged_or_gone, test_both_damaged, test_copy_differs, test_copy_is_newer,
+	  test_mkfs_was_there, test_newer_format_is_left_alone,
+	  test_features_that_allow_reading_only_forbid_repair, test_wild_entry, test_shared_page,
+	  test_many_wild_entries_are_counted, test_entries_past_the_last_block,
+	  test_leaves_without_storage_stay_so, test_grown_device_is_a_note, test_device_cut_short,
+	  test_not_a_device, test_busy_and_bad_flags)

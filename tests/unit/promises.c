@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* promises.c - pages are promised to new blocks as long as that leaves the spare. */
+#include "config.h"
+
+#include <errno.h>
+
+#include "bare.h"
+
+START_TEST(test_the_spare_is_not_promised)
+{
+	bare_open(100, 10, 50);
+	ck_assert_int_eq(bare_admit(40), 0);
+	pages_settle(&bare, 40, 40);
+	unit_expect_error(bare_admit(1), ENOSPC, "no page is free for a new block");
+	/* All or none. */
+	pages_unmap_begin(&bare);
+	pages_unmap_end(&bare, 3);
+	unit_expect_error(bare_admit(4), ENOSPC, "no page is free");
+	ck_assert_int_eq(bare_admit(3), 0);
+	bare_close();
+}
+END_TEST
+
+START_TEST(test_broken_promises_come_back)
+{
+	bare_open(100, 10, 50);
+	ck_assert_int_eq(bare_admit(40), 0);
+	/* Others are under way: it may yet change. */
+	ck_assert_int_eq(bare_admit(1), -EAGAIN);
+	pages_settle(&bare, 40, 15);
+	ck_assert_int_eq(bare_admit(25), 0);
+	pages_settle(&bare, 25, 25);
+	ck_assert_int_eq(bare_admit(1), -ENOSPC);
+	bare_close();
+}
+END_TEST
+
+START_TEST(test_an_unmapping_under_way_delays_the_refusal)
+{
+	bare_open(100, 10, 90);
+	ck_assert_int_eq(bare_admit(1), -ENOSPC);
+	pages_unmap_begin(&bare);
+	ck_assert_int_eq(bare_admit(1), -EAGAIN);
+	pages_unmap_end(&bare, 1);
+	ck_assert_int_eq(bare_admit(1), 0);
+	bare_close();
+}
+END_TEST
+
+START_TEST(test_a_refusal_is_not_final_after_a_change)
+{
+	uint64_t before;
+
+	bare_open(100, 10, 90);
+	/* Between the look at the entries and the question somebody else is done: look again. */
+	before = pages_changes(&bare);
+	pages_unmap_begin(&bare);
+	pages_unmap_end(&bare, 0);
+	ck_assert_int_eq(pages_admit(&bare, 1, before), -EAGAIN);
+	ck_assert_int_eq(pages_admit(&bare, 1, pages_changes(&bare)), -ENOSPC);
+	bare_close();
+}
+END_TEST
+
+UNIT_MAIN("promises", test_the_spare_is_not_promised, test_broken_promises_come_back,
+	  test_an_unmapping_under_way_delays_the_refusal,
+	  test_a_refusal_is_not_final_after_a_change)
