@@ -80,7 +80,7 @@ static struct kmemblk *make_device(const char *path, uint64_t size, struct kmemb
 						  .flags = KMEMBLK_FORMAT_PREALLOC };
 	uint64_t seed = 88172645463325252u;
 	uint8_t buf[PAGE] = { 1 };
-	struct kmemblk *h;
+	struct kmemblk *h = NULL;
 
 	if (kmemblk_format(path, &options) != 0 || kmemblk_open(path, 0, &h) != 0 ||
 	    kmemblk_start(h) != 0)

@@ -20,7 +20,8 @@
  *  - A tmpfs device survives a crash of the process, not a power failure; an ordinary file is
  *    correct but slow (each write waits for msync twice).
  *  - fork: a handle belongs to the process that called kmemblk_start().  Its children do not
- *    inherit the mapping.
+ *    inherit the mapping.  A child of a process with threads in this library must exec before it
+ *    opens a device of its own.
  *  - The library installs a SIGBUS handler at the first open.  It turns media errors inside the
  *    device's mapping into -EIO and passes every other SIGBUS to the handler that was there.
  *

@@ -13,9 +13,15 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-/* Inline the read side: liburcu allows its small functions in code of any licence. */
-#define URCU_INLINE_SMALL_FUNCTIONS
 #include <urcu/urcu-memb.h>
+
+/*
+ * The read side inline: two of liburcu's functions of under ten lines, which it offers to code of
+ * any licence.  A call of each would take as long as what it does.  initial-exec: their thread's
+ * variable is reached without a call, too.
+ */
+extern __thread struct urcu_reader urcu_memb_reader __attribute__((tls_model("initial-exec")));
+#include <urcu/static/urcu-memb.h>
 
 #include "grace.h"
 
@@ -77,13 +83,13 @@ void grace_enter(void)
 {
 	if (__builtin_expect(registration != REGISTERED, 0))
 		register_thread();
-	urcu_memb_read_lock();
+	_urcu_memb_read_lock();
 }
 
 void grace_leave(void)
 {
 	TSAN_RELEASE();
-	urcu_memb_read_unlock();
+	_urcu_memb_read_unlock();
 	if (__builtin_expect(registration == EACH_TIME, 0)) {
 		registration = UNREGISTERED;
 		urcu_memb_unregister_thread();

@@ -49,14 +49,15 @@ static unsigned int near_slot(const struct pages *pages)
 {
 	int cpu = sched_getcpu();
 
-	return cpu < 0 ? 0 : (unsigned int)cpu % pages->slot_count;
+	/* slot_count is a power of 2; a CPU that cannot be told is as good as any. */
+	return (unsigned int)cpu & (pages->slot_count - 1);
 }
 
 /* Lock the slot of this CPU, or, while somebody is in it, another. */
 static struct slot *lock_slot(struct pages *pages, unsigned int i)
 {
 	for (unsigned int tried = 1; !slot_trylock(&pages->slots[i]); tried++) {
-		i = i + 1 == pages->slot_count ? 0 : i + 1;
+		i = (i + 1) & (pages->slot_count - 1);
 		if (tried % pages->slot_count == 0)
 			sched_yield();
 	}
@@ -326,21 +327,8 @@ static unsigned int put_retired(struct slot *slot, const uint64_t *page, unsigne
 	return some;
 }
 
-/*
- * Touch the page that the next write on this CPU will take, so that the walk of the page tables for
- * it goes on while this write waits for its drain.  Worth a quarter of a 4 KiB write at random.
- * Slot locked.
- */
-static void touch_next(const struct pages *pages, const struct slot *slot)
-{
-	const struct batch *batch = slot->free;
-
-	if (batch->taken < batch->count)
-		__builtin_prefetch(pm_page(&pages->device->pm, batch->page[batch->taken]), 1);
-}
-
 unsigned int pages_retire_now(struct pages *pages, unsigned int near, const uint64_t *page,
-			      unsigned int n)
+			      unsigned int n, uint64_t *next)
 {
 	struct slot *slot = lock_slot(pages, near);
 	unsigned int done = 0;
@@ -351,8 +339,8 @@ unsigned int pages_retire_now(struct pages *pages, unsigned int near, const uint
 			break;
 		done += put_retired(slot, page + done, n - done);
 	}
+	*next = slot->free->taken < slot->free->count ? slot->free->page[slot->free->taken] : 0;
 	arm(pages);
-	touch_next(pages, slot);
 	slot_unlock(slot);
 	return done;
 }
@@ -360,7 +348,8 @@ unsigned int pages_retire_now(struct pages *pages, unsigned int near, const uint
 void pages_retire(struct pages *pages, const uint64_t *page, unsigned int n)
 {
 	for (;;) {
-		unsigned int done = pages_retire_now(pages, near_slot(pages), page, n);
+		uint64_t next;
+		unsigned int done = pages_retire_now(pages, near_slot(pages), page, n, &next);
 
 		page += done;
 		n -= done;
@@ -392,7 +381,10 @@ static int make_slots(struct pages *pages)
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 	unsigned int i, batches;
 
-	pages->slot_count = cpus < 1 ? 1 : cpus > SLOTS_MAX ? SLOTS_MAX : (unsigned int)cpus;
+	/* A power of 2, so that a CPU's slot is found without a division. */
+	pages->slot_count = 1;
+	while (pages->slot_count < SLOTS_MAX && (long)pages->slot_count < cpus)
+		pages->slot_count *= 2;
 	batches = 2 * pages->slot_count + SHARED_BATCHES;
 	pages->batches = calloc(batches, sizeof(pages->batches[0]));
 	pages->slots =

@@ -190,11 +190,12 @@ void pages_put(struct pages *pages, const uint64_t *page, unsigned int n);
  * 4).  Invariant 3 wants the entries durable by then, so the caller either has drained before, or
  * is in a section that it leaves only after it has drained, or after pages_freeze() if that fails.
  *
- * The first never waits, and returns how many it could hand over, usually all; the second may wait
- * for a grace period, so outside sections and holding no taken page.
+ * The first never waits, and returns how many it could hand over, usually all; *next is the page
+ * that the slot will probably give out next, or 0.  The second may wait for a grace period, so
+ * outside sections and holding no taken page.
  */
 unsigned int pages_retire_now(struct pages *pages, unsigned int slot, const uint64_t *page,
-			      unsigned int n);
+			      unsigned int n, uint64_t *next);
 void pages_retire(struct pages *pages, const uint64_t *page, unsigned int n);
 
 /*

@@ -208,9 +208,17 @@ static void enter(struct chunk *c)
 /* The rest of step 5, and step 6. */
 static void persist(struct chunk *c)
 {
-	c->retired = pages_retire_now(&c->h->pages, c->slot, c->old, c->replaced);
+	uint64_t next;
+
+	c->retired = pages_retire_now(&c->h->pages, c->slot, c->old, c->replaced, &next);
 	c->persist = index_persist(&c->h->index, c->block, c->published, c->order);
 	c->persisted = c->persist == 0;
+	/*
+	 * Touch the page that the next write on this CPU will fill, so that the walk of the page
+	 * tables for it goes on while the drain is on its way: a quarter of a 4 KiB write at random,
+	 * measured.  Before the flush it would only delay that.
+	 */
+	__builtin_prefetch(pm_page(&c->h->device.pm, next), 1);
 }
 
 /* Steps 2 to 6.  What step 5 leaves unpublished is tried again by the caller. */
