@@ -70,6 +70,16 @@ static void found(struct checking *c, enum kmemblk_finding_kind kind, const char
 
 /* ---- superblocks ---------------------------------------------------------------------------- */
 
+/* Before any correction: that this release knows all it would be writing about. */
+static int may_repair(const struct checking *c)
+{
+	if ((c->super.ro_compat & ~LAYOUT_KNOWN_RO_COMPAT) == 0)
+		return 0;
+	return fail(EMEDIUMTYPE,
+		    "repair: %s: has features this release can only read (ro-compat 0x%llx)",
+		    c->device.path, (unsigned long long)c->super.ro_compat);
+}
+
 /* Rewrite the superblock at `page`, or say that repair would. */
 static int restore(struct checking *c, uint64_t page, const char *which, const char *reason,
 		   const char *from)
@@ -83,11 +93,9 @@ static int restore(struct checking *c, uint64_t page, const char *which, const c
 		      which, (unsigned long long)page, reason, from);
 		return 0;
 	}
-	if (c->super.ro_compat & ~LAYOUT_KNOWN_RO_COMPAT)
-		return fail(EMEDIUMTYPE,
-			    "repair: %s: has features this release can only read (ro-compat "
-			    "0x%llx)",
-			    c->device.path, (unsigned long long)c->super.ro_compat);
+	rc = may_repair(c);
+	if (rc != 0)
+		return rc;
 	rc = device_allocate(&c->device, page << LAYOUT_PAGE_SHIFT, LAYOUT_PAGE_SIZE);
 	if (rc != 0)
 		return fail_errno(-rc, "repair: %s: storage", c->device.path);
@@ -257,6 +265,10 @@ static int check_tail(struct checking *c)
 	}
 	if (memcmp(entries, zeroes, size) == 0)
 		return 0;
+	if (c->repair)
+		rc = may_repair(c);
+	if (rc != 0)
+		return rc;
 	if (c->repair) {
 		rc = guard_write(&c->device.pm, tail, NULL, size, PM_REPAIR_TAIL);
 		/* Before the correction is reported. */
