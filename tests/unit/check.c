@@ -213,6 +213,9 @@ START_TEST(test_features_that_allow_reading_only_forbid_repair)
 	unit_poke_number(COPY + 24, 8, 1);
 	unit_seal(PAGES - 1);
 	unit_expect_clean();
+	unit_poke_entry(1900, 77);
+	unit_expect_error(check_repair(), EMEDIUMTYPE, "can only read (ro-compat 0x1)");
+	ck_assert_uint_eq(unit_peek_entry(1900), 77);
 	unit_poke_number(COPY + 200, 1, 1);
 	unit_expect_error(check_repair(), EMEDIUMTYPE, "can only read (ro-compat 0x1)");
 	unit_poke_number(COPY + 200, 1, 0);
