@@ -130,13 +130,13 @@ static bool refill(struct pages *pages, struct slot *slot, unsigned int wanted)
 }
 
 /* Take what can be had without waiting; 0 if nothing. */
-static unsigned int take_now(struct pages *pages, unsigned int near, unsigned int most,
+static unsigned int take_now(struct pages *pages, struct near *near, unsigned int most,
 			     uint64_t *page)
 {
 	struct slot *slot;
 	unsigned int n;
 
-	slot = lock_slot(pages, near);
+	slot = lock_slot(pages, near->slot);
 	n = take_from(slot->free, most, page);
 
 	while (n < most) {
@@ -149,6 +149,8 @@ static unsigned int take_now(struct pages *pages, unsigned int near, unsigned in
 			break;
 		n += take_from(slot->free, most - n, page + n);
 	}
+	near->next =
+		slot->free->taken < slot->free->count ? slot->free->page[slot->free->taken] : 0;
 	slot_unlock(slot);
 	return n;
 }
@@ -219,19 +221,19 @@ static unsigned int take_or_wait(struct pages *pages, unsigned int most, uint64_
 	return n;
 }
 
-int pages_take(struct pages *pages, unsigned int most, uint64_t *page, unsigned int *slot)
+int pages_take(struct pages *pages, unsigned int most, uint64_t *page, struct near *near)
 {
 	unsigned int n;
 	int rc = 0;
 
-	*slot = near_slot(pages);
-	n = take_now(pages, *slot, most, page);
+	near->slot = near_slot(pages);
+	n = take_now(pages, near, most, page);
 	while (__builtin_expect(n == 0, 0)) {
 		n = take_or_wait(pages, most, page, &rc);
 		if (rc != 0)
 			return rc;
 		if (n == 0)
-			n = take_now(pages, *slot, most, page);
+			n = take_now(pages, near, most, page);
 	}
 	return (int)n;
 }
@@ -328,7 +330,7 @@ static unsigned int put_retired(struct slot *slot, const uint64_t *page, unsigne
 }
 
 unsigned int pages_retire_now(struct pages *pages, unsigned int near, const uint64_t *page,
-			      unsigned int n, uint64_t *next)
+			      unsigned int n)
 {
 	struct slot *slot = lock_slot(pages, near);
 	unsigned int done = 0;
@@ -339,7 +341,6 @@ unsigned int pages_retire_now(struct pages *pages, unsigned int near, const uint
 			break;
 		done += put_retired(slot, page + done, n - done);
 	}
-	*next = slot->free->taken < slot->free->count ? slot->free->page[slot->free->taken] : 0;
 	arm(pages);
 	slot_unlock(slot);
 	return done;
@@ -348,8 +349,7 @@ unsigned int pages_retire_now(struct pages *pages, unsigned int near, const uint
 void pages_retire(struct pages *pages, const uint64_t *page, unsigned int n)
 {
 	for (;;) {
-		uint64_t next;
-		unsigned int done = pages_retire_now(pages, near_slot(pages), page, n, &next);
+		unsigned int done = pages_retire_now(pages, near_slot(pages), page, n);
 
 		page += done;
 		n -= done;

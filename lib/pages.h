@@ -174,13 +174,19 @@ void pages_settle(struct pages *pages, uint64_t n, uint64_t bound);
 void pages_unmap_begin(struct pages *pages);
 void pages_unmap_end(struct pages *pages, uint64_t unmapped);
 
+/* What a taker learns besides. */
+struct near {
+	unsigned int slot; /* the slot at hand, for pages_retire_now() */
+	uint64_t next;	   /* the page that it will probably give out next; 0 for none */
+};
+
 /*
  * Take at least one and at most `most` free pages with storage.  Waits when there is none, so the
  * caller must hold no page and be outside sections.  Their number, or -ENOSPC with message if
  * there is no page at all: media errors have used up the spare, or nothing has storage yet and the
- * file system has none to give.  *slot says which slot is near, for pages_retire_now().
+ * file system has none to give.
  */
-int pages_take(struct pages *pages, unsigned int most, uint64_t *page, unsigned int *slot);
+int pages_take(struct pages *pages, unsigned int most, uint64_t *page, struct near *near);
 
 /* Give back pages that were taken and not published. */
 void pages_put(struct pages *pages, const uint64_t *page, unsigned int n);
@@ -190,12 +196,11 @@ void pages_put(struct pages *pages, const uint64_t *page, unsigned int n);
  * 4).  Invariant 3 wants the entries durable by then, so the caller either has drained before, or
  * is in a section that it leaves only after it has drained, or after pages_freeze() if that fails.
  *
- * The first never waits, and returns how many it could hand over, usually all; *next is the page
- * that the slot will probably give out next, or 0.  The second may wait for a grace period, so
- * outside sections and holding no taken page.
+ * The first never waits, and returns how many it could hand over, usually all; the second may wait
+ * for a grace period, so outside sections and holding no taken page.
  */
 unsigned int pages_retire_now(struct pages *pages, unsigned int slot, const uint64_t *page,
-			      unsigned int n, uint64_t *next);
+			      unsigned int n);
 void pages_retire(struct pages *pages, const uint64_t *page, unsigned int n);
 
 /*

@@ -49,9 +49,9 @@ void bare_close(void)
 
 int bare_take_some(unsigned int most, uint64_t *page)
 {
-	unsigned int slot;
+	struct near near;
 
-	return pages_take(&bare, most, page, &slot);
+	return pages_take(&bare, most, page, &near);
 }
 
 void bare_take(uint64_t *page, unsigned int n)

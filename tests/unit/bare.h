@@ -20,7 +20,7 @@ void bare_close(void);
 /* pages_admit() by one who has looked at the entries just now. */
 int bare_admit(uint64_t n);
 
-/* pages_take() by one who has no use for the slot. */
+/* pages_take() by one who has no use for what is near. */
 int bare_take_some(unsigned int most, uint64_t *page);
 /* Take exactly so many. */
 void bare_take(uint64_t *page, unsigned int n);
