@@ -69,10 +69,10 @@ done
 
 printf '%s rounds of %s requests of 4 KiB at random over 1 GiB, one connection\n\n' \
 	"$rounds" "$requests"
-printf '%-5s %5s  %27s  %29s  %20s\n' '' '' 'requests a second' 'server CPU us a request' \
+printf '%-5s %5s  %27s  %29s  %26s\n' '' '' 'requests a second' 'server CPU us a request' \
 	'kmemblk against'
-printf '%-5s %5s  %9s%9s%9s  %11s%9s%9s  %10s %9s\n' '' depth kmemblk memory file kmemblk memory \
-	file 'best rate' 'memory CPU'
+printf '%-5s %5s  %9s%9s%9s  %11s%9s%9s  %10s%10s%12s\n' '' depth kmemblk memory file kmemblk \
+	memory file 'memory' 'file' 'memory CPU'
 for kind in read write; do
 	for depth in 1 32; do
 		for ((round = 0; round < rounds; round++)); do
@@ -91,8 +91,10 @@ for kind in read write; do
 			printf '    '
 		done
 		paste "$tmp/$kind.$depth".{kmemblk,memory,file} > "$tmp/all"
-		awk '{ print $1 / ($3 > $5 ? $3 : $5) }' "$tmp/all" | median |
-			{ read -r m; printf '%8.3f' "$m"; }
-		awk '{ print $2 / $4 }' "$tmp/all" | median | { read -r m; printf '%11.3f\n' "$m"; }
+		for pair in '$1 / $3' '$1 / $5' '$2 / $4'; do
+			awk "{ print $pair }" "$tmp/all" | median |
+				{ read -r m; printf '%10.3f' "$m"; }
+		done
+		echo
 	done
 done

@@ -33,7 +33,7 @@ static bool is_mapped(void)
 
 	CHECK(maps != NULL, "/proc/self/maps: %m");
 	while (fgets(line, sizeof(line), maps) != NULL)
-		found = found || strstr(line, TEST_DEVICE_NAME) != NULL;
+		found = found || strstr(line, "/memfd:" TEST_DEVICE_NAME) != NULL;
 	fclose(maps);
 	return found;
 }
