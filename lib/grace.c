@@ -43,7 +43,12 @@ void __tsan_release(void *address);
 static char tsan_object;
 #define TSAN_RELEASE() __tsan_release(&tsan_object)
 #define TSAN_ACQUIRE() __tsan_acquire(&tsan_object)
+/* Inline, liburcu's own accesses would be looked at, whose other side it cannot see. */
+#define read_lock()   urcu_memb_read_lock()
+#define read_unlock() urcu_memb_read_unlock()
 #else
+#define read_lock()    _urcu_memb_read_lock()
+#define read_unlock()  _urcu_memb_read_unlock()
 #define TSAN_RELEASE() ((void)0)
 #define TSAN_ACQUIRE() ((void)0)
 #endif
@@ -83,13 +88,13 @@ void grace_enter(void)
 {
 	if (__builtin_expect(registration != REGISTERED, 0))
 		register_thread();
-	_urcu_memb_read_lock();
+	read_lock();
 }
 
 void grace_leave(void)
 {
 	TSAN_RELEASE();
-	_urcu_memb_read_unlock();
+	read_unlock();
 	if (__builtin_expect(registration == EACH_TIME, 0)) {
 		registration = UNREGISTERED;
 		urcu_memb_unregister_thread();
