@@ -122,6 +122,26 @@ uint64_t unit_less(uint64_t n)
 	return n < 30 ? 1 : n / 30;
 }
 
+#if defined(__SANITIZE_THREAD__)
+#define WITH_TSAN true
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WITH_TSAN true
+#endif
+#endif
+#ifndef WITH_TSAN
+#define WITH_TSAN false
+#endif
+
+bool unit_faults_work(void)
+{
+	bool work = !WITH_TSAN && getenv("KMEMBLK_VALGRIND") == NULL;
+
+	if (!work)
+		fprintf(stderr, "one case is left out: no faults under this tool\n");
+	return work;
+}
+
 /* ---- devices -------------------------------------------------------------------------------- */
 
 void unit_format_with(const struct kmemblk_format_options *options)

@@ -44,6 +44,12 @@ const char *unit_path(const char *name);
 /* Under valgrind everything takes thirty times as long: that much less of `n`, at least one. */
 uint64_t unit_less(uint64_t n);
 
+/*
+ * False, with a sentence to stderr, where a media error can be met only once: ThreadSanitizer blocks
+ * the signal in its handler, and valgrind does not let go of the handler's stack.
+ */
+bool unit_faults_work(void);
+
 /* ---- devices -------------------------------------------------------------------------------- */
 
 /* Make unit_device of this size; the call must succeed. */
