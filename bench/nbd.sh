@@ -91,9 +91,9 @@ for kind in read write; do
 			printf '    '
 		done
 		paste "$tmp/$kind.$depth".{kmemblk,memory,file} > "$tmp/all"
-		for pair in '$1 / $3' '$1 / $5' '$2 / $4'; do
-			awk "{ print $pair }" "$tmp/all" | median |
-				{ read -r m; printf '%10.3f' "$m"; }
+		for columns in '1 3' '1 5' '2 4'; do
+			awk -v a="${columns% *}" -v b="${columns#* }" '{ print $a / $b }' "$tmp/all" |
+				median | { read -r m; printf '%10.3f' "$m"; }
 		done
 		echo
 	done

@@ -179,6 +179,9 @@ static bool some_free(const struct pages *pages)
 /* With the lock: why no page will come, or 0 if one may. */
 static int no_hope(const struct pages *pages)
 {
+	if (atomic_load_explicit(&pages->frozen, memory_order_relaxed))
+		return fail(EROFS, "write: %s: read-only since a failure to persist",
+			    pages->device->path);
 	if (pages->stored > pages->admitted || pages->pending > 0 || pages->populating > 0)
 		return 0;
 	if (pages->absent.total > 0)

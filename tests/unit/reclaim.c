@@ -161,5 +161,36 @@ START_TEST(test_no_page_is_lost_or_doubled)
 }
 END_TEST
 
+static void *take_in_vain(void *opaque)
+{
+	uint64_t page;
+
+	*(int *)opaque = bare_take_some(1, &page);
+	return NULL;
+}
+
+/* After a failure to persist nothing comes back, and who waits for it is told so. */
+START_TEST(test_frozen_pages_end_the_wait)
+{
+	uint64_t page[2];
+	pthread_t thread;
+	int rc = 0;
+
+	bare_open(2, 1, 0);
+	ck_assert_int_eq(bare_admit(1), 0);
+	bare_take(page, 2);
+	pages_settle(&bare, 1, 1);
+	ck_assert_int_eq(pthread_create(&thread, NULL, take_in_vain, &rc), 0);
+	grace_enter();
+	pages_retire_now(&bare, 0, page, 1);
+	pages_freeze(&bare);
+	grace_leave();
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(rc, -EROFS);
+	bare_close();
+}
+END_TEST
+
 UNIT_MAIN("reclaim", test_not_before_readers_are_done, test_freed_without_anybody_waiting,
-	  test_stops_with_pages_still_retired, test_no_page_is_lost_or_doubled)
+	  test_stops_with_pages_still_retired, test_no_page_is_lost_or_doubled,
+	  test_frozen_pages_end_the_wait)
