@@ -24,13 +24,6 @@
 /* A refill for a small write takes this much for later ones. */
 #define REFILL_PAGES 64u
 
-static void push(struct batch_list *list, struct batch *batch)
-{
-	batch->next = list->first;
-	list->first = batch;
-	list->count++;
-}
-
 static struct batch *pop(struct batch_list *list)
 {
 	struct batch *batch = list->first;
@@ -102,7 +95,7 @@ static bool refill(struct pages *pages, struct slot *slot, unsigned int wanted)
 	if (pages->resident.total + pages->recent.count * BATCH_PAGES <= pages->spare / 2)
 		reclaim_hurry(pages);
 	if (pages->recent.count > 0 && pages->waiting == 0) {
-		push(&pages->empty, batch);
+		batch_push(&pages->empty, batch);
 		slot->free = pop(&pages->recent);
 		return true;
 	}
@@ -113,7 +106,7 @@ static bool refill(struct pages *pages, struct slot *slot, unsigned int wanted)
 
 		batch->count = take_from(recent, most, batch->page);
 		if (recent->taken == recent->count)
-			push(&pages->empty, pop(&pages->recent));
+			batch_push(&pages->empty, pop(&pages->recent));
 		return true;
 	}
 	while (batch->count < most && batch->count < BATCH_PAGES) {
@@ -278,7 +271,7 @@ bool pages_spill(struct pages *pages)
 		return false;
 	for (uint32_t i = batch->taken; i < batch->count; i++)
 		pageset_add(&pages->resident, batch->page[i], 1);
-	push(&pages->empty, batch);
+	batch_push(&pages->empty, batch);
 	pthread_cond_broadcast(&pages->freed);
 	return true;
 }
@@ -288,7 +281,7 @@ static bool change_retired(struct pages *pages, struct slot *slot)
 {
 	pthread_mutex_lock(&pages->lock);
 	if (slot->retired != NULL)
-		push(&pages->full, slot->retired);
+		batch_push(&pages->full, slot->retired);
 	slot->retired = pop(&pages->empty);
 	if (pages->empty.count < SHARED_BATCHES / 4)
 		reclaim_hurry(pages);
@@ -397,7 +390,7 @@ static int make_slots(struct pages *pages)
 		return -ENOMEM;
 	}
 	for (i = 0; i < batches; i++)
-		push(&pages->empty, &pages->batches[i]);
+		batch_push(&pages->empty, &pages->batches[i]);
 	for (i = 0; i < pages->slot_count; i++) {
 		atomic_init(&pages->slots[i].busy, false);
 		pages->slots[i].free = pop(&pages->empty);

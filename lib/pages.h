@@ -24,7 +24,7 @@
  * pages there are, by the spare, some page is always free, retired, or with a writer that will
  * publish; so the wait ends, provided that nobody waits while holding an unpublished page.
  *
- * Locks: slot->lock, then pages->lock.  No lock is held across a system call that may take long,
+ * Locks: slot->busy, then pages->lock.  No lock is held across a system call that may take long,
  * a grace period, or an access to the media.
  */
 #ifndef PAGES_H
@@ -111,6 +111,13 @@ struct pages {
 	pthread_t reclaimer;
 	bool running; /* there is one; only start and close change it */
 };
+
+static inline void batch_push(struct batch_list *list, struct batch *batch)
+{
+	batch->next = list->first;
+	list->first = batch;
+	list->count++;
+}
 
 static inline bool slot_trylock(struct slot *slot)
 {

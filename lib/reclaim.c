@@ -40,9 +40,7 @@ static struct batch *collect(struct pages *pages)
 		slot_lock(slot);
 		if (slot->retired != NULL && slot->retired->count > 0) {
 			pthread_mutex_lock(&pages->lock);
-			slot->retired->next = pages->full.first;
-			pages->full.first = slot->retired;
-			pages->full.count++;
+			batch_push(&pages->full, slot->retired);
 			slot->retired = NULL;
 			pthread_mutex_unlock(&pages->lock);
 		}
@@ -89,9 +87,7 @@ static void release(struct pages *pages, struct batch *batch)
 		list = &pages->empty;
 	}
 	batch->taken = 0;
-	batch->next = list->first;
-	list->first = batch;
-	list->count++;
+	batch_push(list, batch);
 }
 
 static void reclaim(struct pages *pages)
