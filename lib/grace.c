@@ -17,10 +17,8 @@
 
 /*
  * The read side inline: two of liburcu's functions of under ten lines, which it offers to code of
- * any licence.  A call of each would take as long as what it does.  initial-exec: their thread's
- * variable is reached without a call, too.
+ * any licence.  A call of each would take as long as what it does.
  */
-extern __thread struct urcu_reader urcu_memb_reader __attribute__((tls_model("initial-exec")));
 #include <urcu/static/urcu-memb.h>
 
 #include "grace.h"
@@ -55,7 +53,7 @@ static char tsan_object;
 
 enum registration { UNREGISTERED, REGISTERED, EACH_TIME };
 
-static __thread enum registration registration __attribute__((tls_model("initial-exec")));
+static __thread enum registration registration;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
