@@ -13,9 +13,9 @@
  *   read floor      one random entry loaded, and the page it names copied out
  *   read            kmemblk_read()
  *
- * The floors run on a mapping of the same device's file (of its pages, and of its index), on the
- * same random numbers.  They destroy the device, so each round of writes by the library comes
- * before them on a device of its own: both are formatted and shuffled alike.
+ * The floors run on a second mapping of the same device, on the same random numbers.  They store
+ * to pages in place and to entries what they hold already, so the blocks stay where they are; what
+ * is in them is of no interest here.
  */
 #include "config.h"
 
@@ -44,7 +44,7 @@ static const char *const names[FIGURES] = {
 struct bench {
 	struct kmemblk *h;
 	struct kmemblk_info info;
-	uint8_t *floor;		   /* mapping of the second device */
+	uint8_t *floor;		   /* the second mapping */
 	_Atomic uint64_t *entries; /* its index */
 	uint64_t seed;
 	uint64_t operations; /* a round */
@@ -193,23 +193,18 @@ int main(int argc, char **argv)
 	uint64_t size = (argc > 1 ? strtoull(argv[1], NULL, 0) : 1024) << 20;
 	unsigned int rounds = argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 0) : 7;
 	const char *dir = argc > 3 ? argv[3] : "/dev/shm";
-	char path[2][256];
+	char path[256];
 	static double ns[FIGURES][ROUNDS_MAX];
 	static struct bench b = { .seed = 0x9E3779B97F4A7C15u, .operations = 100000 };
-	struct kmemblk_info ignored;
 
 	if (size == 0 || rounds == 0 || rounds > ROUNDS_MAX) {
 		fprintf(stderr, "usage: store [MIB [ROUNDS [DIRECTORY]]]\n");
 		return 2;
 	}
-	for (int i = 0; i < 2; i++)
-		snprintf(path[i], sizeof(path[i]), "%s/kmemblk-bench.%ld.%d", dir, (long)getpid(),
-			 i);
-	b.h = make_device(path[0], size, &b.info);
-	kmemblk_close(make_device(path[1], size, &ignored));
-	map_floor(&b, path[1]);
-	unlink(path[0]);
-	unlink(path[1]);
+	snprintf(path, sizeof(path), "%s/kmemblk-bench.%ld", dir, (long)getpid());
+	b.h = make_device(path, size, &b.info);
+	map_floor(&b, path);
+	unlink(path);
 	for (unsigned int round = 0; round < rounds; round++)
 		for (int figure = 0; figure < FIGURES; figure++) {
 			b.seed = b.seed * 6364136223846793005u + 1;
