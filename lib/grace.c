@@ -17,7 +17,9 @@
 
 /*
  * The read side inline: two of liburcu's functions of under ten lines, which it offers to code of
- * any licence.  A call of each would take as long as what it does.
+ * any licence.  A call of each would take as long as what it does.  Their thread's variable is not
+ * declared initial-exec, which would spare the call that finds it: glibc has no room left for it in
+ * a program that loads the library at run time, as nbdkit does.
  */
 #include <urcu/static/urcu-memb.h>
 
@@ -53,7 +55,7 @@ static char tsan_object;
 
 enum registration { UNREGISTERED, REGISTERED, EACH_TIME };
 
-static __thread enum registration registration;
+static __thread enum registration registration __attribute__((tls_model("initial-exec")));
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
