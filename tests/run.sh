@@ -86,6 +86,9 @@ else
 	tar -c --exclude=.git . | tar -x -C "$work/source"
 fi
 test -z "$is_root" || chown -R "$user:$group" "$work"
+# Everything includes what a build in the tree has left, which no other build folder may find there.
+test ! -e "$work/source/config.status" ||
+	as_user make -C "$work/source" distclean > /dev/null || exit 1
 
 # Not where the unprivileged user may not be, such as a clone in /root.
 cd "$work" || exit 1
