@@ -106,6 +106,14 @@ static int restore(struct checking *c, uint64_t page, const char *which, const c
 	return rc;
 }
 
+/* True if two superblocks put the same blocks in the same places. */
+static bool same_disk(const struct super *a, const struct super *b)
+{
+	return memcmp(a->uuid, b->uuid, sizeof(a->uuid)) == 0 && a->type == b->type &&
+	       a->device_pages == b->device_pages && a->index_start == b->index_start &&
+	       a->index_pages == b->index_pages && a->blocks == b->blocks;
+}
+
 /* The primary is sound and in c->super: look at the copy. */
 static int check_copy(struct checking *c)
 {
@@ -125,9 +133,11 @@ static int check_copy(struct checking *c)
 	}
 	if (super_same(&copy, &c->super))
 		return 0;
-	if (memcmp(copy.uuid, c->super.uuid, sizeof(copy.uuid)) == 0 &&
-	    copy.generation > c->super.generation && super_copy_page(&copy) == page) {
-		/* The copy is written first: a rewrite was cut between the two. */
+	if (same_disk(&copy, &c->super) && copy.generation > c->super.generation) {
+		/*
+		 * The copy is written first: a rewrite was cut between the two.  Of the same disk
+		 * only: taking over a size could cost the blocks beyond it.
+		 */
 		c->super = copy;
 		return restore(c, 0, "superblock", "older than its copy", "copy");
 	}
