@@ -5,6 +5,8 @@
  * Several connections write and trim, each its own blocks, and remember for each block the request
  * that was acknowledged and the one that was sent.  The server is killed in the middle, the device
  * checked, a new server started; each block must then be whole and be one of those two.
+ *
+ * KMEMBLK_KILLS is the number of rounds (see `make check-kill`).
  */
 #include "config.h"
 
@@ -25,6 +27,10 @@
 /* What block number i holds: a version, or NOTHING + a version where it was trimmed then. */
 #define NOTHING (UINT64_C(1) << 63)
 static uint64_t acknowledged[BLOCKS], sent[BLOCKS];
+
+/* What block number i held when it was verified last; and how often it was acknowledged news. */
+static uint64_t known[BLOCKS];
+static unsigned long verified;
 
 struct client {
 	pthread_t thread;
@@ -84,7 +90,8 @@ static void verify(void)
 		CHECK(version == acknowledged[i] || version == sent[i],
 		      "block %u: version %#lx, acknowledged %#lx, sent %#lx", i, version,
 		      acknowledged[i], sent[i]);
-		acknowledged[i] = sent[i] = version;
+		verified += acknowledged[i] != known[i];
+		known[i] = acknowledged[i] = sent[i] = version;
 	}
 	server_disconnect(nbd);
 }
@@ -107,19 +114,23 @@ static void kill_under_load(struct client *clients, unsigned int milliseconds)
 int main(void)
 {
 	static struct client clients[CONNECTIONS];
+	const char *kills = getenv("KMEMBLK_KILLS");
+	unsigned int rounds = kills ? (unsigned int)strtoul(kills, NULL, 10) : test_scale(20);
 
 	for (unsigned int i = 0; i < CONNECTIONS; i++) {
 		clients[i].first = i * (BLOCKS / CONNECTIONS);
 		clients[i].random = i + 1;
 	}
 	server_start(DEVICE_SIZE, NULL);
-	for (unsigned int round = 0; round < test_scale(20); round++) {
-		kill_under_load(clients, 50 + 13 * round);
+	for (unsigned int round = 0; round < rounds; round++) {
+		kill_under_load(clients, 50 + 13 * (round % 20));
 		server_check_device();
 		server_start(0, NULL);
 		verify();
 	}
 	server_stop(SIGTERM);
 	server_check_device();
+	/* Else it would have ended before. */
+	printf("rounds %u, acknowledged writes verified %lu, 0 lost, 0 torn\n", rounds, verified);
 	return 0;
 }

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * many-connections.c - a thousand connections at once, as the plugin's manual says how: one thread
+ * each, and room for open files.
+ *
+ * Each connection writes its own block while all others stand, and reads what its neighbour wrote.
+ */
+#include "config.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "block.h"
+#include "server.h"
+
+#define MOST_CONNECTIONS 1000
+#define OPEN_FILES	 4096 /* of the test and of the server, with room to spare */
+
+static struct nbd_handle *connections[MOST_CONNECTIONS];
+
+/* Also for the server, which inherits it.  False if it is not allowed. */
+static bool raise_limit(void)
+{
+	struct rlimit limit;
+
+	CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0, "%m");
+	if (limit.rlim_max < OPEN_FILES)
+		return false;
+	limit.rlim_cur = OPEN_FILES;
+	CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0, "%m");
+	return true;
+}
+
+static void write_own(unsigned int i)
+{
+	char buf[BLOCK_SIZE];
+
+	block_fill(buf, i, i + 1);
+	NBD_CHECK(nbd_pwrite(connections[i], buf, sizeof buf, (uint64_t)i * BLOCK_SIZE, 0));
+}
+
+static void read_other(unsigned int reader, unsigned int i)
+{
+	char buf[BLOCK_SIZE];
+	uint64_t version;
+
+	NBD_CHECK(nbd_pread(connections[reader], buf, sizeof buf, (uint64_t)i * BLOCK_SIZE, 0));
+	CHECK(block_version(buf, i, &version) && version == i + 1, "block %u: version %" PRIu64, i,
+	      version);
+}
+
+int main(void)
+{
+	const unsigned int count = test_scale(MOST_CONNECTIONS);
+
+	if (!raise_limit()) {
+		fprintf(stderr, "many-connections: skipped: the limit of open files is below %d\n",
+			OPEN_FILES);
+		return 77;
+	}
+	server_start(16 << 20, "--threads=1");
+	for (unsigned int i = 0; i < count; i++)
+		connections[i] = server_connect();
+	for (unsigned int i = 0; i < count; i++)
+		write_own(i);
+	for (unsigned int i = 0; i < count; i++)
+		read_other(i, (i + 1) % count);
+	server_check_alive();
+	for (unsigned int i = 0; i < count; i++)
+		server_disconnect(connections[i]);
+	server_check_alive();
+	server_stop(SIGTERM);
+	server_check_device();
+	return 0;
+}

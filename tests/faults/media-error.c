@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * media-error.c - single pages of an open device go bad: in data, in the index, two in a row.
+ *
+ * A page goes bad by mapping an empty file over it: touching it is SIGBUS then, as it is for
+ * media that has failed, for this page and no other.  The device's file is as before, so that at
+ * the end it shows whether all that was acknowledged reached it.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "unit.h"
+
+#define BLOCKS 600u /* written: more than a leaf */
+
+/* On page `page` the media has failed. */
+static void lose(struct kmemblk *h, uint64_t page)
+{
+	int fd = open(unit_path("empty"), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+
+	ck_assert(fd != -1);
+	ck_assert(mmap(pm_page(&h->device.pm, page), PAGE, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_FIXED, fd, 0) != MAP_FAILED);
+	close(fd);
+}
+
+static struct kmemblk *make(void)
+{
+	struct kmemblk *h;
+
+	unit_format(8 * MIB, 0);
+	h = unit_open(0);
+	for (uint64_t block = 0; block < BLOCKS; block++)
+		unit_write(h, block, block);
+	return h;
+}
+
+static uint64_t bad_pages(struct kmemblk *h)
+{
+	struct kmemblk_info info;
+
+	kmemblk_get_info(h, &info);
+	return info.pages_bad;
+}
+
+/* The blocks from `first` hold what make() wrote, `but` excepted. */
+static void expect_others(struct kmemblk *h, uint64_t first, uint64_t but)
+{
+	for (uint64_t block = first; block < BLOCKS; block++)
+		if (block != but)
+			unit_expect(h, block, block);
+}
+
+static void expect_bad(int rc, const char *what, uint64_t page)
+{
+	char words[64];
+
+	snprintf(words, sizeof(words), "%s: %s: media error at page %llu", what, unit_device,
+		 (unsigned long long)page);
+	unit_expect_error(rc, EIO, words);
+}
+
+START_TEST(test_in_data_costs_one_block_until_it_is_written)
+{
+	struct kmemblk *h;
+	uint8_t buf[PAGE];
+	uint64_t page;
+
+	if (!unit_faults_work())
+		return;
+	h = make();
+	page = unit_peek_entry(7);
+	lose(h, page);
+	for (int i = 0; i < 3; i++) {
+		expect_bad(kmemblk_read(h, buf, PAGE, 7 * PAGE), "read", page);
+		expect_bad(kmemblk_write(h, "abc", 3, 7 * PAGE + 100), "write", page);
+		expect_bad(kmemblk_zero(h, 100, 7 * PAGE, 0), "write", page);
+		expect_others(h, 0, 7);
+	}
+	ck_assert_int_eq(kmemblk_flush(h), 0);
+	/* A whole write needs nothing of the old one, and takes the page out of use. */
+	unit_write(h, 7, 7);
+	unit_expect(h, 7, 7);
+	while (bad_pages(h) == 0)
+		usleep(1000);
+	/* Each page goes round several times. */
+	for (uint64_t i = 0; i < unit_less(10000); i++)
+		unit_write(h, i % BLOCKS, i % BLOCKS);
+	ck_assert_uint_eq(bad_pages(h), 1);
+	expect_others(h, 0, BLOCKS);
+	kmemblk_close(h);
+	unit_expect_clean();
+	h = unit_open(0);
+	expect_others(h, 0, BLOCKS);
+	/* It is tried anew. */
+	ck_assert_uint_eq(bad_pages(h), 0);
+	kmemblk_close(h);
+}
+END_TEST
+
+/* Make `count` of the free pages of a full disk bad. */
+static void lose_free_pages(struct kmemblk *h, unsigned int count)
+{
+	bool named[256] = { false };
+
+	for (uint64_t block = 0; block < h->super.blocks; block++)
+		named[unit_peek_entry(block)] = true;
+	for (uint64_t page = h->index.data_start; count > 0; page++)
+		if (!named[page]) {
+			lose(h, page);
+			count--;
+		}
+}
+
+START_TEST(test_free_pages_fail_one_write_each)
+{
+	unsigned int failed = 0;
+	struct kmemblk *h;
+	uint8_t buf[PAGE];
+	uint64_t blocks;
+
+	if (!unit_faults_work())
+		return;
+	unit_format_with(&(struct kmemblk_format_options){
+		.create_size = MIB, .spare_pages = 5, .flags = KMEMBLK_FORMAT_PREALLOC });
+	h = unit_open(0);
+	blocks = h->super.blocks;
+	for (uint64_t block = 0; block < blocks; block++)
+		unit_write(h, block, block);
+	kmemblk_close(h);
+	h = unit_open(0);
+	lose_free_pages(h, 2);
+	for (uint64_t i = 0; i < 10 * blocks; i++) {
+		uint64_t block = i % blocks;
+
+		unit_fill(buf, block);
+		if (kmemblk_write(h, buf, PAGE, block * PAGE) == 0)
+			continue;
+		ck_assert(strstr(kmemblk_error(), "media error at page ") != NULL);
+		unit_expect(h, block, block);
+		failed++;
+	}
+	ck_assert_uint_eq(failed, 2);
+	ck_assert_uint_eq(bad_pages(h), 2);
+	for (uint64_t block = 0; block < blocks; block++)
+		unit_expect(h, block, block);
+	kmemblk_close(h);
+	unit_expect_clean();
+}
+END_TEST
+
+START_TEST(test_whole_spare_is_said_to_be_used_up)
+{
+	struct kmemblk *h;
+	uint8_t buf[PAGE];
+	int rc;
+
+	if (!unit_faults_work())
+		return;
+	unit_format_with(&(struct kmemblk_format_options){
+		.create_size = MIB, .spare_pages = 2, .flags = KMEMBLK_FORMAT_PREALLOC });
+	h = unit_open(0);
+	lose_free_pages(h, 2);
+	unit_fill(buf, 1);
+	for (int i = 0; i < 2; i++)
+		unit_expect_error(kmemblk_write(h, buf, PAGE, 0), EIO, "media error at page ");
+	rc = kmemblk_write(h, buf, PAGE, 0);
+	unit_expect_error(rc, ENOSPC, "media errors have used up the spare");
+	unit_expect_zero(h, 0);
+	kmemblk_close(h);
+	unit_expect_clean();
+}
+END_TEST
+
+/* Of a range that meets a bad page each block is old or new, and what follows is served. */
+START_TEST(test_in_the_middle_of_a_range)
+{
+	static uint8_t buf[64 * PAGE];
+	struct kmemblk *h;
+	uint64_t first, second;
+
+	if (!unit_faults_work())
+		return;
+	h = make();
+	first = unit_peek_entry(20);
+	second = unit_peek_entry(40);
+	lose(h, first);
+	lose(h, second);
+	expect_bad(kmemblk_read(h, buf, sizeof(buf), 0), "read", first);
+	expect_bad(kmemblk_read(h, buf, 32 * PAGE, 32 * PAGE), "read", second);
+	/* Parts at both ends, of which the second is on the bad page. */
+	memset(buf, 5, sizeof(buf));
+	expect_bad(kmemblk_write(h, buf, 10 * PAGE, 10 * PAGE + 50), "write", first);
+	expect_others(h, 21, 40);
+	ck_assert_int_eq(kmemblk_trim(h, 64 * PAGE, 0), 0);
+	while (bad_pages(h) < 2)
+		usleep(1000);
+	for (uint64_t block = 0; block < 64; block++)
+		unit_expect_zero(h, block);
+	kmemblk_close(h);
+	unit_expect_clean();
+}
+END_TEST
+
+struct reader {
+	struct kmemblk *h;
+	uint64_t bad_block, page;
+	bool right;
+};
+
+static void *read_good_and_bad(void *opaque)
+{
+	struct reader *r = opaque;
+	uint8_t buf[PAGE];
+	char words[64];
+
+	snprintf(words, sizeof(words), "media error at page %llu,", (unsigned long long)r->page);
+	for (int i = 0; r->right && i < 2000; i++) {
+		r->right = kmemblk_read(r->h, buf, PAGE, r->bad_block * PAGE) == -EIO &&
+			   strstr(kmemblk_error(), words) != NULL &&
+			   kmemblk_read(r->h, buf, PAGE, (r->bad_block + 1) * PAGE) == 0 &&
+			   unit_is(buf, r->bad_block + 1);
+	}
+	return NULL;
+}
+
+START_TEST(test_two_threads_at_once)
+{
+	struct reader readers[2] = { { .bad_block = 11 }, { .bad_block = 550 } };
+	pthread_t threads[2];
+	struct kmemblk *h;
+
+	if (!unit_faults_work())
+		return;
+	h = make();
+	for (int i = 0; i < 2; i++) {
+		readers[i].h = h;
+		readers[i].right = true;
+		readers[i].page = unit_peek_entry(readers[i].bad_block);
+		lose(h, readers[i].page);
+	}
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, read_good_and_bad, &readers[i]),
+				 0);
+	for (int i = 0; i < 2; i++) {
+		pthread_join(threads[i], NULL);
+		ck_assert(readers[i].right);
+	}
+	kmemblk_close(h);
+	unit_expect_clean();
+}
+END_TEST
+
+/* A page of the index: blocks whose entries are elsewhere are served. */
+START_TEST(test_in_the_index)
+{
+	struct kmemblk *h;
+	uint8_t buf[PAGE];
+
+	if (!unit_faults_work())
+		return;
+	h = make();
+	lose(h, 1);
+	unit_fill(buf, 1);
+	for (int i = 0; i < 3; i++) {
+		expect_bad(kmemblk_read(h, buf, PAGE, 7 * PAGE), "read", 1);
+		expect_bad(kmemblk_write(h, buf, PAGE, 7 * PAGE), "write", 1);
+		expect_bad(kmemblk_write(h, "abc", 3, 8 * PAGE + 1), "write", 1);
+		expect_others(h, LAYOUT_LEAF_ENTRIES, BLOCKS);
+		unit_write(h, BLOCKS - 1, BLOCKS - 1);
+	}
+	ck_assert_int_eq(kmemblk_flush(h), 0);
+	kmemblk_close(h);
+	unit_expect_clean();
+	h = unit_open(0);
+	expect_others(h, 0, BLOCKS);
+	kmemblk_close(h);
+}
+END_TEST
+
+/* It is not known whether the entries are clear: nothing more is written. */
+START_TEST(test_trim_in_the_index)
+{
+	struct kmemblk *h;
+
+	if (!unit_faults_work())
+		return;
+	h = make();
+	lose(h, 1);
+	unit_expect_error(kmemblk_trim(h, PAGE, 7 * PAGE), EIO, "now read-only");
+	unit_expect_error(kmemblk_flush(h), EIO, "earlier failure to persist");
+	unit_expect_error(kmemblk_trim(h, PAGE, 590 * PAGE), EROFS, "read-only since a failure");
+	expect_others(h, LAYOUT_LEAF_ENTRIES, BLOCKS);
+	kmemblk_close(h);
+	unit_expect_clean();
+	h = unit_open(0);
+	expect_others(h, 0, BLOCKS);
+	kmemblk_close(h);
+}
+END_TEST
+
+UNIT_MAIN("media-error", test_in_data_costs_one_block_until_it_is_written,
+	  test_free_pages_fail_one_write_each, test_whole_spare_is_said_to_be_used_up,
+	  test_in_the_middle_of_a_range, test_two_threads_at_once, test_in_the_index,
+	  test_trim_in_the_index)

@@ -1,0 +1,48 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A device that is smaller than its superblock says is not served, and neither check nor repair nor
+# the attempt changes it; one that is larger is served with what it has.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+
+requires qemu-io --version
+device disk
+
+# expect_data: the disk holds what was written.
+expect_data() {
+	qemu-io -f raw -c 'read -P 1 0 4M' "$uri" > "$tmp/read.log" 2>&1 || true
+	grep -q 'read 4194304' "$tmp/read.log" || fail "$(cat "$tmp/read.log")"
+	! grep -q 'fail' "$tmp/read.log" || fail "$(cat "$tmp/read.log")"
+}
+
+start_nbdkit "$device" create=16M
+qemu-io -f raw -c 'write -P 1 0 4M' "$uri" > "$tmp/write.log"
+stop_nbdkit
+cp --sparse=always "$device" "$tmp/whole"
+
+for size in $((16 * 1024 * 1024 - 4096)) 8M 12288 4096; do
+	truncate -s "$size" "$device"
+	cp --sparse=always "$device" "$tmp/short"
+	for option in readonly=false readonly=true; do
+		expect_error 1 "$device: .*(cut short|too small|only)" \
+			timeout 60 nbdkit -f -U - "$plugin" "$device" "$option"
+	done
+	expect_error 4 'left: .*has only' "$kmemblk" check "$device"
+	expect_error 4 'left: .*has only' "$kmemblk" check --repair "$device"
+	cmp "$device" "$tmp/short" || fail "the device of $size bytes was changed"
+	# As it was, it is as good as ever.
+	cat "$tmp/whole" > "$device"
+done
+start_nbdkit "$device"
+expect_data
+stop_nbdkit
+
+truncate -s 24M "$device"
+"$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"
+grep -q 'note: the device has 6144 pages, of which the format uses 4096' "$tmp/check.log" ||
+	fail "$(cat "$tmp/check.log")"
+start_nbdkit "$device"
+expect_data
+stop_nbdkit
+cmp -n $((16 * 1024 * 1024)) "$device" "$tmp/whole" || fail "serving changed the device"
