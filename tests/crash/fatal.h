@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* fatal.h - the explorer itself cannot go on; not a violation, but the test has failed. */
+#ifndef FATAL_H
+#define FATAL_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define fatal(...)                                                                                 \
+	do {                                                                                       \
+		fprintf(stderr, "explore: ");                                                      \
+		fprintf(stderr, __VA_ARGS__);                                                      \
+		fputc('\n', stderr);                                                               \
+		exit(2);                                                                           \
+	} while (0)
+
+#endif /* FATAL_H */

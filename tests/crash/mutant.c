@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* mutant.c - see mutant.h. */
+#include "config.h"
+
+#include <string.h>
+
+#include "mutant.h"
+
+static const char *const kinds[] = {
+	[MUTANT_NO_FLUSH] = "no-flush",
+	[MUTANT_NO_DRAIN] = "no-drain",
+	[MUTANT_LATE_DRAIN] = "late-drain",
+	[MUTANT_TRUST_FOUND] = "trust-found",
+};
+
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
+
+static const char *const orders[] = {
+	[PM_WRITE_DATA] = "PM_WRITE_DATA",     [PM_WRITE_ENTRY] = "PM_WRITE_ENTRY",
+	[PM_PART_DATA] = "PM_PART_DATA",       [PM_PART_ENTRY] = "PM_PART_ENTRY",
+	[PM_TRIM_ENTRY] = "PM_TRIM_ENTRY",     [PM_FORMAT_DESTROY] = "PM_FORMAT_DESTROY",
+	[PM_FORMAT_CLEAR] = "PM_FORMAT_CLEAR", [PM_FORMAT_ENTRIES] = "PM_FORMAT_ENTRIES",
+	[PM_FORMAT_COPY] = "PM_FORMAT_COPY",   [PM_FORMAT_PRIMARY] = "PM_FORMAT_PRIMARY",
+	[PM_REPAIR_SUPER] = "PM_REPAIR_SUPER", [PM_REPAIR_TAIL] = "PM_REPAIR_TAIL",
+};
+
+static_assert(sizeof(orders) / sizeof(orders[0]) == PM_ORDER_COUNT, "each order point has a name");
+
+const char *mutant_order_name(enum pm_order order)
+{
+	return order < PM_ORDER_COUNT ? orders[order] : "-";
+}
+
+/* Only requests can find done what another has not finished; format and repair are alone. */
+static bool exists(enum mutant_kind kind, enum pm_order order)
+{
+	return kind != MUTANT_TRUST_FOUND || order == PM_TRIM_ENTRY;
+}
+
+bool mutant_parse(const char *name, struct mutant *mutant)
+{
+	char own[64];
+
+	for (unsigned int k = MUTANT_NO_FLUSH; k < KINDS; k++)
+		for (unsigned int o = 0; o < PM_ORDER_COUNT; o++) {
+			snprintf(own, sizeof(own), "%s:%s", kinds[k], orders[o]);
+			*mutant = (struct mutant){ k, o };
+			if (strcmp(own, name) == 0)
+				return exists(k, o);
+		}
+	return false;
+}
+
+void mutant_list(FILE *to)
+{
+	for (unsigned int k = MUTANT_NO_FLUSH; k < KINDS; k++)
+		for (unsigned int o = 0; o < PM_ORDER_COUNT; o++)
+			if (exists(k, o))
+				fprintf(to, "%s:%s\n", kinds[k], orders[o]);
+}
+
+/* The event that a drain comes before: the end of the thread's next stores, or its answer. */
+static size_t next_of(const struct trace *trace, size_t drain)
+{
+	const struct event *event = trace->event;
+	bool stored = false;
+	size_t i;
+
+	for (i = drain + 1; i < trace->count; i++) {
+		if (event[i].thread != event[drain].thread)
+			continue;
+		if (event[i].kind == EVENT_ACK || (stored && event[i].kind != EVENT_STORE))
+			return i;
+		stored = stored || event[i].kind == EVENT_STORE;
+	}
+	return drain;
+}
+
+void mutant_reorder(const struct mutant *mutant, struct trace *trace)
+{
+	if (mutant->kind != MUTANT_LATE_DRAIN)
+		return;
+	/* From the end, so that a drain that was moved is not met again. */
+	for (size_t i = trace->count; i-- > 0;) {
+		struct event late = trace->event[i];
+		size_t to;
+
+		if (late.kind != EVENT_DRAIN || late.order != mutant->order)
+			continue;
+		to = next_of(trace, i);
+		memmove(&trace->event[i], &trace->event[i + 1], (to - i) * sizeof(late));
+		trace->event[to] = late;
+	}
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * recorder.c - stands between the library and pm.c, by the linker's --wrap.
+ *
+ * Stores to the recorded mapping are made here, in the order in which they are noted, under one
+ * lock.  Calls on any other mapping go through to pm.c, so that images can be checked by the same
+ * library in the same process.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device.h"
+#include "fatal.h"
+#include "recorder.h"
+
+__thread unsigned int recorder_thread;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+static struct trace *trace;
+static const uint8_t *base;
+static bool armed, can_punch;
+
+/* Thread 0 is to stand still after this many events; 0: not. */
+static unsigned int park_after, events_of_first;
+static bool parked, first_done;
+
+int __real_pm_map(struct pm *, int, size_t, enum pm_media, bool, const char *);
+int __real_pm_copy(const struct pm *, void *, const void *, size_t, enum pm_order);
+int __real_pm_zero(const struct pm *, void *, size_t, enum pm_order);
+bool __real_pm_cas(const struct pm *, _Atomic uint64_t *, uint64_t *, uint64_t);
+uint64_t __real_pm_swap(const struct pm *, _Atomic uint64_t *, uint64_t);
+int __real_pm_flush(const struct pm *, const void *, size_t, enum pm_order);
+void __real_pm_drain(const struct pm *, enum pm_order);
+int __real_device_punch(const struct device *, uint64_t, uint64_t);
+
+int __wrap_pm_map(struct pm *, int, size_t, enum pm_media, bool, const char *);
+int __wrap_pm_copy(const struct pm *, void *, const void *, size_t, enum pm_order);
+int __wrap_pm_zero(const struct pm *, void *, size_t, enum pm_order);
+bool __wrap_pm_cas(const struct pm *, _Atomic uint64_t *, uint64_t *, uint64_t);
+uint64_t __wrap_pm_swap(const struct pm *, _Atomic uint64_t *, uint64_t);
+int __wrap_pm_flush(const struct pm *, const void *, size_t, enum pm_order);
+void __wrap_pm_drain(const struct pm *, enum pm_order);
+int __wrap_device_punch(const struct device *, uint64_t, uint64_t);
+
+void recorder_start(struct trace *to, bool punch)
+{
+	to->count = 0;
+	trace = to;
+	base = NULL;
+	armed = true;
+	can_punch = punch;
+	park_after = 0;
+	events_of_first = 0;
+	parked = false;
+	first_done = false;
+}
+
+void recorder_stop(void)
+{
+	pthread_mutex_lock(&lock);
+	trace = NULL;
+	base = NULL;
+	armed = false;
+	pthread_mutex_unlock(&lock);
+}
+
+static struct event *add(enum event_kind kind, enum pm_order order)
+{
+	struct event *event;
+
+	if (trace->count == trace->room) {
+		trace->room = trace->room == 0 ? 1024 : trace->room * 2;
+		trace->event = realloc(trace->event, trace->room * sizeof(trace->event[0]));
+		if (trace->event == NULL)
+			fatal("out of memory for a trace");
+	}
+	event = &trace->event[trace->count++];
+	event->kind = kind;
+	event->order = order;
+	event->thread = recorder_thread;
+	return event;
+}
+
+/* Lock held.  The end of one event: where thread 0 may have to stand still. */
+static void pause_here(void)
+{
+	if (recorder_thread != 0 || ++events_of_first != park_after)
+		return;
+	parked = true;
+	pthread_cond_broadcast(&moved);
+	while (parked)
+		pthread_cond_wait(&moved, &lock);
+}
+
+void recorder_park(unsigned int events)
+{
+	pthread_mutex_lock(&lock);
+	park_after = events_of_first + events;
+	pthread_mutex_unlock(&lock);
+}
+
+bool recorder_wait_parked(void)
+{
+	bool stands;
+
+	pthread_mutex_lock(&lock);
+	while (!parked && !first_done)
+		pthread_cond_wait(&moved, &lock);
+	stands = parked;
+	pthread_mutex_unlock(&lock);
+	return stands;
+}
+
+void recorder_unpark(void)
+{
+	pthread_mutex_lock(&lock);
+	parked = false;
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&lock);
+}
+
+void recorder_done(void)
+{
+	pthread_mutex_lock(&lock);
+	first_done = true;
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&lock);
+}
+
+void recorder_note(enum event_kind kind, unsigned int op)
+{
+	pthread_mutex_lock(&lock);
+	add(kind, PM_ORDER_COUNT)->op = op;
+	pthread_mutex_unlock(&lock);
+}
+
+/* Lock held. */
+static void add_line(const uint8_t *at, enum pm_order order)
+{
+	uint32_t line = (uint32_t)((size_t)(at - base) / LINE_SIZE);
+	struct event *event = add(EVENT_STORE, order);
+
+	event->line = line;
+	memcpy(event->bytes, base + (size_t)line * LINE_SIZE, LINE_SIZE);
+}
+
+/* Lock held. */
+static void add_flush(const uint8_t *at, size_t len, enum pm_order order)
+{
+	size_t offset = (size_t)(at - base);
+	struct event *event = add(EVENT_FLUSH, order);
+
+	event->line = (uint32_t)(offset / LINE_SIZE);
+	event->lines = (uint32_t)((offset + len - 1) / LINE_SIZE) - event->line + 1;
+}
+
+/* Lock held.  A store that changes nothing leaves no image of its own. */
+static void store(uint8_t *dst, const uint8_t *src, size_t len, enum pm_order order)
+{
+	static const uint8_t zeroes[LINE_SIZE];
+	size_t n;
+
+	for (; len > 0; dst += n, src = src == NULL ? NULL : src + n, len -= n) {
+		const uint8_t *from = src == NULL ? zeroes : src;
+
+		n = LINE_SIZE - (size_t)(dst - base) % LINE_SIZE;
+		n = len < n ? len : n;
+		if (memcmp(dst, from, n) == 0)
+			continue;
+		memcpy(dst, from, n);
+		add_line(dst, order);
+	}
+}
+
+static int store_and_flush(uint8_t *dst, const uint8_t *src, size_t len, enum pm_order order)
+{
+	pthread_mutex_lock(&lock);
+	store(dst, src, len, order);
+	add_flush(dst, len, order);
+	pause_here();
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+int __wrap_pm_map(struct pm *pm, int fd, size_t size, enum pm_media media, bool readonly,
+		  const char *path)
+{
+	int rc = __real_pm_map(pm, fd, size, media, readonly, path);
+
+	if (rc == 0 && armed && !readonly) {
+		base = pm->base;
+		armed = false;
+	}
+	return rc;
+}
+
+static bool is_recorded(const struct pm *pm)
+{
+	return base != NULL && pm->base == base;
+}
+
+int __wrap_pm_copy(const struct pm *pm, void *dst, const void *src, size_t len, enum pm_order order)
+{
+	return is_recorded(pm) ? store_and_flush(dst, src, len, order)
+			       : __real_pm_copy(pm, dst, src, len, order);
+}
+
+int __wrap_pm_zero(const struct pm *pm, void *dst, size_t len, enum pm_order order)
+{
+	return is_recorded(pm) ? store_and_flush(dst, NULL, len, order)
+			       : __real_pm_zero(pm, dst, len, order);
+}
+
+bool __wrap_pm_cas(const struct pm *pm, _Atomic uint64_t *word, uint64_t *expected,
+		   uint64_t desired)
+{
+	bool done;
+
+	if (!is_recorded(pm))
+		return __real_pm_cas(pm, word, expected, desired);
+	pthread_mutex_lock(&lock);
+	done = __real_pm_cas(pm, word, expected, desired);
+	if (done)
+		add_line((const uint8_t *)word, PM_ORDER_COUNT);
+	pause_here();
+	pthread_mutex_unlock(&lock);
+	return done;
+}
+
+uint64_t __wrap_pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t desired)
+{
+	uint64_t old;
+
+	if (!is_recorded(pm))
+		return __real_pm_swap(pm, word, desired);
+	pthread_mutex_lock(&lock);
+	old = __real_pm_swap(pm, word, desired);
+	if (old != desired)
+		add_line((const uint8_t *)word, PM_ORDER_COUNT);
+	pause_here();
+	pthread_mutex_unlock(&lock);
+	return old;
+}
+
+int __wrap_pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order order)
+{
+	if (!is_recorded(pm))
+		return __real_pm_flush(pm, addr, len, order);
+	pthread_mutex_lock(&lock);
+	add_flush(addr, len, order);
+	pause_here();
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+void __wrap_pm_drain(const struct pm *pm, enum pm_order order)
+{
+	if (!is_recorded(pm)) {
+		__real_pm_drain(pm, order);
+		return;
+	}
+	pthread_mutex_lock(&lock);
+	add(EVENT_DRAIN, order);
+	pause_here();
+	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * A hole is the file system's store, which fsync makes durable and which makes nothing else so:
+ * events of a thread of its own.
+ */
+int __wrap_device_punch(const struct device *device, uint64_t offset, uint64_t length)
+{
+	unsigned int caller = recorder_thread;
+	uint8_t *at = device->pm.base + offset;
+
+	if (!is_recorded(&device->pm))
+		return __real_device_punch(device, offset, length);
+	if (!can_punch)
+		return -EOPNOTSUPP;
+	pthread_mutex_lock(&lock);
+	recorder_thread = PUNCH_THREAD;
+	store(at, NULL, length, PM_ORDER_COUNT);
+	add_flush(at, length, PM_ORDER_COUNT);
+	add(EVENT_DRAIN, PM_ORDER_COUNT);
+	recorder_thread = caller;
+	pthread_mutex_unlock(&lock);
+	return __real_device_punch(device, offset, length);
+}
