@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash
+#
+# How a fuzz target is run as a test; for after tests/functions.sh.
+
+# keep_finding TARGET: what the fuzzer has written to $tmp outlives the test.
+keep_finding() {
+	local file
+	tail -n 60 "$tmp/log" >&2
+	for file in "$tmp"/finding-*; do
+		test -e "$file" || continue
+		cp "$file" .
+		echo "the input is kept; to repeat it: $PWD/fuzz-$1 $PWD/${file##*/}" >&2
+	done
+}
+
+# fuzz_for_a_while NAME: the target fuzz-NAME on each file of corpus-NAME, then on what it makes of
+# them, always from the same seed.
+fuzz_for_a_while() {
+	local target=./fuzz-$1 corpus=$abs_top_srcdir/tests/fuzz/corpus-$1
+	test -x "$target" ||
+		skip "no libFuzzer here: apt-get install clang libclang-rt-14-dev, then make check"
+	local options=(-artifact_prefix="$tmp/finding-" -timeout=20 -rss_limit_mb=2048)
+
+	"$target" "${options[@]}" "$corpus"/* > "$tmp/log" 2>&1 || {
+		keep_finding "$1"
+		fail "an input of corpus-$1 that has been right before"
+	}
+	mkdir "$tmp/new"
+	"$target" "${options[@]}" -seed=20 -max_len=700 -len_control=0 -print_final_stats=1 \
+		-max_total_time="${FUZZ_CHECK_SECONDS:-15}" "$tmp/new" "$corpus" > "$tmp/log" 2>&1 || {
+		keep_finding "$1"
+		fail "a new input"
+	}
+	grep -E 'DONE|number_of_executed_units' "$tmp/log"
+}

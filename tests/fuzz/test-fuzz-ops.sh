@@ -1,0 +1,9 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Any sequence of operations: see fuzz-ops.c.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+. "$abs_top_srcdir/tests/fuzz/fuzz.sh"
+
+fuzz_for_a_while ops
