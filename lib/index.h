@@ -113,6 +113,16 @@ static inline uint64_t index_page_of(const struct index *index, uint64_t entry)
 }
 
 /*
+ * Begin to fetch a block's entry, which is seldom cached.  First of all in a request, so that it is
+ * on its way while the rest is set up: a twelfth of a 4 KiB read at random, measured.  Any block
+ * number will do, also of an absent leaf: a prefetch never faults and never allocates.
+ */
+static inline void index_prefetch(const struct index *index, uint64_t block)
+{
+	__builtin_prefetch((const void *)&index->entries[block], 1);
+}
+
+/*
  * The page of a block.  Touches the media: only under a guard.
  *
  * Acquire: pairs with the release in pm_cas(), so that the page's contents, stored before it was

@@ -115,6 +115,7 @@ int kmemblk_read(struct kmemblk *h, void *buf, size_t count, uint64_t offset)
 	uint8_t *to = buf;
 	int rc = check_range(h, "read", count, offset);
 
+	index_prefetch(&h->index, offset >> LAYOUT_PAGE_SHIFT);
 	while (rc == 0 && count > 0) {
 		/* End on a block's edge, so that no block is split between two sections. */
 		uint32_t len = SECTION_BYTES - (uint32_t)(offset % LAYOUT_PAGE_SIZE);

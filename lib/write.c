@@ -70,8 +70,6 @@ static int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint64_t mo
 {
 	int taken;
 
-	/* Soon needed, and on its way while we take pages. */
-	__builtin_prefetch((const void *)&h->index.entries[block], 1);
 	taken = pages_take(&h->pages, most < CHUNK_BLOCKS ? (unsigned int)most : CHUNK_BLOCKS,
 			   c->page, &c->near);
 	if (taken < 0)
@@ -442,8 +440,10 @@ int kmemblk_write(struct kmemblk *h, const void *buf, size_t count, uint64_t off
 {
 	const uint8_t *src = buf;
 	struct span span;
-	int rc = check_writable(h, "write", count, offset);
+	int rc;
 
+	index_prefetch(&h->index, offset >> LAYOUT_PAGE_SHIFT);
+	rc = check_writable(h, "write", count, offset);
 	if (rc != 0)
 		return rc;
 	if ((offset | count) % LAYOUT_PAGE_SIZE == 0)
