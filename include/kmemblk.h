@@ -143,7 +143,7 @@ int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle);
 /*
  * kmemblk_start - make the handle ready for I/O in this process.
  *
- * Starts the thread that takes retired pages back, and keeps the mapping out of children forked
+ * Starts the threads that take retired pages back and give free ones away, and keeps the mapping out of children forked
  * later.  Call it once, after the last fork, before the first call below; not from two threads.
  * A read-only handle needs it too (it starts no thread).
  *
@@ -154,11 +154,119 @@ int kmemblk_start(struct kmemblk *handle);
 /*
  * kmemblk_close - end the handle and give up the claim.
  *
- * All other calls on the handle must have returned, and none may follow.  There is nothing to
+ * All other calls on the handle must have returned, and none may follow.  Memory that is lent goes
+ * with it: whoever has some must not touch it any more.  There is nothing to
  * save: what was acknowledged is durable already, and a process that ends without this call loses
  * nothing.  NULL is allowed.
  */
 void kmemblk_close(struct kmemblk *handle);
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/*
+ * What free pages are good for.  A page is free when no block has it, the clearing of its block's
+ * entry is durable, and no read that may have looked it up is under way.  Until a block needs it,
+ * it can serve as memory in two ways:
+ *
+ *  - Its storage goes back to the kernel ("punch"), where the device is a file with holes: the free
+ *    memory of the host, or the free space of the file system, grows.  A new block takes storage
+ *    again first, so a full file system is -ENOSPC for that write and nothing worse.
+ *  - It is lent to a memory user in this process: offered by the callback `release`, or borrowed.
+ *
+ * Loans never touch what the disk needs: the spare, the reserve, and the storage for overwriting
+ * what is mapped are not lent.  New blocks may need what is lent: the callback `reclaim` asks for it
+ * back, in the background when free pages fall to the reserve, and at the latest when a write would
+ * get -ENOSPC, which then waits for the answer.
+ *
+ * The memory is that of the disk: a store beyond a loan, or after its return, may change a block.
+ * It does not survive a crash, nothing about loans is on the media, and children made by fork() do
+ * not inherit it.
+ */
+
+/* For sizes below: the library's own choice. */
+#define KMEMBLK_DEFAULT UINT64_MAX
+
+enum kmemblk_punch {
+	KMEMBLK_PUNCH_AUTO,  /* where the device has holes: files */
+	KMEMBLK_PUNCH_NEVER, /* free pages keep their storage */
+	KMEMBLK_PUNCH,	     /* -EOPNOTSUPP where the device has no holes: devdax */
+};
+
+/*
+ * A memory user.  Each callback may be NULL.  They are called by one thread of the library, one at
+ * a time, with no lock held, from kmemblk_start() until kmemblk_close() returns.  They may call
+ * kmemblk_borrow(), kmemblk_return(), kmemblk_get_info() and kmemblk_error(), and nothing else of
+ * this library, and should return soon: while one runs, the others wait.  In particular they must
+ * not wait for a write to the same disk, which may be waiting for them.
+ */
+struct kmemblk_memory_user {
+	/*
+	 * A run of free pages: `length` bytes at `memory`, whole pages, zeroed.  Return 1 to take
+	 * it: it is the user's until kmemblk_return(), in whole or in parts.  Return 0 to leave it;
+	 * nothing more is offered then until other pages become free.
+	 */
+	int (*release)(void *opaque, void *memory, size_t length);
+	/*
+	 * The disk wants `length` bytes back.  Call kmemblk_return() for what can be given back,
+	 * here or soon after from another thread.  Return 1 if more is to come: writes wait for it,
+	 * up to timeout_ms; 0 if that was all: writes that still find no page get -ENOSPC.
+	 */
+	int (*reclaim)(void *opaque, size_t length);
+	void *opaque;
+	/* How long a write waits for memory to come back; 0 means 10 seconds. */
+	unsigned int timeout_ms;
+};
+
+struct kmemblk_memory_options {
+	enum kmemblk_punch punch;
+	/*
+	 * Bytes of free pages that keep their storage when others are punched, so that blocks which
+	 * come and go need no system call; KMEMBLK_DEFAULT is 1/256 of the data pages, at most 64
+	 * MiB.  What overwrites need keeps its storage in any case.
+	 */
+	uint64_t keep;
+	/*
+	 * Bytes of free pages, beside the spare, that are not lent, so that new blocks seldom wait
+	 * for memory to come back; KMEMBLK_DEFAULT is 1/32 of the data pages.
+	 */
+	uint64_t reserve;
+	struct kmemblk_memory_user user;
+};
+
+/*
+ * kmemblk_set_memory - say what free pages are to be used for.
+ *
+ * Between kmemblk_open() and kmemblk_start(), at most once.  Without it the device is punched where
+ * it has holes, keep and reserve are the defaults, and there is no memory user.  `options` is
+ * copied.
+ *
+ * Errors: -EROFS the handle is read-only; -EINVAL the handle is started, or a size is larger than
+ * the device; -EOPNOTSUPP KMEMBLK_PUNCH on a device without holes.  Nothing is changed then.
+ */
+int kmemblk_set_memory(struct kmemblk *handle, const struct kmemblk_memory_options *options);
+
+/*
+ * kmemblk_borrow - borrow a run of free pages.
+ *
+ * `length` is a multiple of 4096, at most 2 MiB; the address is a multiple of `alignment`, a power
+ * of 2 from 4096 to 2 MiB.  The memory is zeroed and at `*memory`; it is the caller's until
+ * kmemblk_return().  Needs no callbacks, but without `reclaim` nobody can ask for it back.
+ *
+ * Errors: -ENOMEM no such run is free above spare and reserve, or the file system has no room for
+ * it; -EINVAL length or alignment, or the handle is not started; -EROFS the handle is read-only;
+ * -EIO a media error met while zeroing (another try finds another run).
+ */
+int kmemblk_borrow(struct kmemblk *handle, size_t length, size_t alignment, void **memory);
+
+/*
+ * kmemblk_return - give back memory that was taken from `release` or borrowed.
+ *
+ * Any run of whole pages, all of which are lent: a loan may be given back in parts, and neighbouring
+ * loans together.  From then on the memory is the disk's.
+ *
+ * Errors: -EINVAL a page of the range is not lent: nothing is given back.
+ */
+int kmemblk_return(struct kmemblk *handle, void *memory, size_t length);
 
 /* ---- I/O ------------------------------------------------------------------------------------ */
 
@@ -249,17 +357,24 @@ struct kmemblk_info {
 	char label[64];		 /* NUL-terminated */
 	uint32_t format_version;
 	uint32_t page_size;
-	uint64_t generation;	  /* raised each time the superblock is rewritten */
-	uint64_t created;	  /* seconds since 1970-01-01 UTC */
-	uint64_t device_pages;	  /* pages of the device in use by the format */
-	uint64_t index_pages;	  /* pages of the index */
-	uint64_t data_pages;	  /* pages that can hold blocks */
-	uint64_t blocks;	  /* blocks of the disk */
-	uint64_t size_bytes;	  /* blocks * page_size */
-	uint64_t pages_used;	  /* pages that hold a block */
-	uint64_t pages_free;	  /* data pages that hold none, the spare included */
-	uint64_t pages_spare;	  /* of those, how many only overwrites may take */
-	uint64_t pages_bad;	  /* quarantined: media errors; 0 from kmemblk_probe() */
+	uint64_t generation;	 /* raised each time the superblock is rewritten */
+	uint64_t created;	 /* seconds since 1970-01-01 UTC */
+	uint64_t device_pages;	 /* pages of the device in use by the format */
+	uint64_t index_pages;	 /* pages of the index */
+	uint64_t data_pages;	 /* pages that can hold blocks */
+	uint64_t blocks;	 /* blocks of the disk */
+	uint64_t size_bytes;	 /* blocks * page_size */
+	uint64_t pages_used;	 /* pages that hold a block */
+	uint64_t pages_free;	 /* data pages that hold none, the spare and lent ones included */
+	uint64_t pages_spare;	 /* of those, how many only overwrites may take */
+	uint64_t pages_bad;	 /* quarantined: media errors; 0 from kmemblk_probe() */
+	uint64_t pages_resident; /* free pages that have storage */
+	/* These are 0 from kmemblk_probe(): only the process that serves the device knows. */
+	uint64_t pages_lent;	  /* now with memory users */
+	uint64_t pages_retired;	  /* replaced or trimmed, and not yet free */
+	uint64_t pages_released;  /* ever become free after that, since the device was opened */
+	uint64_t pages_punched;	  /* ever given back to the kernel, since the device was opened */
+	uint64_t pages_reclaimed; /* ever given back by memory users, since the device was opened */
 	uint64_t entries_damaged; /* index entries that no sound device has */
 	int numa_node;		  /* of the device; -1 unknown */
 	int readonly;		  /* 1: the handle does not write; 0 from kmemblk_probe() */

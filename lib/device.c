@@ -302,7 +302,7 @@ int device_allocate(const struct device *device, uint64_t offset, uint64_t lengt
 	return rc;
 }
 
-int device_punch(const struct device *device, uint64_t offset, uint64_t length)
+int device_drop(const struct device *device, uint64_t offset, uint64_t length)
 {
 	int rc;
 
@@ -314,6 +314,13 @@ int device_punch(const struct device *device, uint64_t offset, uint64_t length)
 			     ? 0
 			     : -errno;
 	while (rc == -EINTR);
+	return rc;
+}
+
+int device_punch(const struct device *device, uint64_t offset, uint64_t length)
+{
+	int rc = device_drop(device, offset, length);
+
 	/* The file system's own record of it is durable only after fsync. */
 	if (rc == 0 && fsync(device->fd) == -1)
 		rc = -errno;

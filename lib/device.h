@@ -49,6 +49,13 @@ bool device_next_data(const struct device *device, uint64_t from, uint64_t limit
 int device_allocate(const struct device *device, uint64_t offset, uint64_t length);
 
 /*
+ * Take the storage of a range away; it reads as zeroes then.  What a power failure leaves of it may
+ * still have its storage and its bytes.  -EOPNOTSUPP where the device cannot; 0 or another -errno,
+ * without message.
+ */
+int device_drop(const struct device *device, uint64_t offset, uint64_t length);
+
+/*
  * Take the storage of a range away, durably; it reads as zeroes then.  -EOPNOTSUPP where the
  * device cannot; 0 or another -errno with message.
  */

@@ -49,9 +49,31 @@ void kmemblk_get_info(struct kmemblk *h, struct kmemblk_info *info)
 		pthread_mutex_lock(&h->pages.lock);
 		info->pages_used = h->pages.admitted;
 		info->pages_bad = h->pages.bad_count;
+		info->pages_lent = h->pages.lent.total;
+		info->pages_resident = h->pages.stored - h->pages.admitted;
+		info->pages_released = h->pages.released;
+		info->pages_punched = h->pages.memory.punched;
+		info->pages_reclaimed = h->pages.memory.reclaimed;
 		pthread_mutex_unlock(&h->pages.lock);
 	}
 	info->pages_free = info->data_pages - info->pages_used - info->pages_bad;
+	if (h->started && !h->readonly)
+		info->pages_retired = reclaim_count_retired(&h->pages);
+}
+
+/* Data pages with storage.  What is data only in part of a page counts as data. */
+static uint64_t count_stored(const struct device *device, const struct super *super)
+{
+	uint64_t at = super_data_start(super);
+	uint64_t limit = at + super_data_pages(super);
+	uint64_t start, end, n = 0;
+
+	while (device_next_data(device, at << LAYOUT_PAGE_SHIFT, limit << LAYOUT_PAGE_SHIFT, &start,
+				&end)) {
+		at = (end + LAYOUT_PAGE_SIZE - 1) >> LAYOUT_PAGE_SHIFT;
+		n += at - (start >> LAYOUT_PAGE_SHIFT);
+	}
+	return n;
 }
 
 int kmemblk_probe(const char *path, struct kmemblk_info *info)
@@ -60,6 +82,7 @@ int kmemblk_probe(const char *path, struct kmemblk_info *info)
 	struct index index = { 0 };
 	struct device device;
 	struct super super;
+	uint64_t stored;
 	pid_t pid;
 	int rc;
 
@@ -78,6 +101,9 @@ int kmemblk_probe(const char *path, struct kmemblk_info *info)
 	describe(info, &device, &super);
 	info->pages_used = index.used;
 	info->pages_free = info->data_pages - info->pages_used;
+	/* A damaged entry may name a page without storage. */
+	stored = count_stored(&device, &super);
+	info->pages_resident = stored > index.used ? stored - index.used : 0;
 	info->entries_damaged = index.wild + index.unreadable;
 	if (claim_find_holder(&device, &pid, info->holder_name, sizeof(info->holder_name)))
 		info->holder_pid = (int)pid;

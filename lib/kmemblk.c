@@ -146,6 +146,11 @@ int kmemblk_start(struct kmemblk *h)
 		return fail_errno(-rc, "start: %s", h->device.path);
 	if (!h->readonly)
 		rc = reclaim_start(&h->pages);
+	if (!h->readonly && rc == 0) {
+		rc = memory_start(&h->pages);
+		if (rc != 0)
+			reclaim_stop(&h->pages);
+	}
 	h->started = rc == 0;
 	return rc;
 }
@@ -154,6 +159,8 @@ void kmemblk_close(struct kmemblk *h)
 {
 	if (h == NULL)
 		return;
+	/* First, since it counts on what the reclaimer frees. */
+	memory_stop(&h->pages);
 	reclaim_stop(&h->pages);
 	pages_close(&h->pages);
 	index_close(&h->index);

@@ -175,7 +175,8 @@ static int no_hope(const struct pages *pages)
 	if (atomic_load_explicit(&pages->frozen, memory_order_relaxed))
 		return fail(EROFS, "write: %s: read-only since a failure to persist",
 			    pages->device->path);
-	if (pages->stored > pages->admitted || pages->pending > 0 || pages->populating > 0)
+	if (pages->stored > pages->admitted || pages->pending > 0 || pages->populating > 0 ||
+	    pages->dropping > 0)
 		return 0;
 	if (pages->absent.total > 0)
 		return fail(ENOSPC, "write: %s: its file system is full", pages->device->path);
@@ -199,7 +200,7 @@ static unsigned int take_or_wait(struct pages *pages, unsigned int most, uint64_
 	pages->waiting++;
 	/* A page more, where the file system has one, is sooner had than a grace period. */
 	if (!some_free(pages))
-		pages_populate(pages, POPULATE_PAGES);
+		pages_populate_more(pages);
 	pthread_mutex_unlock(&pages->lock);
 
 	n = steal(pages, most, page);
@@ -234,22 +235,40 @@ int pages_take(struct pages *pages, unsigned int most, uint64_t *page, struct ne
 	return (int)n;
 }
 
+void pages_free_run(struct pages *pages, uint64_t first, uint64_t n)
+{
+	for (uint64_t page = first; page < first + n; page++) {
+		if (bitmap_test(pages->bad, page - pages->first)) {
+			pages->bad_count++;
+			pages->usable--;
+			pages->stored--;
+		} else {
+			pageset_add(&pages->resident, page, 1);
+		}
+	}
+	pthread_cond_broadcast(&pages->freed);
+}
+
 void pages_put(struct pages *pages, const uint64_t *page, unsigned int n)
 {
 	if (n == 0)
 		return;
 	pthread_mutex_lock(&pages->lock);
-	for (unsigned int i = 0; i < n; i++) {
-		if (bitmap_test(pages->bad, page[i] - pages->first)) {
-			pages->bad_count++;
-			pages->usable--;
-			pages->stored--;
-		} else {
-			pageset_add(&pages->resident, page[i], 1);
-		}
-	}
-	pthread_cond_broadcast(&pages->freed);
+	for (unsigned int i = 0; i < n; i++)
+		pages_free_run(pages, page[i], 1);
 	pthread_mutex_unlock(&pages->lock);
+}
+
+unsigned int pages_empty_slots(struct pages *pages)
+{
+	uint64_t page[BATCH_PAGES];
+	unsigned int n, total = 0;
+
+	while ((n = steal(pages, BATCH_PAGES, page)) > 0) {
+		pages_put(pages, page, n);
+		total += n;
+	}
+	return total;
 }
 
 void pages_mark_bad(struct pages *pages, uint64_t page)
@@ -453,12 +472,15 @@ int pages_open(struct pages *pages, const struct device *device, const struct su
 	pthread_cond_init(&pages->freed, NULL);
 	pthread_cond_init(&pages->settled, NULL);
 	pthread_cond_init(&pages->work, NULL);
+	memory_init(pages, device->holes);
 	pages->bad = bitmap_new(pages->count);
 	rc = pages->bad == NULL ? -ENOMEM : make_slots(pages);
 	if (rc == 0)
 		rc = pageset_init(&pages->resident, pages->first, pages->count);
 	if (rc == 0)
 		rc = pageset_init(&pages->absent, pages->first, pages->count);
+	if (rc == 0)
+		rc = pageset_init(&pages->lent, pages->first, pages->count);
 	if (rc != 0) {
 		pages_close(pages);
 		return fail(ENOMEM, "open: %s: out of memory for the free pages", device->path);
@@ -486,6 +508,8 @@ void pages_close(struct pages *pages)
 	free((void *)pages->bad);
 	pageset_destroy(&pages->resident);
 	pageset_destroy(&pages->absent);
+	pageset_destroy(&pages->lent);
+	memory_destroy(pages);
 	pthread_mutex_destroy(&pages->lock);
 	pthread_cond_destroy(&pages->freed);
 	pthread_cond_destroy(&pages->settled);

@@ -10,6 +10,9 @@
  *   resident     free, with storage
  *   a batch      free or retired, on its way: see struct batch
  *   a writer     taken, not yet published
+ *   populating   being given storage
+ *   dropping     losing it
+ *   lent         a memory user has it, or is being offered it
  *   bad          quarantined after a media error, until the device is opened again
  *
  *            pages_take            publish              pages_retire        grace period
@@ -19,10 +22,11 @@
  *      '-----------------------------------------------------------------------------------+--'
  *
  * Two things are counted apart.  *Promises*: `admitted` blocks have or will have a page; a block
- * that has none is admitted only while that leaves the spare (pages_admit).  *Pages*: a writer
- * takes what there is and waits when there is none (pages_take).  Since promises stay below the
- * pages there are, by the spare, some page is always free, retired, or with a writer that will
- * publish; so the wait ends, provided that nobody waits while holding an unpublished page.
+ * that has none is admitted only while that leaves the spare (pages_admit), and pages are lent only
+ * while that leaves the spare and a reserve (memory.c).  *Pages*: a writer takes what there is and
+ * waits when there is none (pages_take).  Since promises stay below the pages there are, by the
+ * spare, some page is always free, retired, or with a writer that will publish; so the wait ends,
+ * provided that nobody waits while holding an unpublished page.
  *
  * Locks: slot->busy, then pages->lock.  No lock is held across a system call that may take long,
  * a grace period, or an access to the media.
@@ -35,9 +39,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "bitmap.h"
 #include "device.h"
+#include "memory.h"
 #include "pageset.h"
 #include "super.h"
 
@@ -91,10 +97,14 @@ struct pages {
 	struct pageset resident;
 	struct pageset absent;
 	uint64_t usable;	  /* count, less the bad */
-	uint64_t stored;	  /* usable pages that are not absent */
+	uint64_t stored;	  /* usable pages that are neither absent nor lent */
 	uint64_t admitted;	  /* blocks that have a page or are promised one */
 	uint64_t pending;	  /* promises and unmappings under way: `admitted` may yet fall */
-	uint64_t populating;	  /* pages being given storage: in neither set */
+	uint64_t populating;	  /* pages that are being given storage: in neither set */
+	uint64_t dropping;	  /* and those whose storage is being taken away */
+	struct pageset lent;	  /* pages that memory users have, or are being offered */
+	uint64_t in_grace;	  /* pages in batches that wait for a grace period */
+	uint64_t released;	  /* pages that have come out of one, ever */
 	unsigned int waiting;	  /* writers that wait for a page */
 	bool urgent;		  /* the reclaimer is not to wait for more */
 	bool stop;		  /* the reclaimer is to end */
@@ -102,6 +112,7 @@ struct pages {
 	struct batch_list full;	  /* retired batches handed over by their slots */
 	struct batch_list empty;
 	uint64_t bad_count;
+	struct memory memory;
 
 	_Atomic uint64_t changes; /* see pages_changes(); raised under the lock */
 	_Atomic uint64_t *bad; /* a data page: quarantine it when it is retired; bits only rise */
@@ -145,14 +156,25 @@ int pages_open(struct pages *pages, const struct device *device, const struct su
 	       const _Atomic uint64_t *named, uint64_t used);
 void pages_close(struct pages *pages);
 
+/* What a request knows of its chances; one for all its tries. */
+struct admission {
+	/* What pages_changes() said before the entries were looked at. */
+	uint64_t changes;
+	/* The request for memory that it waits for, 0 for none yet; and until when. */
+	uint64_t round;
+	struct timespec until;
+	uint64_t reclaimed; /* memory.reclaimed when that was made ... */
+	uint64_t seen;	    /* ... and at the last try */
+};
+
 /*
  * Promise pages to `n` blocks that have none: 0 for all of them, else none.  Never waits.  -EAGAIN:
- * it may be different soon, since others are under way; give back what pages are held,
- * pages_wait_settled(), and look at the entries again.  -ENOSPC or another -errno, with message:
- * it is final.  `changes` is what pages_changes() said before the entries were looked at: if
- * somebody has settled since, he may have mapped these very blocks, and it is not final.
+ * it may be different soon, since others are under way, or memory has been asked back; give back
+ * what pages are held, pages_wait_settled(), and look at the entries again.  -ENOSPC or another
+ * -errno, with message: it is final.  If somebody has settled since the entries were looked at, he
+ * may have mapped these very blocks, and it is not final.
  */
-int pages_admit(struct pages *pages, uint64_t n, uint64_t changes);
+int pages_admit(struct pages *pages, uint64_t n, struct admission *admission);
 
 /* How often promises have been settled so far: read it before looking at the entries. */
 static inline uint64_t pages_changes(const struct pages *pages)
@@ -170,8 +192,8 @@ static inline uint64_t pages_changes(const struct pages *pages)
  */
 int pages_cede_storage(struct pages *pages);
 
-/* Wait until somebody under way has settled; at once if nobody is under way. */
-void pages_wait_settled(struct pages *pages);
+/* After -EAGAIN: wait until somebody under way has settled, or has given memory back. */
+void pages_wait_settled(struct pages *pages, const struct admission *admission);
 
 /* End `n` promises, of which `bound` were kept: their blocks now have pages. */
 void pages_settle(struct pages *pages, uint64_t n, uint64_t bound);
@@ -222,24 +244,51 @@ void pages_mark_bad(struct pages *pages, uint64_t page);
 /* With pages->lock: put a freshly released batch back into the set; false if there is none. */
 bool pages_spill(struct pages *pages);
 
+/* Put back into the set what slots hold to take from; without locks held.  Their number. */
+unsigned int pages_empty_slots(struct pages *pages);
+
+/* With pages->lock: a run of pages that nobody has becomes free again, or quarantined. */
+void pages_free_run(struct pages *pages, uint64_t first, uint64_t n);
+
 /* ---- promises.c, for pages.c ---------------------------------------------------------------- */
 
+/* Pages with storage that `admitted` blocks need: theirs, and enough to overwrite them. */
+static inline uint64_t pages_storage_for(const struct pages *pages, uint64_t admitted)
+{
+	return admitted + (pages->spare < admitted ? pages->spare : admitted);
+}
+
 /*
- * Both with pages->lock, which they drop around system calls.  Give storage to between one and
+ * All with pages->lock, which they drop around system calls.  Give storage to between one and
  * `most` absent pages; 0, or -errno without message: -ENOSPC also when there are none.
  */
 int pages_populate(struct pages *pages, uint64_t most);
+/* Give storage to some more, for a writer that is short: but no more than may be kept. */
+void pages_populate_more(struct pages *pages);
 /* Give storage to what `admitted` blocks need, their share of the spare included. */
 int pages_populate_for(struct pages *pages, uint64_t admitted);
 
-/* Absent pages given storage at a time, where the file system has room. */
+/* Absent pages given storage at a time, at most, where the file system has room. */
 #define POPULATE_PAGES 512u
 
+/*
+ * With pages->lock: take resident pages' storage away, at most `most` of them, in one run, but not
+ * what promises need.  Drops the lock around the system call.  Their number; 0 if there are none to
+ * spare; -errno if the device refuses.
+ */
+int64_t pages_drop_storage(struct pages *pages, uint64_t most);
+
 /* ---- reclaim.c ------------------------------------------------------------------------------ */
+
+/* Start a thread that takes no signals; an errno.  */
+int pages_thread(pthread_t *thread, void *(*run)(void *opaque), struct pages *pages);
 
 /* Start and end the reclaimer.  0 or -errno with message. */
 int reclaim_start(struct pages *pages);
 void reclaim_stop(struct pages *pages);
+
+/* Pages that have been retired and not yet released; takes locks. */
+uint64_t reclaim_count_retired(struct pages *pages);
 
 /* With pages->lock held: have the reclaimer look now rather than later. */
 void reclaim_hurry(struct pages *pages);

@@ -90,6 +90,11 @@ void pageset_add(struct pageset *set, uint64_t first, uint64_t count)
 	change_run(set, first - set->base, count, true);
 }
 
+void pageset_remove(struct pageset *set, uint64_t first, uint64_t count)
+{
+	change_run(set, first - set->base, count, false);
+}
+
 /* The first zone at or after `from`, around the end, whose bit is set in `map`; false if none. */
 static bool find_zone(const uint64_t *map, uint64_t zones, uint64_t from, uint64_t *zone)
 {
@@ -132,19 +137,12 @@ static uint64_t run_length(const struct pageset *set, uint64_t bit, uint64_t mos
 	return length < limit ? length : limit;
 }
 
-uint64_t pageset_take(struct pageset *set, uint64_t most, uint64_t *first)
+/* Take the first run of a zone that is not empty. */
+static uint64_t take_in_zone(struct pageset *set, uint64_t zone, uint64_t most, uint64_t *first)
 {
-	uint64_t zone, word, bit, length;
+	uint64_t word = zone * (ZONE_PAGES / WORD);
+	uint64_t bit, length;
 
-	if (set->total == 0)
-		return 0;
-	/* Stay in the zone that was last taken from, so that runs go on; then a partly used one. */
-	zone = set->cursor;
-	if (set->count[zone] == 0 && !find_zone(set->partly, set->zones, zone, &zone) &&
-	    !find_zone(set->wholly, set->zones, zone, &zone))
-		return 0;
-	set->cursor = zone;
-	word = zone * (ZONE_PAGES / WORD);
 	while (set->bits[word] == 0)
 		word++;
 	bit = word * WORD + (uint64_t)__builtin_ctzll(set->bits[word]);
@@ -154,9 +152,86 @@ uint64_t pageset_take(struct pageset *set, uint64_t most, uint64_t *first)
 	return length;
 }
 
+uint64_t pageset_take(struct pageset *set, uint64_t most, uint64_t *first)
+{
+	uint64_t zone;
+
+	if (set->total == 0)
+		return 0;
+	/* Stay in the zone that was last taken from, so that runs go on; then a partly used one. */
+	zone = set->cursor;
+	if (set->count[zone] == 0 && !find_zone(set->partly, set->zones, zone, &zone) &&
+	    !find_zone(set->wholly, set->zones, zone, &zone))
+		return 0;
+	set->cursor = zone;
+	return take_in_zone(set, zone, most, first);
+}
+
+uint64_t pageset_take_back(struct pageset *set, uint64_t most, uint64_t *first)
+{
+	uint64_t zone;
+
+	if (!find_zone(set->wholly, set->zones, set->cursor, &zone) &&
+	    !find_zone(set->partly, set->zones, set->cursor, &zone))
+		return 0;
+	return take_in_zone(set, zone, most, first);
+}
+
+/* Partly free zones that one search looks at: it is made under a lock that writers need. */
+#define SEARCH_ZONES 256u
+
+static bool take_aligned_in(struct pageset *set, uint64_t zone, uint64_t count, uint64_t align,
+			    uint64_t shift, uint64_t *first)
+{
+	uint64_t begin = zone * ZONE_PAGES;
+	/* Of set->base + bit, which is a multiple of the zone. */
+	uint64_t bit = begin + (shift & (align - 1));
+
+	for (; bit + count <= begin + ZONE_PAGES; bit += align)
+		if (run_length(set, bit, count) == count) {
+			change_run(set, bit, count, false);
+			*first = set->base + bit;
+			return true;
+		}
+	return false;
+}
+
+bool pageset_take_aligned(struct pageset *set, uint64_t count, uint64_t align, uint64_t shift,
+			  uint64_t *first)
+{
+	uint64_t zone = set->cursor;
+
+	for (unsigned int i = 0; i < SEARCH_ZONES; i++) {
+		if (count == ZONE_PAGES || !find_zone(set->partly, set->zones, zone, &zone))
+			break;
+		if (set->count[zone] >= count &&
+		    take_aligned_in(set, zone, count, align, shift, first))
+			return true;
+		zone = zone + 1 == set->zones ? 0 : zone + 1;
+	}
+	return find_zone(set->wholly, set->zones, set->cursor, &zone) &&
+	       take_aligned_in(set, zone, count, align, shift, first);
+}
+
 bool pageset_has(const struct pageset *set, uint64_t page)
 {
 	uint64_t bit = page - set->base;
 
 	return set->bits[bit / WORD] >> (bit % WORD) & 1;
+}
+
+bool pageset_has_run(const struct pageset *set, uint64_t first, uint64_t count)
+{
+	uint64_t pages = set->zones << ZONE_SHIFT;
+	uint64_t n;
+
+	/* Below base the difference wraps and is huge. */
+	if (first - set->base >= pages || count > pages - (first - set->base))
+		return false;
+	for (; count > 0; first += n, count -= n) {
+		n = run_length(set, first - set->base, count);
+		if (n == 0)
+			return false;
+	}
+	return true;
 }

@@ -36,9 +36,29 @@ void pageset_destroy(struct pageset *set);
 /* Put in a run of pages, none of which is in. */
 void pageset_add(struct pageset *set, uint64_t first, uint64_t count);
 
+/* Take out a run of pages, all of which are in. */
+void pageset_remove(struct pageset *set, uint64_t first, uint64_t count);
+
 /* Take out one run of adjacent pages, at most `most` long; its length, 0 when the set is empty. */
 uint64_t pageset_take(struct pageset *set, uint64_t most, uint64_t *first);
 
+/*
+ * The same for giving away: out of wholly free zones first, which make the longest runs and leave
+ * the writers their partly used ones.
+ */
+uint64_t pageset_take_back(struct pageset *set, uint64_t most, uint64_t *first);
+
+/*
+ * Take out exactly `count` adjacent pages of one zone, the first of which is `shift` modulo `align`
+ * (at most ZONE_PAGES, a power of 2).  False if no such run was found: the search looks at a bounded
+ * number of partly free zones, then at wholly free ones.
+ */
+bool pageset_take_aligned(struct pageset *set, uint64_t count, uint64_t align, uint64_t shift,
+			  uint64_t *first);
+
 bool pageset_has(const struct pageset *set, uint64_t page);
+
+/* True if all pages of the run are in; it may reach beyond what the set can hold. */
+bool pageset_has_run(const struct pageset *set, uint64_t first, uint64_t count);
 
 #endif /* PAGESET_H */

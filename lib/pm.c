@@ -148,6 +148,11 @@ void pm_drain(const struct pm *pm, enum pm_order order)
 		pmem_drain();
 }
 
+void pm_clear(void *dst, size_t len)
+{
+	memset(dst, 0, len);
+}
+
 void pm_read(void *dst, const void *src, size_t len)
 {
 	memcpy(dst, src, len);

@@ -104,6 +104,9 @@ int pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order or
 /* Wait until this thread's flushes are on the media. */
 void pm_drain(const struct pm *pm, enum pm_order order);
 
+/* Zero memory that is about to be lent: nothing of it is to be durable. */
+void pm_clear(void *dst, size_t len);
+
 /* Copy out of the mapping.  A function, so that ThreadSanitizer sees the accesses. */
 void pm_read(void *dst, const void *src, size_t len);
 

@@ -7,6 +7,9 @@
  * reported as allocated.  On a file with holes it also takes storage: as much as the admitted
  * blocks have pages, and for the pages that their overwrites pass through, up to the spare; so a
  * full file system stops new blocks and nothing else.
+ *
+ * If it is lent memory that stands in the way, it is asked back first (memory.c), and the request
+ * waits for the answer, or for the time that the answer may take.
  */
 #include "config.h"
 
@@ -15,12 +18,6 @@
 #include "error.h"
 #include "layout.h"
 #include "pages.h"
-
-/* Pages with storage that `admitted` blocks need: theirs, and enough to overwrite them. */
-static uint64_t storage_for(const struct pages *pages, uint64_t admitted)
-{
-	return admitted + (pages->spare < admitted ? pages->spare : admitted);
-}
 
 int pages_populate(struct pages *pages, uint64_t most)
 {
@@ -48,57 +45,85 @@ int pages_populate(struct pages *pages, uint64_t most)
 
 int pages_populate_for(struct pages *pages, uint64_t admitted)
 {
-	uint64_t target = storage_for(pages, admitted);
+	uint64_t target = pages_storage_for(pages, admitted);
 	/* In large pieces, while the file system has room for such. */
-	uint64_t piece = POPULATE_PAGES;
+	uint64_t largest = POPULATE_PAGES;
 
 	while (pages->stored < target) {
+		uint64_t soon = pages->stored + pages->populating;
+		uint64_t n;
 		int rc;
 
-		if (pages->absent.total == 0 && pages->populating > 0) {
-			/* Somebody else has the last of them in hand. */
+		if (soon >= target ||
+		    (pages->absent.total == 0 && pages->populating + pages->dropping > 0)) {
+			/* Others have enough, or the last of them, in hand. */
 			pthread_cond_wait(&pages->freed, &pages->lock);
 			continue;
 		}
-		rc = pages_populate(pages, piece);
+		/* Half of what may be kept: what comes and goes is then not dropped at once. */
+		n = target - soon + memory_may_keep(pages) / 2;
+		rc = pages_populate(pages, n < largest ? n : largest);
 		if (rc == 0)
 			continue;
-		if (piece == 1 || pages->absent.total == 0)
+		if (largest == 1 || pages->absent.total == 0)
 			return rc;
-		piece = piece > 8 ? piece / 8 : 1;
+		largest = largest > 8 ? largest / 8 : 1;
 	}
 	return 0;
 }
 
-int pages_admit(struct pages *pages, uint64_t n, uint64_t changes)
+void pages_populate_more(struct pages *pages)
+{
+	uint64_t most = pages_storage_for(pages, pages->admitted) + memory_may_keep(pages);
+
+	if (pages->stored + pages->populating > most)
+		return;
+	/* One at least, for the first block of an empty device. */
+	most = most - pages->stored - pages->populating + 1;
+	pages_populate(pages, most < POPULATE_PAGES ? most : POPULATE_PAGES);
+}
+
+/* Promise pages to `n` blocks, with storage; the lock is held.  0, or -errno without message. */
+static int admit(struct pages *pages, uint64_t n)
+{
+	int rc;
+
+	/* The sums cannot overflow: n is the size of a chunk. */
+	if (pages->admitted + n + pages->spare + pages->lent.total > pages->usable)
+		return -ENOSPC;
+	/*
+	 * Promised before storage is sought, so that two writers cannot both count on the same
+	 * page.
+	 */
+	pages->admitted += n;
+	pages->pending += n;
+	rc = pages_populate_for(pages, pages->admitted);
+	if (rc != 0) {
+		pages->admitted -= n;
+		pages->pending -= n;
+		pthread_cond_broadcast(&pages->settled);
+	}
+	return rc;
+}
+
+int pages_admit(struct pages *pages, uint64_t n, struct admission *admission)
 {
 	bool alone;
-	int rc = 0;
+	int rc;
 
 	pthread_mutex_lock(&pages->lock);
 	alone = pages->pending == 0;
-	/*
-	 * Promised before storage is sought, so that two writers cannot both count on the same
-	 * page.  The sum cannot overflow: n is the size of a chunk.
-	 */
-	if (pages->admitted + n + pages->spare > pages->usable) {
-		rc = -ENOSPC;
-	} else {
-		pages->admitted += n;
-		pages->pending += n;
-		rc = pages_populate_for(pages, pages->admitted);
-		if (rc != 0) {
-			pages->admitted -= n;
-			pages->pending -= n;
-			pthread_cond_broadcast(&pages->settled);
-		}
-	}
+	rc = admit(pages, n);
 	/*
 	 * Whoever is under way, or was since the caller looked, may map these very blocks, free
 	 * others, or give up: no reason yet to refuse.
 	 */
-	if (rc != 0 && (!alone || pages->pending > 0 || changes != pages->changes))
+	if (rc != 0 && (!alone || pages->pending > 0 || admission->changes != pages->changes))
 		rc = -EAGAIN;
+	else if (rc == -ENOSPC && memory_ask(pages, n, admission))
+		rc = -EAGAIN;
+	/* There is less room, and what was given storage may be more than is kept. */
+	memory_changed(pages);
 	pthread_mutex_unlock(&pages->lock);
 	if (rc == -ENOSPC)
 		fail(ENOSPC, "write: %s: no page is free for a new block", pages->device->path);
@@ -107,38 +132,55 @@ int pages_admit(struct pages *pages, uint64_t n, uint64_t changes)
 	return rc;
 }
 
+int64_t pages_drop_storage(struct pages *pages, uint64_t most)
+{
+	uint64_t need = pages_storage_for(pages, pages->admitted);
+	uint64_t first, n;
+	int rc;
+
+	if (pages->stored <= need)
+		return 0;
+	if (most > pages->stored - need)
+		most = pages->stored - need;
+	n = pageset_take_back(&pages->resident, most, &first);
+	if (n == 0)
+		return 0;
+	/* In neither set, so that nobody else has them meanwhile. */
+	pages->stored -= n;
+	pages->dropping += n;
+	pthread_mutex_unlock(&pages->lock);
+	rc = device_drop(pages->device, first << LAYOUT_PAGE_SHIFT, n << LAYOUT_PAGE_SHIFT);
+	pthread_mutex_lock(&pages->lock);
+	pages->dropping -= n;
+	if (rc == 0) {
+		pageset_add(&pages->absent, first, n);
+	} else {
+		pageset_add(&pages->resident, first, n);
+		pages->stored += n;
+	}
+	pthread_cond_broadcast(&pages->freed);
+	return rc == 0 ? (int64_t)n : rc;
+}
+
 int pages_cede_storage(struct pages *pages)
 {
-	uint64_t page;
-	int rc;
+	int64_t n;
 
 	pthread_mutex_lock(&pages->lock);
 	if (pages->resident.total == 0)
 		pages_spill(pages);
-	if (pages->stored <= storage_for(pages, pages->admitted) ||
-	    pageset_take(&pages->resident, 1, &page) == 0) {
-		pthread_mutex_unlock(&pages->lock);
-		return -ENOSPC;
-	}
-	/* In neither set, so that nobody else has it meanwhile. */
-	pages->stored--;
+	n = pages_drop_storage(pages, 1);
 	pthread_mutex_unlock(&pages->lock);
-	rc = device_punch(pages->device, page << LAYOUT_PAGE_SHIFT, LAYOUT_PAGE_SIZE);
-	pthread_mutex_lock(&pages->lock);
-	if (rc == 0) {
-		pageset_add(&pages->absent, page, 1);
-	} else {
-		pageset_add(&pages->resident, page, 1);
-		pages->stored++;
-	}
-	pthread_mutex_unlock(&pages->lock);
-	return rc == 0 ? 0 : -ENOSPC;
+	return n > 0 ? 0 : -ENOSPC;
 }
 
-void pages_wait_settled(struct pages *pages)
+void pages_wait_settled(struct pages *pages, const struct admission *admission)
 {
 	pthread_mutex_lock(&pages->lock);
-	if (pages->pending > 0)
+	if (memory_asking(pages, admission) && pages->memory.reclaimed == admission->seen)
+		pthread_cond_clockwait(&pages->settled, &pages->lock, CLOCK_MONOTONIC,
+				       &admission->until);
+	else if (pages->pending > 0)
 		pthread_cond_wait(&pages->settled, &pages->lock);
 	pthread_mutex_unlock(&pages->lock);
 }
@@ -178,5 +220,6 @@ void pages_unmap_end(struct pages *pages, uint64_t unmapped)
 	pages->pending--;
 	pages->admitted -= unmapped;
 	settled(pages);
+	memory_changed(pages);
 	pthread_mutex_unlock(&pages->lock);
 }

@@ -29,6 +29,33 @@ void reclaim_hurry(struct pages *pages)
 	pthread_cond_signal(&pages->work);
 }
 
+static uint64_t count_pages(const struct batch *batch)
+{
+	uint64_t n = 0;
+
+	for (; batch != NULL; batch = batch->next)
+		n += batch->count;
+	return n;
+}
+
+uint64_t reclaim_count_retired(struct pages *pages)
+{
+	uint64_t n = 0;
+
+	for (unsigned int i = 0; i < pages->slot_count; i++) {
+		struct slot *slot = &pages->slots[i];
+
+		slot_lock(slot);
+		if (slot->retired != NULL)
+			n += slot->retired->count;
+		slot_unlock(slot);
+	}
+	pthread_mutex_lock(&pages->lock);
+	n += count_pages(pages->full.first) + pages->in_grace;
+	pthread_mutex_unlock(&pages->lock);
+	return n;
+}
+
 /* Collect all that has been retired so far.  No lock held. */
 static struct batch *collect(struct pages *pages)
 {
@@ -50,6 +77,7 @@ static struct batch *collect(struct pages *pages)
 	all = pages->full.first;
 	pages->full.first = NULL;
 	pages->full.count = 0;
+	pages->in_grace = count_pages(all);
 	pthread_mutex_unlock(&pages->lock);
 	return all;
 }
@@ -102,10 +130,14 @@ static void reclaim(struct pages *pages)
 	while (all != NULL) {
 		struct batch *next = all->next;
 
+		pages->released += all->count;
 		release(pages, all);
 		all = next;
 	}
 	pthread_cond_broadcast(&pages->freed);
+	pages->in_grace = 0;
+	pages->memory.released = true;
+	memory_changed(pages);
 	pthread_mutex_unlock(&pages->lock);
 }
 
@@ -147,7 +179,7 @@ static void *reclaimer(void *opaque)
 	return NULL;
 }
 
-int reclaim_start(struct pages *pages)
+int pages_thread(pthread_t *thread, void *(*run)(void *opaque), struct pages *pages)
 {
 	sigset_t all, old;
 	int err;
@@ -156,8 +188,15 @@ int reclaim_start(struct pages *pages)
 	sigfillset(&all);
 	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(&pages->reclaimer, NULL, reclaimer, pages);
+	err = pthread_create(thread, NULL, run, pages);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return err;
+}
+
+int reclaim_start(struct pages *pages)
+{
+	int err = pages_thread(&pages->reclaimer, reclaimer, pages);
+
 	if (err != 0)
 		return fail_errno(err, "start: %s: the reclaimer thread", pages->device->path);
 	pages->running = true;
@@ -174,4 +213,5 @@ void reclaim_stop(struct pages *pages)
 	pthread_mutex_unlock(&pages->lock);
 	pthread_join(pages->reclaimer, NULL);
 	pages->running = false;
+	pages->stop = false;
 }

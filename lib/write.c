@@ -45,6 +45,7 @@
 
 struct chunk {
 	struct kmemblk *h;
+	struct admission *admission;
 	uint64_t block;	       /* first */
 	unsigned int count;    /* blocks, and pages taken for them */
 	const uint8_t *src;    /* NULL: zeroes */
@@ -53,7 +54,6 @@ struct chunk {
 	unsigned int replaced; /* of old[] ... */
 	unsigned int retired;  /* ... and how many of those have been retired */
 	struct near near;      /* see pages_take() */
-	uint64_t changes;      /* see pages_changes() */
 	int rc;		       /* of step 2: what pages_admit() and index_allocate_leaf() said */
 	int persist;	       /* of steps 3 and 6: -errno of msync */
 	enum pm_order order;   /* of step 6 */
@@ -112,7 +112,7 @@ static int promise(struct chunk *c, unsigned int unmapped)
 	if (rc == 0)
 		rc = promise_leaf(h, last);
 	if (rc == 0)
-		rc = pages_admit(&h->pages, unmapped, c->changes);
+		rc = pages_admit(&h->pages, unmapped, c->admission);
 	if (rc == 0)
 		c->promises = unmapped;
 	return rc;
@@ -156,7 +156,7 @@ static enum exchanged exchange(struct chunk *c, uint64_t block, uint64_t page, u
 		return pm_cas(&c->h->device.pm, entry, seen, desired) ? EXCHANGED : CHANGED;
 	if (c->promises == c->bound) {
 		/* Trimmed since we looked.  Pages are held, so there must be no waiting here. */
-		if (pages_admit(&c->h->pages, 1, c->changes) != 0)
+		if (pages_admit(&c->h->pages, 1, c->admission) != 0)
 			return UNPROMISED;
 		c->promises++;
 	}
@@ -228,7 +228,7 @@ static void whole_access(void *opaque)
 	struct index *index = &c->h->index;
 	unsigned int unmapped = 0;
 
-	c->changes = pages_changes(&c->h->pages);
+	c->admission->changes = pages_changes(&c->h->pages);
 	for (unsigned int i = 0; i < c->count; i++)
 		unmapped += index_load(index, c->block + i) == 0;
 	if (unmapped > 0)
@@ -280,7 +280,7 @@ static int finish(struct chunk *c, int rc)
 		pages_retire(pages, c->old + c->retired, c->replaced - c->retired);
 	pages_settle(pages, c->promises, c->bound);
 	if (rc == -EAGAIN) {
-		pages_wait_settled(pages);
+		pages_wait_settled(pages, c->admission);
 		rc = 0;
 	}
 	return rc;
@@ -288,12 +288,14 @@ static int finish(struct chunk *c, int rc)
 
 int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *src)
 {
+	struct admission admission = { .round = 0 };
 	int rc = 0;
 
 	while (rc == 0 && n > 0) {
 		struct chunk c;
 		uint64_t bad_page;
 
+		c.admission = &admission;
 		rc = begin(&c, h, block, n);
 		if (rc != 0)
 			return rc;
@@ -303,6 +305,9 @@ int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *sr
 			rc = fail_media(h, bad_page);
 		leave(&c);
 		rc = finish(&c, rc != 0 ? rc : c.rc);
+		/* What is left is another matter: memory is asked back for it anew. */
+		if (c.published > 0)
+			admission.round = 0;
 		block += c.published;
 		n -= c.published;
 		if (src != NULL)
@@ -352,7 +357,7 @@ static enum part_outcome replace_part(struct part *part)
 	const struct pm *pm = &c->h->device.pm;
 	uint64_t seen = 0, page;
 
-	c->changes = pages_changes(&c->h->pages);
+	c->admission->changes = pages_changes(&c->h->pages);
 	if (!index_leaf_empty(index, index_leaf(c->block)))
 		seen = atomic_load_explicit(&index->entries[c->block], memory_order_acquire);
 	page = index_page_of(index, seen);
@@ -414,6 +419,7 @@ static int try_part(struct part *part)
 int write_part(struct kmemblk *h, uint64_t block, uint32_t from, uint32_t len, const uint8_t *src,
 	       bool if_mapped)
 {
+	struct admission admission = { .round = 0 };
 	struct chunk c;
 	struct part part;
 	int rc = 0;
@@ -421,6 +427,7 @@ int write_part(struct kmemblk *h, uint64_t block, uint32_t from, uint32_t len, c
 	/* The same without taking a page, which a full device might not have to give. */
 	if (if_mapped && index_leaf_empty(&h->index, index_leaf(block)))
 		return 0;
+	c.admission = &admission;
 	part.c = &c;
 	part.from = from;
 	part.len = len;

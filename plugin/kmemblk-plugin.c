@@ -2,7 +2,8 @@
 /*
  * kmemblk-plugin.c - serve a kmemblk device over NBD with nbdkit.
  *
- * Glue only: nbdkit's callbacks on one side, kmemblk.h on the other.  All connections share one
+ * Glue only: nbdkit's callbacks on one side, kmemblk.h on the other; memory.c has what concerns
+ * free pages.  All connections share one
  * handle of the library, which any number of threads may use, so there is nothing to lock here.
  *
  * Life cycle.  .get_ready opens the device while errors still reach the terminal and the user is
@@ -18,7 +19,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <numa.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,18 +28,15 @@
 #include <nbdkit-plugin.h>
 
 #include "kmemblk.h"
+#include "memory.h"
+#include "node.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
-
-/* Values of the parameter numa= that are not a node. */
-#define NUMA_AUTO -1
-#define NUMA_OFF  -2
 
 /* The parameters. */
 static char *path;
 static int64_t create_size;
 static bool readonly;
-static int numa = NUMA_AUTO;
 
 /* Set in .get_ready, constant while clients are connected. */
 static struct kmemblk *device;
@@ -92,25 +89,10 @@ static int config_readonly(const char *value)
 	return r == -1 ? -1 : 0;
 }
 
-static int config_numa(const char *value)
-{
-	numa = strcmp(value, "off") == 0 ? NUMA_OFF : NUMA_AUTO;
-	if (numa == NUMA_OFF || strcmp(value, "auto") == 0)
-		return 0;
-	if (nbdkit_parse_int("numa", value, &numa) == -1 || numa < 0) {
-		nbdkit_error("numa=%s: type numa=auto, numa=off or a node, as in numa=0", value);
-		return -1;
-	}
-	if (numa_available() == -1 || numa > numa_max_node() ||
-	    !numa_bitmask_isbitset(numa_all_nodes_ptr, numa)) {
-		nbdkit_error("numa=%s: this process has no such node: type numa=auto", value);
-		return -1;
-	}
-	return 0;
-}
-
 static int plugin_config(const char *key, const char *value)
 {
+	int r;
+
 	if (strcmp(key, "path") == 0)
 		return config_path(value);
 	if (strcmp(key, "create") == 0)
@@ -118,9 +100,11 @@ static int plugin_config(const char *key, const char *value)
 	if (strcmp(key, "readonly") == 0)
 		return config_readonly(value);
 	if (strcmp(key, "numa") == 0)
-		return config_numa(value);
-	nbdkit_error("unknown parameter %s=: see nbdkit kmemblk --help", key);
-	return -1;
+		return node_config(value);
+	r = memory_config(key, value);
+	if (r == 1)
+		nbdkit_error("unknown parameter %s=: see nbdkit kmemblk --help", key);
+	return r == 0 ? 0 : -1;
 }
 
 static int plugin_config_complete(void)
@@ -134,43 +118,18 @@ static int plugin_config_complete(void)
 		nbdkit_error("readonly=true makes no file: leave out create= or readonly=");
 		return -1;
 	}
-	return 0;
+	return memory_config_complete(readonly);
 }
 
 static void plugin_dump_plugin(void)
 {
 	printf("kmemblk_library_version=%s\n", kmemblk_version());
-	printf("kmemblk_parameters=path create readonly numa\n");
+	printf("kmemblk_parameters=path create readonly numa " MEMORY_PARAMETERS "\n");
 	printf("kmemblk_media=devdax fsdax tmpfs file\n");
 	printf("kmemblk_block_size=%d\n", KMEMBLK_BLOCK_SIZE);
 }
 
 /* ---- life cycle ----------------------------------------------------------------------------- */
-
-/*
- * Run on `node` and take memory there.  The main thread's policy passes to the tables that the
- * library makes at open and to every thread that the server starts.
- */
-static void run_on_node(int node)
-{
-	nbdkit_debug("running on NUMA node %d", node);
-	/* A node of memory only has no processor to run on: its memory is all there is to take. */
-	if (numa_run_on_node(node) == -1)
-		nbdkit_debug("numa_run_on_node: %d: %s", node, strerror(errno));
-	numa_set_preferred(node);
-}
-
-/* With numa=auto: go to the node of the device, where there is a choice and the device tells. */
-static void run_near_device(void)
-{
-	struct kmemblk_info probed;
-
-	if (numa_available() == -1 || numa_max_node() == 0)
-		return;
-	/* What fails here fails in kmemblk_open() as well, which says why. */
-	if (kmemblk_probe(path, &probed) == 0 && probed.numa_node >= 0)
-		run_on_node(probed.numa_node);
-}
 
 static int open_device(void)
 {
@@ -196,16 +155,16 @@ static int plugin_get_ready(void)
 	struct kmemblk_format_options options = { .create_size = create_size };
 	int rc = 0;
 
-	if (numa >= 0)
-		run_on_node(numa);
+	node_before_open();
 	if (create_size)
 		rc = kmemblk_format(path, &options);
 	/* That the file is there already, also since a moment, is what create= allows for. */
 	if (rc < 0 && rc != -EEXIST)
 		return answer(rc);
-	if (numa == NUMA_AUTO)
-		run_near_device();
+	node_of_device(path);
 	if (open_device() == -1)
+		return -1;
+	if (!readonly && answer(memory_get_ready(device, &info)) == -1)
 		return -1;
 	if (strcmp(info.persistence, "power-fail") != 0)
 		fprintf(stderr, "nbdkit: kmemblk: warning: %s: %s\n", path,
@@ -221,11 +180,16 @@ static int plugin_get_ready(void)
 
 static int plugin_after_fork(void)
 {
+	if (memory_after_fork() == -1)
+		return -1;
 	return answer(kmemblk_start(device));
 }
 
 static void plugin_cleanup(void)
 {
+	if (device)
+		memory_debug(device);
+	memory_cleanup();
 	kmemblk_close(device);
 }
 
@@ -233,6 +197,7 @@ static void plugin_cleanup(void)
 static void plugin_unload(void)
 {
 	free(path);
+	memory_unload();
 }
 
 /* ---- exports -------------------------------------------------------------------------------- */
@@ -256,6 +221,11 @@ static const char *plugin_export_description(void *handle)
 static void *plugin_open(int for_reading)
 {
 	return NBDKIT_HANDLE_NOT_NEEDED;
+}
+
+static void plugin_close(void *handle)
+{
+	memory_debug(device);
 }
 
 static int64_t plugin_get_size(void *handle)
@@ -365,10 +335,11 @@ static struct nbdkit_plugin plugin = {
 	.magic_config_key = "path",
 	.config = plugin_config,
 	.config_complete = plugin_config_complete,
-	.config_help = "[path=]<PATH>      (required) Device to serve: /dev/daxX.Y or a file.\n"
-		       "create=<SIZE>      Make and format the file if it is not there.\n"
-		       "readonly=true      Open the device for reading only.\n"
-		       "numa=auto|off|<N>  NUMA node to run on, by default that of the device.",
+	.config_help =
+		"[path=]<PATH>      (required) Device to serve: /dev/daxX.Y or a file.\n"
+		"create=<SIZE>      Make and format the file if it is not there.\n"
+		"readonly=true      Open the device for reading only.\n"
+		"numa=auto|off|<N>  NUMA node to run on, by default that of the device.\n" MEMORY_HELP,
 	.dump_plugin = plugin_dump_plugin,
 	.get_ready = plugin_get_ready,
 	.after_fork = plugin_after_fork,
@@ -378,6 +349,7 @@ static struct nbdkit_plugin plugin = {
 	.default_export = plugin_default_export,
 	.export_description = plugin_export_description,
 	.open = plugin_open,
+	.close = plugin_close,
 	.get_size = plugin_get_size,
 	.block_size = plugin_block_size,
 	.can_write = plugin_can_write,

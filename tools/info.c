@@ -50,10 +50,16 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/*
- * `pages_bad` and `readonly` are left out: only the process that serves the device knows them, and
- * a 0 would claim to.
- */
+/* What only the process that serves the device knows; a 0 would claim to. */
+static void put_served(struct json_object *object, const char *key, uint64_t value,
+		       const struct kmemblk_info *info)
+{
+	if (info->holder_pid)
+		json_put_null(object, key);
+	else
+		json_put_number(object, key, value);
+}
+
 static void print_json(const char *path, const struct kmemblk_info *info)
 {
 	struct json_object *object = json_new_object(), *holder;
@@ -80,6 +86,12 @@ static void print_json(const char *path, const struct kmemblk_info *info)
 	json_put_number(object, "pages_used", info->pages_used);
 	json_put_number(object, "pages_free", info->pages_free);
 	json_put_number(object, "pages_spare", info->pages_spare);
+	json_put_number(object, "pages_resident", info->pages_resident);
+	put_served(object, "pages_lent", info->pages_lent, info);
+	put_served(object, "pages_retired", info->pages_retired, info);
+	put_served(object, "pages_released", info->pages_released, info);
+	put_served(object, "pages_punched", info->pages_punched, info);
+	put_served(object, "pages_reclaimed", info->pages_reclaimed, info);
 	json_put_number(object, "entries_damaged", info->entries_damaged);
 	if (!info->holder_pid) {
 		json_put_null(object, "served_by");
@@ -201,6 +213,7 @@ static void print_human(const char *path, const struct kmemblk_info *info)
 	print_pages("used", info->pages_used, info->data_pages, info);
 	print_pages("free", info->pages_free - info->pages_spare, info->data_pages, info);
 	print_pages("spare", info->pages_spare, info->data_pages, info);
+	print_pages("resident", info->pages_resident, info->data_pages, info);
 	print_pages("index", info->index_pages, 0, info);
 	print_pages("device", info->device_pages, 0, info);
 	if (info->entries_damaged) {

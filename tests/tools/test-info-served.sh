@@ -12,6 +12,7 @@ start_nbdkit "$device"
 status 0 "$kmemblk" info --json "$device"
 json_is 'j["served_by"]["pid"]' "$server"
 json_is 'j["served_by"]["name"]' nbdkit
+json_is 'j["pages_lent"]' None
 status 0 "$kmemblk" info "$device"
 says out "^  served by +nbdkit, process $server$"
 stop_nbdkit

@@ -31,6 +31,8 @@ int bare_try_open(uint64_t count, uint64_t spare, uint64_t used)
 	ck_assert_int_eq(device_map(&bare_device), 0);
 	rc = pages_open(&bare, &bare_device, &super, named, used);
 	free((void *)named);
+	/* As where nobody takes storage away: the thread that would is not running. */
+	bare.memory.punch = false;
 	return rc;
 }
 
@@ -79,5 +81,7 @@ void bare_expect_distinct(const uint64_t *page, unsigned int n)
 
 int bare_admit(uint64_t n)
 {
-	return pages_admit(&bare, n, pages_changes(&bare));
+	struct admission admission = { .changes = pages_changes(&bare) };
+
+	return pages_admit(&bare, n, &admission);
 }

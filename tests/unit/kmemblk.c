@@ -154,7 +154,7 @@ START_TEST(test_threads_come_at_start_and_go_at_close)
 	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
 	ck_assert_uint_eq(count_threads(), before);
 	ck_assert_int_eq(kmemblk_start(h), 0);
-	ck_assert_uint_eq(count_threads(), before + 1);
+	ck_assert_uint_eq(count_threads(), before + 2);
 	kmemblk_close(h);
 	ck_assert_uint_eq(count_threads(), before);
 	h = unit_open(KMEMBLK_OPEN_READONLY);

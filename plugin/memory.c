@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * memory.c - what the plugin does about free pages: parameters, and loading an allocator.
+ *
+ * The module is loaded while parameters are checked, so that a wrong one is told at once, and
+ * started in the process that serves.  Its callbacks go straight to the library.
+ */
+#include "config.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "kmemblk-allocator.h"
+#include "memory.h"
+
+/* The parameters. */
+static struct kmemblk_memory_options options = {
+	.punch = KMEMBLK_PUNCH_AUTO,
+	.keep = KMEMBLK_DEFAULT,
+	.reserve = KMEMBLK_DEFAULT,
+};
+static int reserve_percent = -1;
+static bool given; /* one of them was given */
+
+static void *module;
+static char *module_path;
+static const struct kmemblk_allocator *allocator;
+static struct kmemblk_allocator_calls calls = {
+	.borrow = kmemblk_borrow,
+	.give_back = kmemblk_return,
+	.error = kmemblk_error,
+};
+
+static int config_release(const char *value)
+{
+	if (strcmp(value, "punch") == 0) {
+		options.punch = KMEMBLK_PUNCH;
+	} else if (strcmp(value, "none") == 0) {
+		options.punch = KMEMBLK_PUNCH_NEVER;
+	} else {
+		nbdkit_error("release=%s: type release=punch or release=none", value);
+		return -1;
+	}
+	return 0;
+}
+
+static int config_size(const char *key, const char *value, uint64_t *size)
+{
+	int64_t n = nbdkit_parse_size(value);
+
+	if (n < 0) {
+		nbdkit_error("%s=%s: type a size, as in %s=64M", key, value, key);
+		return -1;
+	}
+	*size = (uint64_t)n;
+	return 0;
+}
+
+static int config_reserve(const char *value)
+{
+	size_t length = strlen(value);
+	char *end;
+	long percent;
+
+	if (length == 0 || value[length - 1] != '%')
+		return config_size("reserve", value, &options.reserve);
+	percent = strtol(value, &end, 10);
+	if (end != value + length - 1 || end == value || percent < 0 || percent > 100) {
+		nbdkit_error("reserve=%s: type a size or a percentage, as in reserve=5%%", value);
+		return -1;
+	}
+	reserve_percent = (int)percent;
+	return 0;
+}
+
+static int config_allocator(const char *value)
+{
+	const struct kmemblk_allocator *(*get)(void);
+
+	if (module) {
+		nbdkit_error("allocator=%s: a device has one, and that is %s", value, module_path);
+		return -1;
+	}
+	module_path = nbdkit_realpath(value);
+	if (!module_path)
+		return -1;
+	module = dlopen(module_path, RTLD_NOW | RTLD_GLOBAL);
+	if (!module) {
+		nbdkit_error("allocator=%s: %s", value, dlerror());
+		return -1;
+	}
+	*(void **)&get = dlsym(module, "kmemblk_allocator");
+	allocator = get ? get() : NULL;
+	if (!allocator || allocator->version != KMEMBLK_ALLOCATOR_VERSION || !allocator->start) {
+		nbdkit_error("allocator=%s: not an allocator for this kmemblk, whose interface has "
+			     "version %d: see kmemblk-allocator.h",
+			     value, KMEMBLK_ALLOCATOR_VERSION);
+		return -1;
+	}
+	options.user.release = allocator->release;
+	options.user.reclaim = allocator->reclaim;
+	options.user.opaque = allocator->opaque;
+	return 0;
+}
+
+int memory_config(const char *key, const char *value)
+{
+	bool first = !given;
+
+	given = true;
+	if (strcmp(key, "release") == 0)
+		return config_release(value);
+	if (strcmp(key, "keep") == 0)
+		return config_size(key, value, &options.keep);
+	if (strcmp(key, "reserve") == 0)
+		return config_reserve(value);
+	if (strcmp(key, "allocator") == 0)
+		return config_allocator(value);
+	given = !first;
+	return 1;
+}
+
+int memory_config_complete(bool readonly)
+{
+	if (readonly && given) {
+		nbdkit_error("readonly=true has no free pages to give away: leave out release=, "
+			     "keep=, reserve= and allocator=");
+		return -1;
+	}
+	return 0;
+}
+
+int memory_get_ready(struct kmemblk *device, const struct kmemblk_info *info)
+{
+	calls.device = device;
+	if (reserve_percent >= 0)
+		options.reserve =
+			info->data_pages * (unsigned int)reserve_percent / 100 * KMEMBLK_BLOCK_SIZE;
+	return kmemblk_set_memory(device, &options);
+}
+
+int memory_after_fork(void)
+{
+	int rc = allocator ? allocator->start(&calls) : 0;
+
+	if (rc == 0)
+		return 0;
+	nbdkit_error("allocator=%s: cannot start: %s", module_path, strerror(-rc));
+	return -1;
+}
+
+void memory_cleanup(void)
+{
+	if (allocator && allocator->stop)
+		allocator->stop();
+}
+
+void memory_debug(struct kmemblk *device)
+{
+	struct kmemblk_info info;
+
+	kmemblk_get_info(device, &info);
+	nbdkit_debug("pages: used=%" PRIu64 " free=%" PRIu64 " resident=%" PRIu64 " lent=%" PRIu64
+		     " retired=%" PRIu64 " released=%" PRIu64 " punched=%" PRIu64
+		     " reclaimed=%" PRIu64,
+		     info.pages_used, info.pages_free, info.pages_resident, info.pages_lent,
+		     info.pages_retired, info.pages_released, info.pages_punched,
+		     info.pages_reclaimed);
+}
+
+void memory_unload(void)
+{
+	/* The module stays: threads of its own may be running in it. */
+	free(module_path);
+}

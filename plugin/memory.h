@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* memory.h - the plugin's parameters about free pages, and the allocator module.  See memory.c. */
+#ifndef PLUGIN_MEMORY_H
+#define PLUGIN_MEMORY_H
+
+#include <stdbool.h>
+
+#include "kmemblk.h"
+
+/* Names of the parameters, and their lines of help. */
+#define MEMORY_PARAMETERS "release keep reserve allocator"
+#define MEMORY_HELP                                                                                  \
+	"release=punch|none Give free pages back to the kernel (default for files), or keep them.\n" \
+	"keep=<SIZE>        Free pages that are not given back, ready for new blocks.\n"             \
+	"reserve=<SIZE>|<N>%  Free pages that are not lent as memory.\n"                             \
+	"allocator=<MODULE> Load a module that uses free pages as memory."
+
+/* One parameter: 0, -1 with nbdkit's error, or 1 if the name is none of these. */
+int memory_config(const char *key, const char *value);
+
+/* After all parameters, with what readonly= said.  0 or -1. */
+int memory_config_complete(bool readonly);
+
+/* In .get_ready, with the device open for writing: 0, or what the library returned. */
+int memory_get_ready(struct kmemblk *device, const struct kmemblk_info *info);
+
+/* In .after_fork, before kmemblk_start(): 0 or -1. */
+int memory_after_fork(void);
+
+/* Before kmemblk_close(). */
+void memory_cleanup(void);
+
+/* Write to nbdkit's debug output where the pages are. */
+void memory_debug(struct kmemblk *device);
+
+void memory_unload(void);
+
+#endif /* PLUGIN_MEMORY_H */
