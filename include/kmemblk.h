@@ -268,6 +268,110 @@ int kmemblk_borrow(struct kmemblk *handle, size_t length, size_t alignment, void
  */
 int kmemblk_return(struct kmemblk *handle, void *memory, size_t length);
 
+/* ---- lending to other processes -------------------------------------------------------------- */
+
+/*
+ * Free pages as memory of other programs on the same host, in zones of 2 MiB, through a UNIX socket.
+ *
+ * The kernel decides when a zone is free again: it is locked for as long as the borrower, or a
+ * process that it forked, has it mapped.  So zones survive the end of the server, and a device that
+ * is opened again while zones of it are mapped leaves them alone.
+ *
+ * What a borrower gets is a descriptor of the device: who may borrow may write to the device.  Let
+ * the socket's owner, group and mode, and `allow`, decide.
+ */
+struct kmemblk_lend_options {
+	/* Path of the socket, which must not exist, or be one that nobody listens on. */
+	const char *socket;
+	/* Of the socket; 0 means 0600.  Its owner and group; (uid_t)-1, (gid_t)-1: as created. */
+	unsigned int mode;
+	unsigned int owner;
+	unsigned int group;
+	/*
+	 * Who may connect, beside what the mode allows: a list as in "uid:1000,gid:50", or NULL for
+	 * all.
+	 */
+	const char *allow;
+	/* At most this many bytes a borrower (a connection); KMEMBLK_DEFAULT: no limit. */
+	uint64_t limit;
+	/* Adds to what kmemblk stat shows: a JSON object, to be freed with free(); may be NULL. */
+	char *(*describe)(void *opaque);
+	void *describe_opaque;
+};
+
+/*
+ * kmemblk_lend - make the socket of a lending server.
+ *
+ * Between kmemblk_open() and kmemblk_start(), at most once; lending begins with kmemblk_start() and
+ * ends with kmemblk_close(), which removes the socket and leaves lent zones with their borrowers.
+ * Lends what kmemblk_set_memory() lets be lent, and asks borrowers for it back when the disk wants
+ * it, beside the memory user's `reclaim`.  Blocks are moved to make whole zones when somebody wants
+ * one.  On a device of type "none" all is lent.
+ *
+ * Errors: -EROFS the handle is read-only; -EINVAL an option, or the handle is started; -EADDRINUSE
+ * the socket is in use; any error of socket(2), bind(2), chown(2).
+ */
+int kmemblk_lend(struct kmemblk *handle, const struct kmemblk_lend_options *options);
+
+/* A connection to a lending server.  Opaque; may be used by any number of threads. */
+struct kmemblk_borrower;
+
+/*
+ * kmemblk_borrower_connect - become a borrower.
+ *
+ * `reclaim` may be NULL.  It is called on a thread of the library's own when the disk wants `length`
+ * bytes back, and returns what it can with kmemblk_borrower_return(); it must not wait for a write
+ * to that disk.  If the server goes away the zones stay, and the thread connects again when it is
+ * back.
+ *
+ * Errors: any error of connect(2); -EACCES not allowed; -EPROTO not a lending server; -ENOMEM,
+ * -EAGAIN no thread.
+ */
+int kmemblk_borrower_connect(const char *socket, void (*reclaim)(void *opaque, size_t length),
+			     void *opaque, struct kmemblk_borrower **borrower);
+
+/* The size of a zone, in bytes. */
+size_t kmemblk_borrower_zone_size(const struct kmemblk_borrower *borrower);
+
+/*
+ * kmemblk_borrower_borrow - borrow and map a zone.
+ *
+ * It is zeroed, writable, shared with nobody, and at `*memory`, aligned to its size: at `at` if that
+ * is not NULL (what was mapped there is replaced).  Waits up to `wait_ms` for one to become free.
+ * A store before or after it faults, unless something else of the program's is there.  Children made
+ * by fork() share it; see kmemblk(1), "run", for a way around that.
+ *
+ * Errors: -ENOMEM none to be had (in time); -EDQUOT over the limit; -ENOTCONN the server is away;
+ * -EINVAL `at`; any error of mmap(2).
+ */
+int kmemblk_borrower_borrow(struct kmemblk_borrower *borrower, void *at, unsigned int wait_ms,
+			    void **memory);
+
+/*
+ * kmemblk_borrower_return - unmap a zone and say so.
+ *
+ * `memory` is what borrow gave.  With `keep_place` the address range stays reserved, inaccessible,
+ * for a later borrow with `at`.
+ *
+ * Errors: -EINVAL not a zone of this borrower's; any error of munmap(2).
+ */
+int kmemblk_borrower_return(struct kmemblk_borrower *borrower, void *memory, int keep_place);
+
+/*
+ * kmemblk_borrower_close - end the connection.  Zones that are still mapped stay so, and are free
+ * when they are unmapped.  NULL is allowed.
+ */
+void kmemblk_borrower_close(struct kmemblk_borrower *borrower);
+
+/*
+ * kmemblk_borrower_stat - what a lending server says of itself.
+ *
+ * `*text` is a JSON object, to be freed with free().  Connects for this one question.
+ *
+ * Errors: as for kmemblk_borrower_connect().
+ */
+int kmemblk_borrower_stat(const char *socket, char **text);
+
 /* ---- I/O ------------------------------------------------------------------------------------ */
 
 /*

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * protocol.h - what a lending server and its borrowers say to each other.
+ *
+ * A UNIX socket of type SOCK_SEQPACKET: a packet is a message, which is struct lend_message and,
+ * for LEND_STATUS only, text after it.  Both ends run on one host, so numbers are in its order.
+ *
+ *   borrower                      server
+ *   LEND_HELLO                    LEND_WELCOME   length: of a zone; value: this borrower's limit
+ *   LEND_BORROW  value: may take  LEND_ZONE      status 0: offset and length of a zone, and with the
+ *                this many ms                    packet a descriptor to map it through; or -errno
+ *   LEND_RETURNED offset                         no answer
+ *                                 LEND_RECLAIM   value: bytes that the disk wants back; at any time
+ *   LEND_RECLAIMED value: bytes                  no answer
+ *   LEND_STAT                     LEND_STATUS    and JSON text
+ *
+ * The descriptor is a new open file description of the device on which the server has locked the
+ * zone's bytes.  It serves for this zone only.  The borrower maps exactly the zone and closes it;
+ * the kernel keeps the lock until the last mapping, in the borrower and whomever it forked, is gone.
+ * Nothing else makes the zone free: LEND_RETURNED, or the end of the connection, only says that it
+ * is worth looking.  So a zone outlives the server, and the connection, without harm.
+ */
+#ifndef PROTOCOL_H
+#define PROTOCOL_H
+
+#include <stdint.h>
+
+#define LEND_VERSION 1u
+
+enum lend_kind {
+	LEND_HELLO = 1,
+	LEND_WELCOME,
+	LEND_BORROW,
+	LEND_ZONE,
+	LEND_RETURNED,
+	LEND_RECLAIM,
+	LEND_RECLAIMED,
+	LEND_STAT,
+	LEND_STATUS,
+};
+
+struct lend_message {
+	uint32_t version; /* LEND_VERSION */
+	uint32_t kind;
+	int32_t status;
+	uint32_t zero;
+	uint64_t offset; /* bytes, in the device */
+	uint64_t length; /* bytes */
+	uint64_t value;
+};
+
+/* At most, the text of LEND_STATUS included. */
+#define LEND_PACKET_MAX 65536u
+
+#endif /* PROTOCOL_H */
