@@ -27,6 +27,11 @@ static inline bool bitmap_set(_Atomic uint64_t *bitmap, uint64_t bit)
 	return atomic_fetch_or_explicit(&bitmap[bit / 64], mask, memory_order_relaxed) & mask;
 }
 
+static inline void bitmap_clear(_Atomic uint64_t *bitmap, uint64_t bit)
+{
+	atomic_fetch_and_explicit(&bitmap[bit / 64], ~(1ull << (bit % 64)), memory_order_relaxed);
+}
+
 static inline bool bitmap_test(const _Atomic uint64_t *bitmap, uint64_t bit)
 {
 	return atomic_load_explicit(&bitmap[bit / 64], memory_order_relaxed) >> (bit % 64) & 1;

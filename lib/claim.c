@@ -142,18 +142,24 @@ int claim_take(const struct device *device)
 	return fail_errno(errno, "claim: %s", device->path);
 }
 
-int claim_check_borrowers(const struct device *device)
+int claim_locked(const struct device *device, uint64_t offset, uint64_t length)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK,
 		.l_whence = SEEK_SET,
-		.l_start = CLAIM_BYTES,
-		.l_len = 0, /* to the end */
+		.l_start = (off_t)offset,
+		.l_len = (off_t)length,
 	};
 
 	if (fcntl(device->fd, F_OFD_GETLK, &lock) == -1)
 		return fail_errno(errno, "claim: %s", device->path);
-	if (lock.l_type == F_UNLCK)
-		return 0;
-	return fail_busy(device, "pages of it are used as memory");
+	return lock.l_type != F_UNLCK;
+}
+
+int claim_check_borrowers(const struct device *device)
+{
+	/* Length 0: to the end. */
+	int rc = claim_locked(device, CLAIM_BYTES, 0);
+
+	return rc > 0 ? fail_busy(device, "pages of it are used as memory") : rc;
 }

@@ -72,6 +72,12 @@ int device_punch(const struct device *device, uint64_t offset, uint64_t length);
  */
 int claim_take(const struct device *device);
 
+/*
+ * 1 if somebody else's open file description has a lock in the range, 0 if not; -errno with message.
+ * Borrowed memory is locked so (lending.c), for as long as it is mapped.
+ */
+int claim_locked(const struct device *device, uint64_t offset, uint64_t length);
+
 /* -EBUSY with message if another process holds a lock on pages of the device, other than a claim:
  * borrowed memory. */
 int claim_check_borrowers(const struct device *device);

@@ -14,8 +14,8 @@
  * 7. Nothing on media is trusted until checked; every entry is checked when it is loaded.
  * 8. What is acknowledged is durable, also what a request found already done.
  *
- * Calls go one way: kmemblk.h -> kmemblk.c, format.c, check.c, info.c -> read.c, write.c, trim.c,
- * extents.c -> index.c, pages.c, super.c -> pm.c, device.c.
+ * Calls go one way: kmemblk.h -> kmemblk.c, format.c, check.c, info.c, lend.c -> lending.c, move.c ->
+ * read.c, write.c, trim.c, extents.c -> index.c, pages.c, super.c -> pm.c, device.c.
  */
 #ifndef INTERNAL_H
 #define INTERNAL_H
@@ -27,6 +27,7 @@
 #include "device.h"
 #include "index.h"
 #include "kmemblk.h"
+#include "move.h"
 #include "pages.h"
 #include "super.h"
 
@@ -35,6 +36,8 @@ struct kmemblk {
 	struct super super;
 	struct index index;
 	struct pages pages; /* not in a read-only handle */
+	struct mover mover;
+	struct lending *lending; /* NULL for none */
 	/* A read-only handle of a damaged device: the pages that two entries name, else NULL. */
 	_Atomic uint64_t *shared;
 	bool readonly;

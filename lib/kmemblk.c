@@ -14,6 +14,7 @@
 #include "error.h"
 #include "guard.h"
 #include "internal.h"
+#include "lending.h"
 
 const char *kmemblk_version(void)
 {
@@ -135,6 +136,14 @@ out:
 	return 0;
 }
 
+/* End the threads, those that use others first. */
+static void stop(struct kmemblk *h)
+{
+	memory_stop(&h->pages);
+	lending_stop(h);
+	reclaim_stop(&h->pages);
+}
+
 int kmemblk_start(struct kmemblk *h)
 {
 	int rc;
@@ -148,8 +157,10 @@ int kmemblk_start(struct kmemblk *h)
 		rc = reclaim_start(&h->pages);
 	if (!h->readonly && rc == 0) {
 		rc = memory_start(&h->pages);
+		if (rc == 0)
+			rc = lending_start(h);
 		if (rc != 0)
-			reclaim_stop(&h->pages);
+			stop(h);
 	}
 	h->started = rc == 0;
 	return rc;
@@ -159,9 +170,7 @@ void kmemblk_close(struct kmemblk *h)
 {
 	if (h == NULL)
 		return;
-	/* First, since it counts on what the reclaimer frees. */
-	memory_stop(&h->pages);
-	reclaim_stop(&h->pages);
+	stop(h);
 	pages_close(&h->pages);
 	index_close(&h->index);
 	free((void *)h->shared);

@@ -8,6 +8,7 @@
 
 #include "error.h"
 #include "internal.h"
+#include "lending.h"
 
 static int check_memory(const struct kmemblk *h, const struct kmemblk_memory_options *options)
 {
@@ -57,6 +58,17 @@ int kmemblk_set_memory(struct kmemblk *h, const struct kmemblk_memory_options *o
 	if (options->reserve != KMEMBLK_DEFAULT)
 		memory->reserve = pages_of(options->reserve);
 	return 0;
+}
+
+int kmemblk_lend(struct kmemblk *h, const struct kmemblk_lend_options *options)
+{
+	if (h->readonly)
+		return fail(EROFS, "lend: %s: opened read-only", h->device.path);
+	if (h->started || h->lending != NULL || options->socket == NULL)
+		return fail(EINVAL, "lend: %s: %s", h->device.path,
+			    options->socket == NULL ? "no socket is given"
+						    : "started, or lending, already");
+	return lending_make(h, options);
 }
 
 int kmemblk_borrow(struct kmemblk *h, size_t length, size_t alignment, void **memory)

@@ -93,11 +93,16 @@ bool memory_asking(const struct pages *pages, const struct admission *admission)
 	return admission->round > pages->memory.answered && !passed(&admission->until);
 }
 
+static bool can_ask(const struct memory *memory)
+{
+	return memory->user.reclaim != NULL || memory->lender != NULL;
+}
+
 bool memory_ask(struct pages *pages, uint64_t n, struct admission *admission)
 {
 	struct memory *memory = &pages->memory;
 
-	if (memory->user.reclaim == NULL || !memory->running)
+	if (!can_ask(memory) || !memory->running)
 		return false;
 	if (admission->round == 0) {
 		if (pages->lent.total == 0)
@@ -130,37 +135,55 @@ static bool low(struct pages *pages)
 	return pages->lent.total > 0 && free < (int64_t)memory->reserve && free < memory->asked_at;
 }
 
-/* Ask the memory user for what is missing.  False if there is no need. */
+/* Pages to ask for; 0 if nothing is missing, or nobody has any. */
+static uint64_t missing(const struct pages *pages, uint64_t wanted)
+{
+	const struct memory *memory = &pages->memory;
+	/* A quarter more than the reserve, so that the next block does not ask again. */
+	int64_t n = (int64_t)(memory->reserve + memory->reserve / 4) - room(pages);
+
+	if (n < (int64_t)wanted)
+		n = (int64_t)wanted;
+	if (n > (int64_t)pages->lent.total)
+		n = (int64_t)pages->lent.total;
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+/* Ask those who have memory for what is missing.  False if there is no need. */
 static bool ask(struct pages *pages)
 {
 	struct memory *memory = &pages->memory;
-	uint64_t round = memory->asked;
-	int64_t missing;
-	int more;
+	uint64_t round = memory->asked, wanted = memory->wanted, n;
+	bool more = false;
 
-	if (memory->user.reclaim == NULL || (memory->asked == memory->taken_up && !low(pages)))
+	if (!can_ask(memory) || (memory->asked == memory->taken_up && !low(pages)))
 		return false;
-	/* A quarter more, so that the next block does not ask again. */
-	missing = (int64_t)(memory->reserve + memory->reserve / 4) - room(pages);
-	if (missing < (int64_t)memory->wanted)
-		missing = (int64_t)memory->wanted;
-	if (missing > (int64_t)pages->lent.total)
-		missing = (int64_t)pages->lent.total;
 	memory->wanted = 0;
 	memory->taken_up = round;
 	memory->asked_at = room(pages) - (int64_t)(memory->reserve / 8);
-	more = 0;
-	if (missing > 0) {
+	n = missing(pages, wanted);
+	if (n > 0 && memory->user.reclaim != NULL) {
+		uint64_t before = memory->reclaimed;
+
 		pthread_mutex_unlock(&pages->lock);
-		more = memory->user.reclaim(memory->user.opaque,
-					    (size_t)missing << LAYOUT_PAGE_SHIFT);
+		more = memory->user.reclaim(memory->user.opaque, n << LAYOUT_PAGE_SHIFT) > 0;
 		pthread_mutex_lock(&pages->lock);
+		wanted -= memory->reclaimed - before < wanted ? memory->reclaimed - before : wanted;
+		n = missing(pages, wanted);
 	}
+	if (n > 0 && memory->lender != NULL)
+		more |= memory->lender_reclaim(memory->lender, n);
 	/* More to come: whoever waits goes on waiting, until it comes or his time is over. */
-	if (more <= 0 && memory->answered < round)
+	if (!more && memory->answered < round)
 		memory->answered = round;
 	pthread_cond_broadcast(&pages->settled);
 	return true;
+}
+
+void memory_answered(struct pages *pages)
+{
+	pages->memory.answered = pages->memory.taken_up;
+	pthread_cond_broadcast(&pages->settled);
 }
 
 /* ---- lending -------------------------------------------------------------------------------- */
@@ -177,8 +200,7 @@ static void clear_access(void *opaque)
 	pm_clear(range->memory, range->length);
 }
 
-/* Zero a run that has been lent, so that no block's contents are seen.  Without the lock. */
-static int clear(struct pages *pages, uint64_t first, uint64_t n)
+int memory_clear(struct pages *pages, uint64_t first, uint64_t n)
 {
 	const struct pm *pm = &pages->device->pm;
 	struct range range = { pm_page(pm, first), n << LAYOUT_PAGE_SHIFT };
@@ -209,7 +231,7 @@ static int lend_absent(struct pages *pages, uint64_t first, uint64_t n)
 	pthread_mutex_lock(&pages->lock);
 	if (rc != 0) {
 		pageset_remove(&pages->lent, first, n);
-		pageset_add(&pages->absent, first, n);
+		pages_absent_run(pages, first, n);
 	}
 	return rc;
 }
@@ -227,7 +249,7 @@ int memory_lend(struct pages *pages, uint64_t n, uint64_t align, uint64_t *first
 		    pageset_take_aligned(&pages->resident, n, align, shift, first)) {
 			lend_resident(pages, *first, n);
 			pthread_mutex_unlock(&pages->lock);
-			rc = clear(pages, *first, n);
+			rc = memory_clear(pages, *first, n);
 			pthread_mutex_lock(&pages->lock);
 			if (rc != 0)
 				memory_return(pages, *first, n);
@@ -273,7 +295,7 @@ static bool offer(struct pages *pages)
 	/* What is released meanwhile sets it again. */
 	memory->released = false;
 	pthread_mutex_unlock(&pages->lock);
-	taken = clear(pages, first, n) == 0 &&
+	taken = memory_clear(pages, first, n) == 0 &&
 		memory->user.release(memory->user.opaque, pm_page(&pages->device->pm, first),
 				     n << LAYOUT_PAGE_SHIFT) > 0;
 	pthread_mutex_lock(&pages->lock);
@@ -328,7 +350,7 @@ void memory_changed(struct pages *pages)
 
 	if (!memory->running)
 		return;
-	if (too_much(pages) || (memory->user.reclaim != NULL && low(pages)) ||
+	if (too_much(pages) || (can_ask(memory) && low(pages)) ||
 	    (memory->user.release != NULL && memory->released))
 		pthread_cond_signal(&memory->work);
 }

@@ -28,11 +28,18 @@
 #include "kmemblk.h"
 
 struct admission;
+struct lending;
 struct pages;
 
 /* In struct pages, covered by its lock. */
 struct memory {
 	struct kmemblk_memory_user user;
+	/*
+	 * The lending server beside it, NULL for none: asked for pages with the lock held, so it
+	 * only notes it; false if nobody is there who has any.  Ends with memory_answered().
+	 */
+	struct lending *lender;
+	bool (*lender_reclaim)(struct lending *lender, uint64_t pages);
 	bool punch;
 	uint64_t keep;	  /* pages; see above */
 	uint64_t reserve; /* pages that stay free beside the spare while others are lent */
@@ -81,6 +88,9 @@ bool memory_ask(struct pages *pages, uint64_t n, struct admission *admission);
 /* True while the answer is still to come. */
 bool memory_asking(const struct pages *pages, const struct admission *admission);
 
+/* Those who were asked have given back what they can: no more to come. */
+void memory_answered(struct pages *pages);
+
 /* Pages that may be lent. */
 uint64_t memory_lendable(const struct pages *pages);
 
@@ -89,6 +99,8 @@ uint64_t memory_lendable(const struct pages *pages);
  * -ENOMEM or another -errno, without message.
  */
 int memory_lend(struct pages *pages, uint64_t n, uint64_t align, uint64_t *first);
+/* Zero a run that has been lent, so that no block's contents are seen; without the lock.  0 or -EIO. */
+int memory_clear(struct pages *pages, uint64_t first, uint64_t n);
 /* End a loan. */
 void memory_return(struct pages *pages, uint64_t first, uint64_t n);
 

@@ -175,8 +175,8 @@ static int no_hope(const struct pages *pages)
 	if (atomic_load_explicit(&pages->frozen, memory_order_relaxed))
 		return fail(EROFS, "write: %s: read-only since a failure to persist",
 			    pages->device->path);
-	if (pages->stored > pages->admitted || pages->pending > 0 || pages->populating > 0 ||
-	    pages->dropping > 0)
+	if (pages->stored + pages->zones.stored.total > pages->admitted || pages->pending > 0 ||
+	    pages->populating > 0 || pages->dropping > 0)
 		return 0;
 	if (pages->absent.total > 0)
 		return fail(ENOSPC, "write: %s: its file system is full", pages->device->path);
@@ -201,6 +201,9 @@ static unsigned int take_or_wait(struct pages *pages, unsigned int most, uint64_
 	/* A page more, where the file system has one, is sooner had than a grace period. */
 	if (!some_free(pages))
 		pages_populate_more(pages);
+	/* And writers come before those who want whole zones. */
+	if (!some_free(pages))
+		zones_end(pages);
 	pthread_mutex_unlock(&pages->lock);
 
 	n = steal(pages, most, page);
@@ -242,11 +245,21 @@ void pages_free_run(struct pages *pages, uint64_t first, uint64_t n)
 			pages->bad_count++;
 			pages->usable--;
 			pages->stored--;
+		} else if (zones_draining(pages, page)) {
+			pages->stored--;
+			pageset_add(&pages->zones.stored, page, 1);
 		} else {
 			pageset_add(&pages->resident, page, 1);
 		}
 	}
 	pthread_cond_broadcast(&pages->freed);
+}
+
+void pages_absent_run(struct pages *pages, uint64_t first, uint64_t n)
+{
+	for (uint64_t page = first; page < first + n; page++)
+		pageset_add(zones_draining(pages, page) ? &pages->zones.holes : &pages->absent,
+			    page, 1);
 }
 
 void pages_put(struct pages *pages, const uint64_t *page, unsigned int n)
@@ -289,9 +302,8 @@ bool pages_spill(struct pages *pages)
 	if (batch == NULL)
 		return false;
 	for (uint32_t i = batch->taken; i < batch->count; i++)
-		pageset_add(&pages->resident, batch->page[i], 1);
+		pages_free_run(pages, batch->page[i], 1);
 	batch_push(&pages->empty, batch);
-	pthread_cond_broadcast(&pages->freed);
 	return true;
 }
 
@@ -481,11 +493,18 @@ int pages_open(struct pages *pages, const struct device *device, const struct su
 		rc = pageset_init(&pages->absent, pages->first, pages->count);
 	if (rc == 0)
 		rc = pageset_init(&pages->lent, pages->first, pages->count);
+	if (rc == 0)
+		rc = zones_init(pages);
 	if (rc != 0) {
 		pages_close(pages);
 		return fail(ENOMEM, "open: %s: out of memory for the free pages", device->path);
 	}
 	sort_pages(pages, named);
+	rc = zones_adopt(pages);
+	if (rc != 0) {
+		pages_close(pages);
+		return rc;
+	}
 	pthread_mutex_lock(&pages->lock);
 	rc = pages_populate_for(pages, used);
 	pthread_mutex_unlock(&pages->lock);
@@ -509,6 +528,7 @@ void pages_close(struct pages *pages)
 	pageset_destroy(&pages->resident);
 	pageset_destroy(&pages->absent);
 	pageset_destroy(&pages->lent);
+	zones_destroy(pages);
 	memory_destroy(pages);
 	pthread_mutex_destroy(&pages->lock);
 	pthread_cond_destroy(&pages->freed);

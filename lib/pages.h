@@ -12,6 +12,7 @@
  *   a writer     taken, not yet published
  *   populating   being given storage
  *   dropping     losing it
+ *   draining     free, with storage, in a zone that is being emptied (zones.h)
  *   lent         a memory user has it, or is being offered it
  *   bad          quarantined after a media error, until the device is opened again
  *
@@ -46,6 +47,7 @@
 #include "memory.h"
 #include "pageset.h"
 #include "super.h"
+#include "zones.h"
 
 #define BATCH_PAGES 509u
 
@@ -96,13 +98,14 @@ struct pages {
 	pthread_cond_t work;	/* the reclaimer waits */
 	struct pageset resident;
 	struct pageset absent;
-	uint64_t usable;	  /* count, less the bad */
-	uint64_t stored;	  /* usable pages that are neither absent nor lent */
-	uint64_t admitted;	  /* blocks that have a page or are promised one */
-	uint64_t pending;	  /* promises and unmappings under way: `admitted` may yet fall */
-	uint64_t populating;	  /* pages that are being given storage: in neither set */
-	uint64_t dropping;	  /* and those whose storage is being taken away */
-	struct pageset lent;	  /* pages that memory users have, or are being offered */
+	uint64_t usable;     /* count, less the bad */
+	uint64_t stored;     /* usable pages that are not absent, draining or lent */
+	uint64_t admitted;   /* blocks that have a page or are promised one */
+	uint64_t pending;    /* promises and unmappings under way: `admitted` may yet fall */
+	uint64_t populating; /* pages that are being given storage: in neither set */
+	uint64_t dropping;   /* and those whose storage is being taken away */
+	struct pageset lent; /* pages that memory users have, or are being offered */
+	struct zones zones;
 	uint64_t in_grace;	  /* pages in batches that wait for a grace period */
 	uint64_t released;	  /* pages that have come out of one, ever */
 	unsigned int waiting;	  /* writers that wait for a page */
@@ -247,8 +250,12 @@ bool pages_spill(struct pages *pages);
 /* Put back into the set what slots hold to take from; without locks held.  Their number. */
 unsigned int pages_empty_slots(struct pages *pages);
 
-/* With pages->lock: a run of pages that nobody has becomes free again, or quarantined. */
+/*
+ * With pages->lock: pages that nobody has, and that count as stored, become free again, or are
+ * quarantined; pages without storage, which do not count, become absent.
+ */
 void pages_free_run(struct pages *pages, uint64_t first, uint64_t n);
+void pages_absent_run(struct pages *pages, uint64_t first, uint64_t n);
 
 /* ---- promises.c, for pages.c ---------------------------------------------------------------- */
 
@@ -281,7 +288,7 @@ int64_t pages_drop_storage(struct pages *pages, uint64_t most);
 /* ---- reclaim.c ------------------------------------------------------------------------------ */
 
 /* Start a thread that takes no signals; an errno.  */
-int pages_thread(pthread_t *thread, void *(*run)(void *opaque), struct pages *pages);
+int pages_thread(pthread_t *thread, void *(*run)(void *opaque), void *opaque);
 
 /* Start and end the reclaimer.  0 or -errno with message. */
 int reclaim_start(struct pages *pages);

@@ -137,18 +137,28 @@ static uint64_t run_length(const struct pageset *set, uint64_t bit, uint64_t mos
 	return length < limit ? length : limit;
 }
 
-/* Take the first run of a zone that is not empty. */
-static uint64_t take_in_zone(struct pageset *set, uint64_t zone, uint64_t most, uint64_t *first)
+uint64_t pageset_first_run(const struct pageset *set, uint64_t zone, uint64_t *first)
 {
 	uint64_t word = zone * (ZONE_PAGES / WORD);
-	uint64_t bit, length;
+	uint64_t bit;
 
+	if (set->count[zone] == 0)
+		return 0;
 	while (set->bits[word] == 0)
 		word++;
 	bit = word * WORD + (uint64_t)__builtin_ctzll(set->bits[word]);
-	length = run_length(set, bit, most);
-	change_run(set, bit, length, false);
 	*first = set->base + bit;
+	return run_length(set, bit, ZONE_PAGES);
+}
+
+/* Take the first run of a zone that is not empty. */
+static uint64_t take_in_zone(struct pageset *set, uint64_t zone, uint64_t most, uint64_t *first)
+{
+	uint64_t length = pageset_first_run(set, zone, first);
+
+	if (length > most)
+		length = most;
+	change_run(set, *first - set->base, length, false);
 	return length;
 }
 
@@ -211,6 +221,22 @@ bool pageset_take_aligned(struct pageset *set, uint64_t count, uint64_t align, u
 	}
 	return find_zone(set->wholly, set->zones, set->cursor, &zone) &&
 	       take_aligned_in(set, zone, count, align, shift, first);
+}
+
+void pageset_take_zone(struct pageset *set, uint64_t zone, uint64_t bits[ZONE_PAGES / 64])
+{
+	uint64_t word = zone * (ZONE_PAGES / WORD);
+
+	for (unsigned int i = 0; i < ZONE_PAGES / WORD; i++) {
+		bits[i] = set->bits[word + i];
+		change(set, word + i, bits[i], false);
+	}
+}
+
+void pageset_put_zone(struct pageset *set, uint64_t zone, const uint64_t bits[ZONE_PAGES / 64])
+{
+	for (unsigned int i = 0; i < ZONE_PAGES / WORD; i++)
+		change(set, zone * (ZONE_PAGES / WORD) + i, bits[i], true);
 }
 
 bool pageset_has(const struct pageset *set, uint64_t page)

@@ -56,6 +56,13 @@ uint64_t pageset_take_back(struct pageset *set, uint64_t most, uint64_t *first);
 bool pageset_take_aligned(struct pageset *set, uint64_t count, uint64_t align, uint64_t shift,
 			  uint64_t *first);
 
+/* Take out all pages of a zone, by its number: a bit each in `bits`; and put them back in. */
+void pageset_take_zone(struct pageset *set, uint64_t zone, uint64_t bits[ZONE_PAGES / 64]);
+void pageset_put_zone(struct pageset *set, uint64_t zone, const uint64_t bits[ZONE_PAGES / 64]);
+
+/* Look for the first run of a zone, by its number, and leave it in: its length, 0 if none. */
+uint64_t pageset_first_run(const struct pageset *set, uint64_t zone, uint64_t *first);
+
 bool pageset_has(const struct pageset *set, uint64_t page);
 
 /* True if all pages of the run are in; it may reach beyond what the set can hold. */

@@ -34,12 +34,12 @@ int pages_populate(struct pages *pages, uint64_t most)
 	pthread_mutex_lock(&pages->lock);
 	pages->populating -= n;
 	if (rc == 0) {
-		pageset_add(&pages->resident, first, n);
 		pages->stored += n;
+		pages_free_run(pages, first, n);
 	} else {
-		pageset_add(&pages->absent, first, n);
+		pages_absent_run(pages, first, n);
+		pthread_cond_broadcast(&pages->freed);
 	}
-	pthread_cond_broadcast(&pages->freed);
 	return rc;
 }
 
@@ -98,6 +98,11 @@ static int admit(struct pages *pages, uint64_t n)
 	pages->admitted += n;
 	pages->pending += n;
 	rc = pages_populate_for(pages, pages->admitted);
+	if (rc != 0 && pages->zones.count > 0) {
+		/* Draining zones have storage, and new blocks come before whole zones. */
+		zones_end(pages);
+		rc = pages_populate_for(pages, pages->admitted);
+	}
 	if (rc != 0) {
 		pages->admitted -= n;
 		pages->pending -= n;
@@ -153,12 +158,12 @@ int64_t pages_drop_storage(struct pages *pages, uint64_t most)
 	pthread_mutex_lock(&pages->lock);
 	pages->dropping -= n;
 	if (rc == 0) {
-		pageset_add(&pages->absent, first, n);
+		pages_absent_run(pages, first, n);
+		pthread_cond_broadcast(&pages->freed);
 	} else {
-		pageset_add(&pages->resident, first, n);
 		pages->stored += n;
+		pages_free_run(pages, first, n);
 	}
-	pthread_cond_broadcast(&pages->freed);
 	return rc == 0 ? (int64_t)n : rc;
 }
 

@@ -108,9 +108,10 @@ static void release(struct pages *pages, struct batch *batch)
 		batch->count = 0;
 	if (atomic_load_explicit(&pages->any_bad, memory_order_acquire))
 		quarantine(pages, batch);
-	if (pages->recent.count >= RECENT_MAX || batch->count == 0) {
+	/* While zones are drained, each page goes where it belongs. */
+	if (pages->recent.count >= RECENT_MAX || batch->count == 0 || pages->zones.count > 0) {
 		for (uint32_t i = 0; i < batch->count; i++)
-			pageset_add(&pages->resident, batch->page[i], 1);
+			pages_free_run(pages, batch->page[i], 1);
 		batch->count = 0;
 		list = &pages->empty;
 	}
@@ -179,7 +180,7 @@ static void *reclaimer(void *opaque)
 	return NULL;
 }
 
-int pages_thread(pthread_t *thread, void *(*run)(void *opaque), struct pages *pages)
+int pages_thread(pthread_t *thread, void *(*run)(void *opaque), void *opaque)
 {
 	sigset_t all, old;
 	int err;
@@ -188,7 +189,7 @@ int pages_thread(pthread_t *thread, void *(*run)(void *opaque), struct pages *pa
 	sigfillset(&all);
 	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(thread, NULL, run, pages);
+	err = pthread_create(thread, NULL, run, opaque);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return err;
 }

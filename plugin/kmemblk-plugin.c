@@ -28,8 +28,10 @@
 #include <nbdkit-plugin.h>
 
 #include "kmemblk.h"
+#include "lend.h"
 #include "memory.h"
 #include "node.h"
+#include "requests.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -103,6 +105,8 @@ static int plugin_config(const char *key, const char *value)
 		return node_config(value);
 	r = memory_config(key, value);
 	if (r == 1)
+		r = lend_config(key, value);
+	if (r == 1)
 		nbdkit_error("unknown parameter %s=: see nbdkit kmemblk --help", key);
 	return r == 0 ? 0 : -1;
 }
@@ -118,13 +122,14 @@ static int plugin_config_complete(void)
 		nbdkit_error("readonly=true makes no file: leave out create= or readonly=");
 		return -1;
 	}
-	return memory_config_complete(readonly);
+	return memory_config_complete(readonly) == -1 ? -1 : lend_config_complete(readonly);
 }
 
 static void plugin_dump_plugin(void)
 {
 	printf("kmemblk_library_version=%s\n", kmemblk_version());
-	printf("kmemblk_parameters=path create readonly numa " MEMORY_PARAMETERS "\n");
+	printf("kmemblk_parameters=path create readonly numa " MEMORY_PARAMETERS " " LEND_PARAMETERS
+	       "\n");
 	printf("kmemblk_media=devdax fsdax tmpfs file\n");
 	printf("kmemblk_block_size=%d\n", KMEMBLK_BLOCK_SIZE);
 }
@@ -141,9 +146,10 @@ static int open_device(void)
 		return -1;
 	}
 	kmemblk_get_info(device, &info);
-	if (strcmp(info.type, "none") == 0) {
+	if (strcmp(info.type, "none") == 0 && !lend_wanted()) {
 		nbdkit_error("%s: a device of type none is all memory and has no disk to serve: "
-			     "to make a disk of it: kmemblk format --force --type=blk %s",
+			     "to lend it: add lend=SOCKET; to make a disk of it: kmemblk format "
+			     "--force --type=blk %s",
 			     path, path);
 		return -1;
 	}
@@ -164,7 +170,8 @@ static int plugin_get_ready(void)
 	node_of_device(path);
 	if (open_device() == -1)
 		return -1;
-	if (!readonly && answer(memory_get_ready(device, &info)) == -1)
+	if (!readonly && (answer(memory_get_ready(device, &info, lend_timeout_ms())) == -1 ||
+			  answer(lend_get_ready(device)) == -1))
 		return -1;
 	if (strcmp(info.persistence, "power-fail") != 0)
 		fprintf(stderr, "nbdkit: kmemblk: warning: %s: %s\n", path,
@@ -198,6 +205,7 @@ static void plugin_unload(void)
 {
 	free(path);
 	memory_unload();
+	lend_unload();
 }
 
 /* ---- exports -------------------------------------------------------------------------------- */
@@ -272,35 +280,53 @@ static int plugin_can_cache(void *handle)
 
 static int plugin_pread(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
 {
-	return answer(kmemblk_read(device, buf, count, offset));
+	uint64_t begun = request_begin();
+	int rc = kmemblk_read(device, buf, count, offset);
+
+	request_end(REQUEST_READ, begun, count);
+	return answer(rc);
 }
 
 static int plugin_pwrite(void *handle, const void *buf, uint32_t count, uint64_t offset,
 			 uint32_t flags)
 {
-	return answer(kmemblk_write(device, buf, count, offset));
+	uint64_t begun = request_begin();
+	int rc = kmemblk_write(device, buf, count, offset);
+
+	request_end(REQUEST_WRITE, begun, count);
+	return answer(rc);
 }
 
 static int plugin_flush(void *handle, uint32_t flags)
 {
+	request_end(REQUEST_FLUSH, request_begin(), 0);
 	return answer(kmemblk_flush(device));
 }
 
 static int plugin_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
-	return answer(kmemblk_trim(device, count, offset));
+	uint64_t begun = request_begin();
+	int rc = kmemblk_trim(device, count, offset);
+
+	request_end(REQUEST_TRIM, begun, count);
+	return answer(rc);
 }
 
 static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	bool may_trim = flags & NBDKIT_FLAG_MAY_TRIM;
+	uint64_t begun;
+	int rc;
 
 	/* Pages of zeroes take as long to write as any others: not fast, and that is no fault. */
 	if ((flags & NBDKIT_FLAG_FAST_ZERO) && !may_trim) {
 		nbdkit_set_error(ENOTSUP);
 		return -1;
 	}
-	return answer(kmemblk_zero(device, count, offset, may_trim ? 0 : KMEMBLK_ZERO_NO_HOLE));
+	begun = request_begin();
+	rc = kmemblk_zero(device, count, offset, may_trim ? 0 : KMEMBLK_ZERO_NO_HOLE);
+	request_end(REQUEST_ZERO, begun, count);
+	return answer(rc);
 }
 
 struct extents_walk {
@@ -323,8 +349,11 @@ static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_
 			  struct nbdkit_extents *extents)
 {
 	struct extents_walk walk = { extents, flags & NBDKIT_FLAG_REQ_ONE };
+	uint64_t begun = request_begin();
+	int rc = kmemblk_extents(device, count, offset, add_extent, &walk);
 
-	return answer(kmemblk_extents(device, count, offset, add_extent, &walk));
+	request_end(REQUEST_EXTENTS, begun, count);
+	return answer(rc);
 }
 
 static struct nbdkit_plugin plugin = {

@@ -137,9 +137,11 @@ int memory_config_complete(bool readonly)
 	return 0;
 }
 
-int memory_get_ready(struct kmemblk *device, const struct kmemblk_info *info)
+int memory_get_ready(struct kmemblk *device, const struct kmemblk_info *info,
+		     unsigned int timeout_ms)
 {
 	calls.device = device;
+	options.user.timeout_ms = timeout_ms;
 	if (reserve_percent >= 0)
 		options.reserve =
 			info->data_pages * (unsigned int)reserve_percent / 100 * KMEMBLK_BLOCK_SIZE;

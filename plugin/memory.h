@@ -21,8 +21,12 @@ int memory_config(const char *key, const char *value);
 /* After all parameters, with what readonly= said.  0 or -1. */
 int memory_config_complete(bool readonly);
 
-/* In .get_ready, with the device open for writing: 0, or what the library returned. */
-int memory_get_ready(struct kmemblk *device, const struct kmemblk_info *info);
+/*
+ * In .get_ready, with the device open for writing; timeout_ms as in struct kmemblk_memory_user.  0,
+ * or what the library returned.
+ */
+int memory_get_ready(struct kmemblk *device, const struct kmemblk_info *info,
+		     unsigned int timeout_ms);
 
 /* In .after_fork, before kmemblk_start(): 0 or -1. */
 int memory_after_fork(void);

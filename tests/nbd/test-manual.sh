@@ -20,7 +20,7 @@ for parameter in $parameters; do
 		fail "$parameter= is told and not known"
 	fi
 done
-for parameter in $(sed -nE 's/^=item .*B<([a-z]+)=>.*/\1/p' "$page"; sed -nE 's/^\[?([a-z]+)=.*/\1/p' "$tmp/help"); do
+for parameter in $(sed -nE 's/^=item .*B<([a-z-]+)=>.*/\1/p' "$page"; sed -nE 's/^\[?([a-z-]+)=.*/\1/p' "$tmp/help"); do
 	grep -qw "$parameter" <<< "$parameters" || fail "$parameter= is documented and not there"
 done
 

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lending.h - the server that lends zones to other processes.  See lending.c.
+ *
+ * Below it: loans.c, which zone is with whom; peers.c, who may borrow; status.c, what it tells of
+ * itself; protocol.h, what is said.
+ */
+#ifndef LENDING_H
+#define LENDING_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "loans.h"
+#include "protocol.h"
+
+struct kmemblk;
+struct kmemblk_lend_options;
+
+/* A connection. */
+struct peer {
+	int fd; /* -1: this place is free */
+	pid_t pid;
+	uid_t uid;
+	char name[32];
+	time_t since;
+	bool greeted;
+	bool waiting; /* for a zone, until ... */
+	struct timespec until;
+	uint64_t zones;
+	unsigned int asked; /* requests to give back that it has not answered */
+	unsigned int
+		refused; /* that it had not answered when the writer gave up, or answered with 0 */
+};
+
+/* Who may connect; see peers.c. */
+struct allowed {
+	struct allow_rule *rule;
+	unsigned int count;
+	bool all;
+};
+
+struct lending {
+	struct kmemblk *h;
+	int listener;
+	int epoll;
+	int event; /* an eventfd that wakes the thread */
+	char *path;
+	dev_t path_dev; /* the socket itself, so that no other one is removed */
+	ino_t path_ino;
+	struct allowed allowed;
+	uint64_t limit; /* zones a peer */
+	char *(*describe)(void *opaque);
+	void *describe_opaque;
+
+	pthread_t thread;
+	bool running;
+	_Atomic bool stop;
+	_Atomic uint64_t reclaim;     /* pages to ask for, noted by the memory thread */
+	_Atomic unsigned int holders; /* connected peers that have zones */
+
+	/* The thread's own. */
+	struct loans loans;
+	struct peer *peers; /* places; a peer's number is its place */
+	int peer_count;	    /* places in use or used */
+	int peer_room;
+	bool asking;		     /* memory_answered() is still due */
+	struct timespec eager_until; /* a peer was refused a zone a moment ago and may try again */
+};
+
+/* Make the socket.  0 or -errno with message. */
+int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options);
+/* Start and end the thread, if there is a socket.  0 or -errno with message. */
+int lending_start(struct kmemblk *h);
+void lending_stop(struct kmemblk *h);
+
+/* ---- peers.c -------------------------------------------------------------------------------- */
+
+/* Read a list as in "uid:1000,gid:50"; NULL allows all.  0 or -errno with message. */
+int allowed_parse(struct allowed *allowed, const char *list);
+void allowed_free(struct allowed *allowed);
+
+/* Say who is at the other end of a socket; false if he may not borrow. */
+bool peer_identify(struct peer *peer, const struct allowed *allowed);
+
+/* ---- status.c ------------------------------------------------------------------------------- */
+
+/* JSON text for LEND_STATUS, at most `most` bytes, to be freed; NULL without memory. */
+char *lending_status(struct lending *lending, size_t most);
+
+#endif /* LENDING_H */

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * loans.h - which zone is with which borrower, and whether it still is.
+ *
+ * A zone is lent through an open file description of its own, which holds a lock on the zone's bytes
+ * until its last descriptor and mapping are gone.  Only that makes the zone free again: a borrower's
+ * word, or its end, is a reason to look.  A zone whose borrower has said so, or has gone, and which
+ * is still locked, is *unowned*: it is looked at now and then.
+ *
+ * Used by one thread, that of the lending server; takes pages->lock where needed.
+ */
+#ifndef LOANS_H
+#define LOANS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "pages.h"
+
+/* The owner of an unowned zone. */
+#define LOANS_UNOWNED (-1)
+
+struct loan {
+	bool lent;
+	int owner; /* as the server numbers its borrowers */
+	time_t since;
+};
+
+struct loans {
+	struct pages *pages;
+	struct loan *loan; /* a zone */
+	uint64_t zones;
+	uint64_t lent;
+	uint64_t unowned;
+};
+
+/* Zones that are lent already are those of an earlier server.  0 or -ENOMEM without message. */
+int loans_init(struct loans *loans, struct pages *pages);
+void loans_destroy(struct loans *loans);
+
+/*
+ * Lend a zone: its offset, and a descriptor to map it through, which is the caller's to pass on and
+ * close.  0; -ENOMEM if none is whole or may be lent; another -errno.
+ */
+int loans_lend(struct loans *loans, int owner, uint64_t *offset, int *fd);
+
+/* Somebody says that he has unmapped a zone.  True if it was his. */
+bool loans_returned(struct loans *loans, int owner, uint64_t offset);
+
+/* A borrower has gone. */
+void loans_owner_gone(struct loans *loans, int owner);
+
+/* Look at the unowned zones.  True if one has become free. */
+bool loans_look(struct loans *loans);
+
+#endif /* LOANS_H */

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lend.c - what the plugin does about lending to other processes: parameters.
+ *
+ * The socket is made while the user is still the one who typed the command, so that it can be where
+ * only he may make one.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NBDKIT_API_VERSION 2
+#include <nbdkit-plugin.h>
+
+#include "lend.h"
+#include "requests.h"
+
+static char *socket_path;
+static char *allow;
+static struct kmemblk_lend_options options = {
+	.owner = (unsigned int)-1,
+	.group = (unsigned int)-1,
+	.limit = KMEMBLK_DEFAULT,
+};
+static unsigned int timeout_ms;
+static bool given; /* one of those that need lend= was given */
+
+static int config_socket(const char *value)
+{
+	if (socket_path) {
+		nbdkit_error("lend=%s: a server has one such socket, and that is %s", value,
+			     socket_path);
+		return -1;
+	}
+	socket_path = nbdkit_absolute_path(value);
+	return socket_path ? 0 : -1;
+}
+
+static int config_mode(const char *value)
+{
+	char *end;
+	unsigned long mode = strtoul(value, &end, 8);
+
+	if (end == value || *end || mode == 0 || mode > 0777) {
+		nbdkit_error("lend-mode=%s: type a mode in octal, as in lend-mode=0660", value);
+		return -1;
+	}
+	options.mode = (unsigned int)mode;
+	return 0;
+}
+
+static int config_group(const char *value)
+{
+	const struct group *group = getgrnam(value);
+
+	if (!group) {
+		nbdkit_error("lend-group=%s: there is no such group", value);
+		return -1;
+	}
+	options.group = group->gr_gid;
+	return 0;
+}
+
+static int config_allow(const char *value)
+{
+	free(allow);
+	allow = strdup(value);
+	if (!allow) {
+		nbdkit_error("lend-allow=: %s", strerror(errno));
+		return -1;
+	}
+	options.allow = allow;
+	return 0;
+}
+
+static int config_limit(const char *value)
+{
+	int64_t limit = nbdkit_parse_size(value);
+
+	if (limit < 0) {
+		nbdkit_error("lend-limit=%s: type a size, as in lend-limit=512M", value);
+		return -1;
+	}
+	options.limit = (uint64_t)limit;
+	return 0;
+}
+
+static int config_timeout(const char *value)
+{
+	char *end;
+	double seconds = strtod(value, &end);
+
+	if (end == value || *end || !(seconds > 0) || seconds > 86400) {
+		nbdkit_error("reclaim-timeout=%s: type seconds, as in reclaim-timeout=10", value);
+		return -1;
+	}
+	timeout_ms = (unsigned int)(seconds * 1000 + 0.999);
+	return 0;
+}
+
+int lend_config(const char *key, const char *value)
+{
+	if (strcmp(key, "reclaim-timeout") == 0)
+		return config_timeout(value);
+	if (strcmp(key, "lend") == 0)
+		return config_socket(value);
+	given = true;
+	if (strcmp(key, "lend-mode") == 0)
+		return config_mode(value);
+	if (strcmp(key, "lend-group") == 0)
+		return config_group(value);
+	if (strcmp(key, "lend-allow") == 0)
+		return config_allow(value);
+	if (strcmp(key, "lend-limit") == 0)
+		return config_limit(value);
+	return 1;
+}
+
+int lend_config_complete(bool readonly)
+{
+	if (given && !socket_path) {
+		nbdkit_error("lend-mode=, lend-group=, lend-allow= and lend-limit= are about "
+			     "the socket of lend=: add lend=SOCKET");
+		return -1;
+	}
+	if (readonly && socket_path) {
+		nbdkit_error("readonly=true has no free pages to lend: leave out lend=");
+		return -1;
+	}
+	return 0;
+}
+
+bool lend_wanted(void)
+{
+	return socket_path != NULL;
+}
+
+unsigned int lend_timeout_ms(void)
+{
+	return timeout_ms;
+}
+
+int lend_get_ready(struct kmemblk *device)
+{
+	if (!socket_path)
+		return 0;
+	options.socket = socket_path;
+	options.describe = requests_describe;
+	requests_count();
+	return kmemblk_lend(device, &options);
+}
+
+void lend_unload(void)
+{
+	free(socket_path);
+	free(allow);
+}
