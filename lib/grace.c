@@ -13,14 +13,23 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include <urcu/static/urcu-common.h>
 #include <urcu/urcu-memb.h>
 
 /*
- * The read side inline: two of liburcu's functions of under ten lines, which it offers to code of
- * any licence.  A call of each would take as long as what it does.  Their thread's variable is not
- * declared initial-exec, which would spare the call that finds it: glibc has no room left for it in
- * a program that loads the library at run time, as nbdkit does.
+ * The thread's variable in liburcu, once it is registered; else NULL.  Its address is kept since
+ * finding it takes a call: it cannot be initial-exec, as this pointer is, for glibc has no room left
+ * for it in a program that loads the library at run time, as nbdkit does.
  */
+static __thread struct urcu_reader *reader __attribute__((tls_model("initial-exec")));
+
+/*
+ * The read side inline: two of liburcu's functions of under ten lines, which it offers to code of
+ * any licence.  A call of each would take as long as what it does.  They get at the thread's
+ * variable by the pointer.
+ */
+#undef URCU_TLS
+#define URCU_TLS(name) (*reader)
 #include <urcu/static/urcu-memb.h>
 
 #include "grace.h"
@@ -53,10 +62,6 @@ static char tsan_object;
 #define TSAN_ACQUIRE() ((void)0)
 #endif
 
-enum registration { UNREGISTERED, REGISTERED, EACH_TIME };
-
-static __thread enum registration registration __attribute__((tls_model("initial-exec")));
-
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
 static bool key_made;
@@ -65,7 +70,7 @@ static void thread_ends(void *value)
 {
 	(void)value;
 	/* Another key's destructor may still read: let it register anew. */
-	registration = UNREGISTERED;
+	reader = NULL;
 	urcu_memb_unregister_thread();
 }
 
@@ -74,31 +79,38 @@ static void make_key(void)
 	key_made = pthread_key_create(&key, thread_ends) == 0;
 }
 
-static __attribute__((noinline)) void register_thread(void)
+/* The first section of a thread; every section where there is no key. */
+static __attribute__((noinline)) void register_and_enter(void)
 {
 	pthread_once(&once, make_key);
 	urcu_memb_register_thread();
-	registration = REGISTERED;
 	/* Any value but NULL makes the key's destructor run. */
-	if (!key_made || pthread_setspecific(key, &key) != 0)
-		registration = EACH_TIME;
+	if (key_made && pthread_setspecific(key, &key) == 0)
+		reader = &urcu_memb_reader;
+	urcu_memb_read_lock();
+}
+
+static __attribute__((noinline)) void leave_and_unregister(void)
+{
+	urcu_memb_read_unlock();
+	urcu_memb_unregister_thread();
 }
 
 void grace_enter(void)
 {
-	if (__builtin_expect(registration != REGISTERED, 0))
-		register_thread();
-	read_lock();
+	if (__builtin_expect(reader != NULL, 1))
+		read_lock();
+	else
+		register_and_enter();
 }
 
 void grace_leave(void)
 {
 	TSAN_RELEASE();
-	read_unlock();
-	if (__builtin_expect(registration == EACH_TIME, 0)) {
-		registration = UNREGISTERED;
-		urcu_memb_unregister_thread();
-	}
+	if (__builtin_expect(reader != NULL, 1))
+		read_unlock();
+	else
+		leave_and_unregister();
 }
 
 void grace_wait(void)
