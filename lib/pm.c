@@ -155,5 +155,13 @@ void pm_clear(void *dst, size_t len)
 
 void pm_read(void *dst, const void *src, size_t len)
 {
-	memcpy(dst, src, len);
+	/*
+	 * The same either way, but of a constant size the compiler knows to choose a string move,
+	 * which gets one page out of memory faster than a loop of vector loads.  ThreadSanitizer
+	 * would not see that.
+	 */
+	if (len == LAYOUT_PAGE_SIZE && !PM_PLAIN_COPY)
+		memcpy(dst, src, LAYOUT_PAGE_SIZE);
+	else
+		memcpy(dst, src, len);
 }
