@@ -38,7 +38,7 @@ static struct batch *pop(struct batch_list *list)
 
 /* ---- taking and giving back ----------------------------------------------------------------- */
 
-static unsigned int near_slot(const struct pages *pages)
+static inline unsigned int near_slot(const struct pages *pages)
 {
 	int cpu = sched_getcpu();
 
@@ -46,24 +46,43 @@ static unsigned int near_slot(const struct pages *pages)
 	return (unsigned int)cpu & (pages->slot_count - 1);
 }
 
-/* Lock the slot of this CPU, or, while somebody is in it, another. */
-static struct slot *lock_slot(struct pages *pages, unsigned int i)
+/* Lock any slot but this one first. */
+static __attribute__((noinline)) struct slot *lock_other_slot(struct pages *pages, unsigned int i)
 {
-	for (unsigned int tried = 1; !slot_trylock(&pages->slots[i]); tried++) {
+	unsigned int tried = 1;
+
+	do {
 		i = (i + 1) & (pages->slot_count - 1);
-		if (tried % pages->slot_count == 0)
+		if (tried++ % pages->slot_count == 0)
 			sched_yield();
-	}
+	} while (!slot_trylock(&pages->slots[i]));
 	return &pages->slots[i];
 }
 
-static unsigned int take_from(struct batch *batch, unsigned int most, uint64_t *page)
+/* Lock the slot of this CPU, or, while somebody is in it, another. */
+static inline struct slot *lock_slot(struct pages *pages, unsigned int i)
+{
+	struct slot *slot = &pages->slots[i];
+
+	return __builtin_expect(slot_trylock(slot), 1) ? slot : lock_other_slot(pages, i);
+}
+
+/* Most often it is one, for which a call would take longer than the rest. */
+static inline void copy_numbers(uint64_t *to, const uint64_t *from, unsigned int n)
+{
+	if (__builtin_expect(n == 1, 1))
+		to[0] = from[0];
+	else
+		memcpy(to, from, n * sizeof(to[0]));
+}
+
+static inline unsigned int take_from(struct batch *batch, unsigned int most, uint64_t *page)
 {
 	unsigned int n = batch->count - batch->taken;
 
 	if (n > most)
 		n = most;
-	memcpy(page, &batch->page[batch->taken], n * sizeof(page[0]));
+	copy_numbers(page, &batch->page[batch->taken], n);
 	batch->taken += n;
 	return n;
 }
@@ -122,15 +141,11 @@ static bool refill(struct pages *pages, struct slot *slot, unsigned int wanted)
 	return batch->count > 0;
 }
 
-/* Take what can be had without waiting; 0 if nothing. */
-static unsigned int take_now(struct pages *pages, struct near *near, unsigned int most,
-			     uint64_t *page)
+/* Refill the slot and take from it; how many are to be had, up to `most`.  Slot locked. */
+static __attribute__((noinline)) unsigned int take_refilled(struct pages *pages, struct slot *slot,
+							    unsigned int most, uint64_t *page)
 {
-	struct slot *slot;
-	unsigned int n;
-
-	slot = lock_slot(pages, near->slot);
-	n = take_from(slot->free, most, page);
+	unsigned int n = 0;
 
 	while (n < most) {
 		bool more;
@@ -142,8 +157,21 @@ static unsigned int take_now(struct pages *pages, struct near *near, unsigned in
 			break;
 		n += take_from(slot->free, most - n, page + n);
 	}
-	near->next =
-		slot->free->taken < slot->free->count ? slot->free->page[slot->free->taken] : 0;
+	return n;
+}
+
+/* Take what can be had without waiting; 0 if nothing. */
+static inline unsigned int take_now(struct pages *pages, struct near *near, unsigned int most,
+				    uint64_t *page)
+{
+	struct slot *slot = lock_slot(pages, near->slot);
+	unsigned int n = take_from(slot->free, most, page);
+	const struct batch *free;
+
+	if (__builtin_expect(n < most, 0))
+		n += take_refilled(pages, slot, most - n, page + n);
+	free = slot->free;
+	near->next = free->taken < free->count ? free->page[free->taken] : 0;
 	slot_unlock(slot);
 	return n;
 }
@@ -192,7 +220,8 @@ static int no_hope(const struct pages *pages)
  * to the shared lists.  In another order a page could be put by between the look and the wait, and
  * the wait would not end.
  */
-static unsigned int take_or_wait(struct pages *pages, unsigned int most, uint64_t *page, int *rc)
+static __attribute__((noinline)) unsigned int take_or_wait(struct pages *pages, unsigned int most,
+							   uint64_t *page, int *rc)
 {
 	unsigned int n;
 
@@ -308,7 +337,7 @@ bool pages_spill(struct pages *pages)
 }
 
 /* Hand the slot's full batch over and get it an empty one; slot locked.  False: there is none. */
-static bool change_retired(struct pages *pages, struct slot *slot)
+static __attribute__((noinline)) bool change_retired(struct pages *pages, struct slot *slot)
 {
 	pthread_mutex_lock(&pages->lock);
 	if (slot->retired != NULL)
@@ -326,32 +355,35 @@ static bool change_retired(struct pages *pages, struct slot *slot)
 	return slot->retired != NULL;
 }
 
-/* Tell the reclaimer that there is something.  Slot locked. */
-static void arm(struct pages *pages)
+static __attribute__((noinline)) void wake_reclaimer(struct pages *pages)
 {
-	/*
-	 * Inside the slot's lock, so that it is ordered against the reclaimer, which clears the
-	 * flag before it locks each slot: either it sees what was put in the slot, or this load
-	 * sees the flag cleared.
-	 */
-	if (atomic_load_explicit(&pages->armed, memory_order_relaxed))
-		return;
 	pthread_mutex_lock(&pages->lock);
 	atomic_store_explicit(&pages->armed, true, memory_order_relaxed);
 	pthread_cond_signal(&pages->work);
 	pthread_mutex_unlock(&pages->lock);
 }
 
+/* Tell the reclaimer that there is something.  Slot locked. */
+static inline void arm(struct pages *pages)
+{
+	/*
+	 * Inside the slot's lock, so that it is ordered against the reclaimer, which clears the
+	 * flag before it locks each slot: either it sees what was put in the slot, or this load
+	 * sees the flag cleared.
+	 */
+	if (__builtin_expect(!atomic_load_explicit(&pages->armed, memory_order_relaxed), 0))
+		wake_reclaimer(pages);
+}
+
 /* Put what fits into the slot's retired batch.  Slot locked. */
-static unsigned int put_retired(struct slot *slot, const uint64_t *page, unsigned int n)
+static inline unsigned int put_retired(struct slot *slot, const uint64_t *page, unsigned int n)
 {
 	struct batch *batch = slot->retired;
 	unsigned int some = BATCH_PAGES - batch->count;
 
 	if (some > n)
 		some = n;
-	for (unsigned int i = 0; i < some; i++)
-		batch->page[batch->count + i] = page[i];
+	copy_numbers(&batch->page[batch->count], page, some);
 	batch->count += some;
 	return some;
 }
@@ -363,7 +395,8 @@ unsigned int pages_retire_now(struct pages *pages, unsigned int near, const uint
 	unsigned int done = 0;
 
 	while (done < n) {
-		if ((slot->retired == NULL || slot->retired->count == BATCH_PAGES) &&
+		if (__builtin_expect(slot->retired == NULL || slot->retired->count == BATCH_PAGES,
+				     0) &&
 		    !change_retired(pages, slot))
 			break;
 		done += put_retired(slot, page + done, n - done);
