@@ -21,10 +21,10 @@
 #define SECTION_BYTES (32u * LAYOUT_PAGE_SIZE)
 
 struct reading {
-	struct kmemblk *h;
+	const struct kmemblk *h;
 	uint8_t *buf;
 	uint64_t at;		 /* byte of the disk */
-	uint32_t left;		 /* bytes */
+	uint32_t len;		 /* bytes */
 	volatile uint64_t block; /* the one at hand; read after a fault */
 	bool bad_entry;		 /* and whether its entry names no data page */
 };
@@ -46,64 +46,69 @@ static inline bool look_up(struct reading *r, uint64_t block, uint64_t *page)
 	return true;
 }
 
-/* Copy one run: blocks on adjacent pages, or blocks without pages.  False at a bad entry. */
-static inline bool read_run(struct reading *r)
+/*
+ * Copy one run of what is left: blocks on adjacent pages, or blocks without pages.  Its length, or
+ * 0 at a bad entry.
+ */
+static inline uint32_t read_run(struct reading *r, uint8_t *buf, uint64_t at, uint32_t left)
 {
-	uint64_t block = r->at >> LAYOUT_PAGE_SHIFT;
-	uint32_t in_block = (uint32_t)(r->at % LAYOUT_PAGE_SIZE);
+	uint64_t first = at >> LAYOUT_PAGE_SHIFT, block = first;
+	uint32_t in_block = (uint32_t)(at % LAYOUT_PAGE_SIZE);
 	uint32_t len = LAYOUT_PAGE_SIZE - in_block;
 	uint64_t page, next;
 
-	r->block = block;
+	r->block = first;
 	if (!look_up(r, block, &page))
-		return false;
-	while (len < r->left) {
+		return 0;
+	while (len < left) {
 		block++;
 		if (!look_up(r, block, &next))
-			return false;
-		if (next != (page == 0 ? 0 : page + (block - r->block)))
+			return 0;
+		if (next != (page == 0 ? 0 : page + (block - first)))
 			break;
 		len += LAYOUT_PAGE_SIZE;
 	}
-	if (len > r->left)
-		len = r->left;
-	if (page == 0)
-		memset(r->buf, 0, len);
+	if (len > left)
+		len = left;
+	if (__builtin_expect(page == 0, 0))
+		memset(buf, 0, len);
 	else
-		pm_read(r->buf, pm_page(&r->h->device.pm, page) + in_block, len);
-	r->buf += len;
-	r->at += len;
-	r->left -= len;
-	return true;
+		pm_read(buf, pm_page(&r->h->device.pm, page) + in_block, len);
+	return len;
 }
 
 static void read_access(void *opaque)
 {
 	struct reading *r = opaque;
+	uint32_t done = 0, len;
 
-	while (r->left > 0)
-		if (!read_run(r)) {
-			r->bad_entry = true;
-			break;
-		}
+	do {
+		len = read_run(r, r->buf + done, r->at + done, r->len - done);
+		done += len;
+	} while (len > 0 && done < r->len);
+	r->bad_entry = len == 0;
 }
 
-static int read_section(struct kmemblk *h, uint8_t *buf, uint32_t len, uint64_t at)
+static __attribute__((noinline)) int fail_media(struct kmemblk *h, uint64_t bad_page,
+						uint64_t block)
 {
-	struct reading r = { .h = h, .buf = buf, .at = at, .left = len };
+	if (!h->readonly)
+		pages_mark_bad(&h->pages, bad_page);
+	return fail(EIO, "read: %s: media error at page %llu, near block %llu", h->device.path,
+		    (unsigned long long)bad_page, (unsigned long long)block);
+}
+
+static inline int read_section(struct kmemblk *h, uint8_t *buf, uint32_t len, uint64_t at)
+{
+	struct reading r = { .h = h, .buf = buf, .at = at, .len = len };
 	uint64_t bad_page;
 	bool whole;
 
 	grace_enter();
 	whole = guard_run(&h->device.pm, read_access, &r, &bad_page);
 	grace_leave();
-	if (__builtin_expect(!whole, 0)) {
-		if (!h->readonly)
-			pages_mark_bad(&h->pages, bad_page);
-		return fail(EIO, "read: %s: media error at page %llu, near block %llu",
-			    h->device.path, (unsigned long long)bad_page,
-			    (unsigned long long)r.block);
-	}
+	if (__builtin_expect(!whole, 0))
+		return fail_media(h, bad_page, r.block);
 	if (__builtin_expect(r.bad_entry, 0))
 		return fail(EIO, "read: %s: the index entry of block %llu is damaged",
 			    h->device.path, (unsigned long long)r.block);
@@ -113,9 +118,10 @@ static int read_section(struct kmemblk *h, uint8_t *buf, uint32_t len, uint64_t 
 int kmemblk_read(struct kmemblk *h, void *buf, size_t count, uint64_t offset)
 {
 	uint8_t *to = buf;
-	int rc = check_range(h, "read", count, offset);
+	int rc;
 
 	index_prefetch(&h->index, offset >> LAYOUT_PAGE_SHIFT);
+	rc = check_range(h, "read", count, offset);
 	while (rc == 0 && count > 0) {
 		/* End on a block's edge, so that no block is split between two sections. */
 		uint32_t len = SECTION_BYTES - (uint32_t)(offset % LAYOUT_PAGE_SIZE);
