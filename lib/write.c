@@ -16,7 +16,7 @@
  *     (3).              Power lost here: the same; nothing has been acknowledged.
  *  7. Settle the promises.
  *
- * Steps 5 and 6 are one read-side section: the replaced pages cannot come out of their grace period
+ * Steps 4 to 6 are one read-side section: the replaced pages cannot come out of their grace period
  * before it ends, and it ends only when the entries are durable.  If that fails, the pages stay out
  * of use for good (pages_freeze(); the media may still name them) and the handle goes read-only.
  * Every way out after the first exchange goes through 6 and 7.
@@ -49,11 +49,11 @@ struct chunk {
 	uint64_t block;	       /* first */
 	unsigned int count;    /* blocks, and pages taken for them */
 	const uint8_t *src;    /* NULL: zeroes */
+	struct near near;      /* see pages_take() */
 	uint64_t promises;     /* pages_admit()ed and not yet settled ... */
 	uint64_t bound;	       /* ... and how many of those have been kept */
 	unsigned int replaced; /* of old[] ... */
 	unsigned int retired;  /* ... and how many of those have been retired */
-	struct near near;      /* see pages_take() */
 	int rc;		       /* of step 2: what pages_admit() and index_allocate_leaf() said */
 	int persist;	       /* of steps 3 and 6: -errno of msync */
 	enum pm_order order;   /* of step 6 */
@@ -66,7 +66,7 @@ struct chunk {
 };
 
 /* Begin a chunk of at most `most` blocks: step 1.  0, or -errno with message. */
-static int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint64_t most)
+static inline int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint64_t most)
 {
 	int taken;
 
@@ -119,24 +119,37 @@ static int promise(struct chunk *c, unsigned int unmapped)
 }
 
 /* Step 3, a run of adjacent pages at a time. */
-static int fill(struct chunk *c)
+static inline int fill(const struct chunk *c)
 {
 	const struct pm *pm = &c->h->device.pm;
-	unsigned int i = 0, n;
-	int rc = 0;
+	unsigned int i = 0, n, count = c->count;
+	int rc;
 
-	for (; rc == 0 && i < c->count; i += n) {
+	do {
 		uint8_t *to = pm_page(pm, c->page[i]);
 
-		for (n = 1; i + n < c->count && c->page[i + n] == c->page[i] + n; n++)
+		for (n = 1; i + n < count && c->page[i + n] == c->page[i] + n; n++)
 			;
-		if (c->src == NULL)
+		if (__builtin_expect(c->src == NULL, 0))
 			rc = pm_zero(pm, to, (size_t)n << LAYOUT_PAGE_SHIFT, PM_WRITE_DATA);
 		else
 			rc = pm_copy(pm, to, c->src + ((size_t)i << LAYOUT_PAGE_SHIFT),
 				     (size_t)n << LAYOUT_PAGE_SHIFT, PM_WRITE_DATA);
-	}
+		i += n;
+	} while (rc == 0 && i < count);
 	return rc;
+}
+
+/* How many blocks of the chunk have no page. */
+static inline unsigned int count_unmapped(const struct chunk *c)
+{
+	const struct index *index = &c->h->index;
+	unsigned int i = 0, unmapped = 0, count = c->count;
+
+	do
+		unmapped += index_load(index, c->block + i) == 0;
+	while (++i < count);
+	return unmapped;
 }
 
 enum exchanged {
@@ -145,15 +158,12 @@ enum exchanged {
 	UNPROMISED, /* the block has no page any more, and there is no promise for it */
 };
 
-/* Make `page` the content of a block whose entry held *seen when last looked at. */
-static enum exchanged exchange(struct chunk *c, uint64_t block, uint64_t page, uint64_t *seen)
+/* exchange() for a block that has no page. */
+static __attribute__((noinline)) enum exchanged exchange_first(struct chunk *c, uint64_t block,
+							       uint64_t page, uint64_t *seen)
 {
 	struct index *index = &c->h->index;
-	_Atomic uint64_t *entry = &index->entries[block];
-	uint64_t desired = layout_pack_entry(page);
 
-	if (*seen != 0)
-		return pm_cas(&c->h->device.pm, entry, seen, desired) ? EXCHANGED : CHANGED;
 	if (c->promises == c->bound) {
 		/* Trimmed since we looked.  Pages are held, so there must be no waiting here. */
 		if (pages_admit(&c->h->pages, 1, c->admission) != 0)
@@ -162,7 +172,7 @@ static enum exchanged exchange(struct chunk *c, uint64_t block, uint64_t page, u
 	}
 	/* Before the entry, so that whoever finds the leaf empty is right. */
 	index_raise(index, index_leaf(block));
-	if (pm_cas(&c->h->device.pm, entry, seen, desired)) {
+	if (pm_cas(&c->h->device.pm, &index->entries[block], seen, layout_pack_entry(page))) {
 		c->bound++;
 		return EXCHANGED;
 	}
@@ -170,8 +180,19 @@ static enum exchanged exchange(struct chunk *c, uint64_t block, uint64_t page, u
 	return CHANGED;
 }
 
+/* Make `page` the content of a block whose entry held *seen when last looked at. */
+static inline enum exchanged exchange(struct chunk *c, uint64_t block, uint64_t page,
+				      uint64_t *seen)
+{
+	if (__builtin_expect(*seen == 0, 0))
+		return exchange_first(c, block, page, seen);
+	return pm_cas(&c->h->device.pm, &c->h->index.entries[block], seen, layout_pack_entry(page))
+		       ? EXCHANGED
+		       : CHANGED;
+}
+
 /* Note what an exchange replaced. */
-static void replaced(struct chunk *c, uint64_t seen)
+static inline void replaced(struct chunk *c, uint64_t seen)
 {
 	uint64_t page = index_page_of(&c->h->index, seen);
 
@@ -180,20 +201,20 @@ static void replaced(struct chunk *c, uint64_t seen)
 		c->old[c->replaced++] = page;
 }
 
-/* Publish the next page.  False if its block needs a promise and none is to be had. */
-static bool publish_next(struct chunk *c)
+/* Publish the i-th page.  False if its block needs a promise and none is to be had. */
+static inline bool publish_one(struct chunk *c, unsigned int i)
 {
-	uint64_t block = c->block + c->published;
+	uint64_t block = c->block + i;
 	uint64_t seen = atomic_load_explicit(&c->h->index.entries[block], memory_order_acquire);
 	enum exchanged outcome;
 
 	do
-		outcome = exchange(c, block, c->page[c->published], &seen);
-	while (outcome == CHANGED);
+		outcome = exchange(c, block, c->page[i], &seen);
+	while (__builtin_expect(outcome == CHANGED, 0));
 	if (outcome == UNPROMISED)
 		return false;
 	replaced(c, seen);
-	c->published = c->published + 1;
+	c->published = i + 1;
 	return true;
 }
 
@@ -206,15 +227,19 @@ static void enter(struct chunk *c)
 /*
  * Touch the page that the next write on this CPU will fill.  Between the copy and its drain: the
  * walk of the page tables for it then goes on while the copy is on its way to the media, and not
- * when that write waits for it.  A quarter of a 4 KiB write at random, measured.
+ * when that write waits for it.  A quarter of a 4 KiB write at random, measured; before the copy it
+ * is worth less, for then the copy waits for it.
+ *
+ * Always inline: a function that only prefetches has no effect to the compiler, which leaves out
+ * calls of it.
  */
-static void touch_next(const struct chunk *c)
+static inline __attribute__((always_inline)) void touch_next(const struct chunk *c)
 {
 	__builtin_prefetch(pm_page(&c->h->device.pm, c->near.next), 1);
 }
 
 /* The rest of step 5, and step 6. */
-static void persist(struct chunk *c)
+static inline void persist(struct chunk *c)
 {
 	c->retired = pages_retire_now(&c->h->pages, c->near.slot, c->old, c->replaced);
 	c->persist = index_persist(&c->h->index, c->block, c->published, c->order);
@@ -225,35 +250,36 @@ static void persist(struct chunk *c)
 static void whole_access(void *opaque)
 {
 	struct chunk *c = opaque;
-	struct index *index = &c->h->index;
-	unsigned int unmapped = 0;
+	unsigned int unmapped, i = 0;
 
 	c->admission->changes = pages_changes(&c->h->pages);
-	for (unsigned int i = 0; i < c->count; i++)
-		unmapped += index_load(index, c->block + i) == 0;
-	if (unmapped > 0)
+	unmapped = count_unmapped(c);
+	if (__builtin_expect(unmapped > 0, 0)) {
 		c->rc = promise(c, unmapped);
-	if (c->rc == 0)
-		c->persist = fill(c);
-	if (c->rc != 0 || c->persist != 0)
+		if (c->rc != 0)
+			return;
+	}
+	c->persist = fill(c);
+	if (__builtin_expect(c->persist != 0, 0))
 		return;
 	touch_next(c);
+	/* Before the drain for speed: there it costs nothing, for the drain takes longer. */
+	enter(c);
 	/* Contents before the entries that will name them.  Else: another block's bytes. */
 	pm_drain(&c->h->device.pm, PM_WRITE_DATA);
-	enter(c);
-	while (c->published < c->count && publish_next(c))
+	while (publish_one(c, i) && ++i < c->count)
 		;
 	persist(c);
 }
 
 /* End the section, if one was begun; first, after a fault, what step 6 has left to do. */
-static void leave(struct chunk *c)
+static inline void leave(struct chunk *c)
 {
 	if (!c->in_section)
 		return;
-	if (c->published > 0 && !c->persisted && c->persist == 0)
+	if (__builtin_expect(!c->persisted, 0) && c->published > 0 && c->persist == 0)
 		c->persist = index_persist_guarded(&c->h->index, c->block, c->published, c->order);
-	if (c->persist != 0)
+	if (__builtin_expect(c->persist != 0, 0))
 		pages_freeze(&c->h->pages);
 	grace_leave();
 }
@@ -266,8 +292,8 @@ static int fail_media(struct kmemblk *h, uint64_t bad_page)
 		    (unsigned long long)bad_page);
 }
 
-/* End a chunk whatever came before, of which `rc` is what is known: step 7. */
-static int finish(struct chunk *c, int rc)
+/* Give back, retire and settle what is left to. */
+static __attribute__((noinline)) int finish_rest(struct chunk *c, int rc)
 {
 	struct pages *pages = &c->h->pages;
 
@@ -286,6 +312,17 @@ static int finish(struct chunk *c, int rc)
 	return rc;
 }
 
+/* End a chunk whatever came before, of which `rc` is what is known: step 7. */
+static inline int finish(struct chunk *c, int rc)
+{
+	/* Most often nothing is left to do. */
+	if (__builtin_expect(rc == 0 && c->persist == 0 && c->published == c->count &&
+				     c->retired == c->replaced && c->promises == 0,
+			     1))
+		return 0;
+	return finish_rest(c, rc);
+}
+
 int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *src)
 {
 	struct admission admission = { .round = 0 };
@@ -294,6 +331,7 @@ int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *sr
 	while (rc == 0 && n > 0) {
 		struct chunk c;
 		uint64_t bad_page;
+		unsigned int done;
 
 		c.admission = &admission;
 		rc = begin(&c, h, block, n);
@@ -305,13 +343,14 @@ int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *sr
 			rc = fail_media(h, bad_page);
 		leave(&c);
 		rc = finish(&c, rc != 0 ? rc : c.rc);
+		done = c.published;
 		/* What is left is another matter: memory is asked back for it anew. */
-		if (c.published > 0)
+		if (done > 0)
 			admission.round = 0;
-		block += c.published;
-		n -= c.published;
+		block += done;
+		n -= done;
 		if (src != NULL)
-			src += (size_t)c.published << LAYOUT_PAGE_SHIFT;
+			src += (size_t)done << LAYOUT_PAGE_SHIFT;
 	}
 	return rc;
 }
@@ -443,19 +482,12 @@ int write_part(struct kmemblk *h, uint64_t block, uint32_t from, uint32_t len, c
 	return rc;
 }
 
-int kmemblk_write(struct kmemblk *h, const void *buf, size_t count, uint64_t offset)
+static __attribute__((noinline)) int write_span(struct kmemblk *h, const uint8_t *src, size_t count,
+						uint64_t offset)
 {
-	const uint8_t *src = buf;
-	struct span span;
-	int rc;
+	struct span span = span_of(count, offset);
+	int rc = 0;
 
-	index_prefetch(&h->index, offset >> LAYOUT_PAGE_SHIFT);
-	rc = check_writable(h, "write", count, offset);
-	if (rc != 0)
-		return rc;
-	if ((offset | count) % LAYOUT_PAGE_SIZE == 0)
-		return write_whole(h, offset >> LAYOUT_PAGE_SHIFT, count >> LAYOUT_PAGE_SHIFT, src);
-	span = span_of(count, offset);
 	if (span.head_len > 0)
 		rc = write_part(h, span.head_block, span.head_from, span.head_len, src, false);
 	if (rc == 0 && span.blocks > 0)
@@ -464,4 +496,17 @@ int kmemblk_write(struct kmemblk *h, const void *buf, size_t count, uint64_t off
 		rc = write_part(h, span.tail_block, 0, span.tail_len, src + count - span.tail_len,
 				false);
 	return rc;
+}
+
+int kmemblk_write(struct kmemblk *h, const void *buf, size_t count, uint64_t offset)
+{
+	int rc;
+
+	index_prefetch(&h->index, offset >> LAYOUT_PAGE_SHIFT);
+	rc = check_writable(h, "write", count, offset);
+	if (__builtin_expect(rc != 0, 0))
+		return rc;
+	if ((offset | count) % LAYOUT_PAGE_SIZE != 0)
+		return write_span(h, buf, count, offset);
+	return write_whole(h, offset >> LAYOUT_PAGE_SHIFT, count >> LAYOUT_PAGE_SHIFT, buf);
 }
