@@ -80,7 +80,11 @@ void pages_populate_more(struct pages *pages)
 		return;
 	/* One at least, for the first block of an empty device. */
 	most = most - pages->stored - pages->populating + 1;
-	pages_populate(pages, most < POPULATE_PAGES ? most : POPULATE_PAGES);
+	if (most > POPULATE_PAGES)
+		most = POPULATE_PAGES;
+	/* A file system that is nearly full may still have a few. */
+	while (pages_populate(pages, most) == -ENOSPC && most > 1 && pages->absent.total > 0)
+		most = most > 8 ? most / 8 : 1;
 }
 
 /* Promise pages to `n` blocks, with storage; the lock is held.  0, or -errno without message. */

@@ -368,7 +368,8 @@ static struct nbdkit_plugin plugin = {
 		"[path=]<PATH>      (required) Device to serve: /dev/daxX.Y or a file.\n"
 		"create=<SIZE>      Make and format the file if it is not there.\n"
 		"readonly=true      Open the device for reading only.\n"
-		"numa=auto|off|<N>  NUMA node to run on, by default that of the device.\n" MEMORY_HELP,
+		"numa=auto|off|<N>  NUMA node to run on, by default that of the device.\n" MEMORY_HELP
+		"\n" LEND_HELP,
 	.dump_plugin = plugin_dump_plugin,
 	.get_ready = plugin_get_ready,
 	.after_fork = plugin_after_fork,
