@@ -18,6 +18,8 @@
 #include <libgen.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,21 +273,48 @@ bool device_next_data(const struct device *device, uint64_t from, uint64_t limit
 	return true;
 }
 
+/* Tries to get past signals; with all but the deadly ones blocked, the second does. */
+#define FALLOCATE_TRIES 10
+
+/*
+ * fallocate() that signals do not cut short.  Some kernels give up at any signal and undo what they
+ * did, so that where signals come faster than the call is done, a loop around it would never end:
+ * after the first of them they are kept waiting.  0 or -errno.
+ */
+static int fallocate_whole(const struct device *device, int mode, uint64_t offset, uint64_t length)
+{
+	sigset_t all, old;
+	int rc;
+
+	if (fallocate(device->fd, mode, (off_t)offset, (off_t)length) == 0)
+		return 0;
+	if (errno != EINTR)
+		return -errno;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	rc = -EINTR;
+	for (int i = 1; rc == -EINTR && i < FALLOCATE_TRIES; i++)
+		if (fallocate(device->fd, mode, (off_t)offset, (off_t)length) == 0)
+			rc = 0;
+		else
+			rc = -errno;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
 /* In pieces: a file system may refuse one large one that it has room for. */
 #define ALLOCATE_BYTES (1ull << 30)
 
 static int allocate_piece(const struct device *device, uint64_t offset, uint64_t length)
 {
-	int rc;
+	/*
+	 * Never makes the file longer: if it was cut short, what lies beyond its end is lost, which
+	 * must go on being an error and not become zeroes.
+	 */
+	int rc = fallocate_whole(device, FALLOC_FL_KEEP_SIZE, offset, length);
 
-	do
-		rc = fallocate(device->fd, 0, (off_t)offset, (off_t)length) == 0 ? 0 : errno;
-	while (rc == EINTR);
 	/* A file system without fallocate gives storage at the store. */
-	if (rc == EOPNOTSUPP)
-		return 0;
-	/* The process's limit on file sizes: there is no more room to be had. */
-	return rc == EFBIG ? -ENOSPC : -rc;
+	return rc == -EOPNOTSUPP ? 0 : rc;
 }
 
 int device_allocate(const struct device *device, uint64_t offset, uint64_t length)
@@ -304,17 +333,9 @@ int device_allocate(const struct device *device, uint64_t offset, uint64_t lengt
 
 int device_drop(const struct device *device, uint64_t offset, uint64_t length)
 {
-	int rc;
-
 	if (!device->holes)
 		return -EOPNOTSUPP;
-	do
-		rc = fallocate(device->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			       (off_t)offset, (off_t)length) == 0
-			     ? 0
-			     : -errno;
-	while (rc == -EINTR);
-	return rc;
+	return fallocate_whole(device, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }
 
 int device_punch(const struct device *device, uint64_t offset, uint64_t length)

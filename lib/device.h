@@ -45,7 +45,10 @@ void device_close(struct device *device);
 bool device_next_data(const struct device *device, uint64_t from, uint64_t limit, uint64_t *start,
 		      uint64_t *end);
 
-/* Give storage to a range, zeroed where it had none.  0 or -errno without message. */
+/*
+ * Give storage to a range, zeroed where it had none; the device never becomes longer.  0 or -errno
+ * without message.
+ */
 int device_allocate(const struct device *device, uint64_t offset, uint64_t length);
 
 /*

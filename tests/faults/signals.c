@@ -16,6 +16,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -30,15 +31,34 @@ static void on_signal(int signum)
 	atomic_fetch_add(&handled, 1);
 }
 
+/* How fallocate is interrupted. */
+static enum {
+	NOW_AND_THEN,  /* two calls of three */
+	BY_ANY_SIGNAL, /* each call, as long as the signal is not blocked */
+	WHATEVER_IS_DONE,
+} interrupted;
+
 int __real_fallocate(int fd, int mode, off_t offset, off_t len);
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len);
 
 int __wrap_fallocate(int fd, int mode, off_t offset, off_t len)
 {
 	static atomic_uint calls;
+	unsigned int call = atomic_fetch_add(&calls, 1);
+	bool interrupt = true;
+	sigset_t blocked;
 
-	if (atomic_fetch_add(&calls, 1) % 3 == 2)
+	if (interrupted == NOW_AND_THEN) {
+		interrupt = call % 3 != 2;
+	} else if (interrupted == BY_ANY_SIGNAL) {
+		pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+		interrupt = sigismember(&blocked, SIGUSR1) == 0;
+	}
+	if (!interrupt)
 		return __real_fallocate(fd, mode, offset, len);
+	/* Whoever has tried this often will never end. */
+	if (call > 100000)
+		abort();
 	errno = EINTR;
 	return -1;
 }
@@ -110,11 +130,34 @@ START_TEST(test_on_an_ordinary_file)
 }
 END_TEST
 
+/* Faster than a large fallocate is done: trying again is not enough. */
+START_TEST(test_faster_than_fallocate)
+{
+	sigset_t blocked;
+
+	interrupted = BY_ANY_SIGNAL;
+	work(4 * MIB, 1);
+	pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+	ck_assert_int_eq(sigismember(&blocked, SIGUSR1), 0);
+}
+END_TEST
+
+START_TEST(test_what_never_ends_is_an_error)
+{
+	struct kmemblk_format_options options = { .create_size = 4 * MIB };
+
+	interrupted = WHATEVER_IS_DONE;
+	unit_expect_error(kmemblk_format(unit_device, &options), EINTR, unit_device);
+	ck_assert_int_eq(access(unit_device, F_OK), -1);
+}
+END_TEST
+
 int main(void)
 {
-	const TTest *const on_tmpfs[] = { test_on_tmpfs };
+	const TTest *const on_tmpfs[] = { test_on_tmpfs, test_faster_than_fallocate,
+					  test_what_never_ends_is_an_error };
 	const TTest *const on_a_file[] = { test_on_an_ordinary_file };
-	int status = unit_run("signals", on_tmpfs, 1);
+	int status = unit_run("signals", on_tmpfs, 3);
 	int other = unit_run_in(".", "signals", on_a_file, 1);
 
 	return status != 0 ? status : other;

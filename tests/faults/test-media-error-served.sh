@@ -10,7 +10,7 @@
 
 requires qemu-io --version
 device disk
-# Each block on a page from the start, so that nothing makes the file longer again.
+# Each block on a page from the start, so that both halves hold some.
 "$kmemblk" format --create=16M --prealloc "$device" > "$tmp/format.log"
 start_nbdkit "$device"
 
