@@ -83,31 +83,42 @@ static int plan(struct formatting *f, const char *path)
 				 options->spare_pages, path);
 }
 
+/* What the device holds besides a sound primary: 1 with its name, 0, or -errno with message. */
+static int find_other_contents(const struct device *device, enum super_state primary, char *name,
+			       size_t size)
+{
+	uint64_t last = (device->size >> LAYOUT_PAGE_SHIFT) - 1;
+	struct super_verdict verdict;
+	struct super copy;
+	int rc;
+
+	/* First: what was made over a device leaves the copy at its end behind. */
+	rc = foreign_find(device, name, size);
+	if (rc != 0)
+		return rc;
+	if (primary == SUPER_ABSENT && super_read(device, last, &copy, &verdict) != SUPER_SOUND)
+		return 0;
+	snprintf(name, size, "a kmemblk device already");
+	return 1;
+}
+
 /* Remember where an old device's copy is, and refuse to lose contents unless forced. */
 static int check_contents(struct formatting *f)
 {
 	const struct device *device = &f->device;
-	uint64_t last = (device->size >> LAYOUT_PAGE_SHIFT) - 1;
-	bool force = f->options->flags & KMEMBLK_FORMAT_FORCE;
+	char name[64] = "a kmemblk device already";
 	struct super_verdict verdict;
+	enum super_state primary;
 	struct super old;
-	char name[64];
-	bool ours;
-	int rc;
+	int rc = 1;
 
-	ours = super_read(device, 0, &old, &verdict) != SUPER_ABSENT;
-	if (verdict.state == SUPER_SOUND)
+	primary = super_read(device, 0, &old, &verdict);
+	if (primary == SUPER_SOUND)
 		f->old_copy = super_copy_page(&old);
-	if (super_read(device, last, &old, &verdict) == SUPER_SOUND)
-		ours = true;
-	if (force)
+	if (f->options->flags & KMEMBLK_FORMAT_FORCE)
 		return 0;
-	if (ours)
-		return fail(EEXIST,
-			    "format: %s: holds a kmemblk device already; to lose its contents, "
-			    "add --force",
-			    device->path);
-	rc = foreign_find(device, name, sizeof(name));
+	if (primary != SUPER_SOUND && primary != SUPER_UNSUPPORTED)
+		rc = find_other_contents(device, primary, name, sizeof(name));
 	if (rc > 0)
 		return fail(EEXIST, "format: %s: holds %s; to lose its contents, add --force",
 			    device->path, name);
@@ -150,16 +161,19 @@ static int destroy_supers(struct formatting *f)
 	uint64_t copy = super_copy_page(&f->super);
 	int rc;
 
-	/* Storage first: a store to a hole of a full file system would be a fault. */
+	/*
+	 * Storage first: a store to a hole of a full file system would be a fault.  And for all of
+	 * them before any is destroyed, so that an old device stays one if there is no room.
+	 */
 	rc = allocate(f, 0, 1);
 	if (rc == 0)
 		rc = allocate(f, copy, 1);
+	if (rc == 0 && f->old_copy != 0)
+		rc = allocate(f, f->old_copy, 1);
 	if (rc == 0)
 		rc = zero_pages(f, 0, 1, PM_FORMAT_DESTROY, false);
 	if (rc == 0)
 		rc = zero_pages(f, copy, 1, PM_FORMAT_DESTROY, false);
-	if (rc == 0 && f->old_copy != 0)
-		rc = allocate(f, f->old_copy, 1);
 	if (rc == 0 && f->old_copy != 0)
 		rc = zero_pages(f, f->old_copy, 1, PM_FORMAT_DESTROY, false);
 	/* Gone before the index changes, so that none can describe a half-cleared one. */

@@ -20,7 +20,7 @@ refuse() {
 	done
 	expect_error 4 "left: .*$1" "$kmemblk" check "$device"
 	expect_error 4 "left: .*$1" "$kmemblk" check --repair "$device"
-	expect_error 8 "$device: holds" "$kmemblk" format "$device"
+	expect_error 8 "$device: holds $1; to lose" "$kmemblk" format "$device"
 	test "$(sha256sum < "$device")" = "$before" || fail "the file system was changed: $1"
 }
 

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * data-punched.c - somebody punches pages of a device that is being served, and its tmpfs is full, so
+ * that they cannot be had again: for a page that holds a block its requests get EIO until the block
+ * is written as a whole; a free page fails one write; all else goes on.
+ */
+#include "config.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "block.h"
+#include "own-shm.h"
+#include "server.h"
+
+#define ROOM   (24u << 20)
+#define SIZE   (16u << 20)
+#define PAGES  (SIZE / BLOCK_SIZE)
+#define BLOCKS 2000u /* of the disk that are written */
+
+static struct nbd_handle *nbd;
+static uint64_t newest[BLOCKS]; /* version */
+static uint64_t entries[BLOCKS];
+
+static int write_block(uint64_t number)
+{
+	char buf[BLOCK_SIZE];
+
+	block_fill(buf, number, newest[number] + 1);
+	if (nbd_pwrite(nbd, buf, sizeof buf, number * BLOCK_SIZE, 0) == -1)
+		return -1;
+	newest[number]++;
+	return 0;
+}
+
+static void expect_block(uint64_t number)
+{
+	char buf[BLOCK_SIZE];
+	uint64_t version = 0;
+
+	NBD_CHECK(nbd_pread(nbd, buf, sizeof buf, number * BLOCK_SIZE, 0));
+	CHECK(block_version(buf, number, &version) && version == newest[number],
+	      "block %lu has version %lu instead of %lu", number, version, newest[number]);
+}
+
+/* All blocks but `count` from `lost` on. */
+static void expect_others(uint64_t lost, uint64_t count)
+{
+	for (uint64_t number = 0; number < BLOCKS; number++)
+		if (number - lost >= count)
+			expect_block(number);
+}
+
+/* Read into entries[] what the index says now. */
+static void read_index(void)
+{
+	int fd = open(server_device(), O_RDONLY | O_CLOEXEC);
+
+	CHECK(fd != -1, "%s: %m", server_device());
+	CHECK(pread(fd, entries, sizeof entries, BLOCK_SIZE) == sizeof entries, "index: %m");
+	close(fd);
+}
+
+static void punch_block(uint64_t number)
+{
+	read_index();
+	CHECK(own_shm_punch(server_device(), le64toh(entries[number])), "punch: %m");
+}
+
+/* All pages that hold nothing. */
+static void punch_free_pages(void)
+{
+	static bool named[PAGES];
+
+	read_index();
+	for (uint64_t number = 0; number < BLOCKS; number++)
+		named[le64toh(entries[number])] = true;
+	for (uint64_t page = 1 + PAGES / 512; page < PAGES - 1; page++)
+		if (!named[page])
+			CHECK(own_shm_punch(server_device(), page), "punch: %m");
+}
+
+/* Blocks [first, first + count) are lost until they are written. */
+static void lose_blocks(uint64_t first, uint64_t count)
+{
+	static char buf[8 * BLOCK_SIZE];
+
+	for (uint64_t number = first; number < first + count; number++)
+		punch_block(number);
+	for (uint64_t number = first; number < first + count; number++)
+		for (int i = 0; i < 2; i++) {
+			NBD_CHECK_FAILS(EIO,
+					nbd_pread(nbd, buf, BLOCK_SIZE, number * BLOCK_SIZE, 0));
+			NBD_CHECK_FAILS(EIO, nbd_pwrite(nbd, "abc", 3, number * BLOCK_SIZE, 0));
+		}
+	NBD_CHECK_FAILS(EIO, nbd_pread(nbd, buf, sizeof buf, (first - 3) * BLOCK_SIZE, 0));
+	server_check_alive();
+	expect_others(first, count);
+	for (uint64_t number = first; number < first + count; number++) {
+		NBD_CHECK(write_block(number));
+		expect_block(number);
+	}
+	expect_others(0, 0);
+}
+
+/* Each fails one write, until there is none left; and when there is room, it is used. */
+static void lose_free_pages(void)
+{
+	unsigned int failed = 0;
+
+	punch_free_pages();
+	for (; write_block(3) == -1 && nbd_get_errno() == EIO; failed++)
+		CHECK(failed < PAGES, "a page fails again and again");
+	CHECK(failed > 0, "no page has failed a write");
+	for (int i = 0; i < 3; i++)
+		NBD_CHECK_FAILS(ENOSPC, write_block(3));
+	server_check_alive();
+	expect_others(0, 0);
+	CHECK(own_shm_give_back(600), "give back: %m");
+	for (uint64_t number = 0; number < BLOCKS; number++)
+		NBD_CHECK(write_block(number));
+	expect_others(0, 0);
+}
+
+int main(void)
+{
+	/* Under valgrind a media error can be met only once. */
+	if (getenv("KMEMBLK_VALGRIND") || !own_shm(ROOM))
+		return 77;
+	server_start(SIZE, NULL);
+	nbd = server_connect();
+	for (uint64_t number = 0; number < BLOCKS; number++)
+		NBD_CHECK(write_block(number));
+	lose_blocks(7, 1);
+	lose_blocks(1000, 2);
+	lose_free_pages();
+	server_disconnect(nbd);
+	server_stop(SIGTERM);
+	server_check_device();
+	return 0;
+}
