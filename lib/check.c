@@ -194,6 +194,11 @@ static bool check_supers(struct checking *c, int *rc)
 	if (super_read(&c->device, 0, &c->super, &verdict) != SUPER_SOUND)
 		return check_from_copy(c, &verdict, rc);
 	*rc = check_copy(c);
+	if (*rc == 0 && (c->super.ro_compat & ~LAYOUT_KNOWN_RO_COMPAT) != 0)
+		found(c, KMEMBLK_FINDING_NOTE,
+		      "has features this release can only read (ro-compat 0x%llx): open it "
+		      "read-only",
+		      (unsigned long long)c->super.ro_compat);
 	if (*rc == 0 && pages > c->super.device_pages)
 		found(c, KMEMBLK_FINDING_NOTE,
 		      "the device has %llu pages, of which the format uses %llu",
