@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "badblocks.h"
 #include "error.h"
 #include "foreign.h"
 #include "guard.h"
@@ -335,6 +336,30 @@ out:
 	return rc;
 }
 
+/* ---- bad blocks ----------------------------------------------------------------------------- */
+
+/* What the system knows of pages that may not have been touched here. */
+static int tell_bad_blocks(struct checking *c)
+{
+	uint64_t start = c->super.index_start, data = super_data_start(&c->super);
+	uint64_t end = super_copy_page(&c->super), page;
+	struct badblocks bad;
+	int rc = badblocks_read(&bad, &c->device);
+
+	if (badblocks_find(&bad, start, data, &page))
+		found(c, KMEMBLK_FINDING_LEFT,
+		      "index: page %llu has a bad block, as the system knows; the device can only "
+		      "be opened read-only: copy its blocks, then format it anew",
+		      (unsigned long long)page);
+	if (badblocks_find(&bad, data, end, &page))
+		found(c, KMEMBLK_FINDING_NOTE,
+		      "the system knows of bad blocks among the data pages, as page %llu; they are "
+		      "taken out of use as they become free",
+		      (unsigned long long)page);
+	badblocks_free(&bad);
+	return rc;
+}
+
 int kmemblk_check(const char *path, const struct kmemblk_check_options *options,
 		  struct kmemblk_check_result *result)
 {
@@ -355,8 +380,11 @@ int kmemblk_check(const char *path, const struct kmemblk_check_options *options,
 	/* An empty file cannot be mapped; check_supers() has words for it. */
 	if (rc == 0 && c.device.size > 0)
 		rc = device_map(&c.device);
-	if (rc == 0 && check_supers(&c, &rc))
+	if (rc == 0 && check_supers(&c, &rc)) {
 		rc = check_index(&c);
+		if (rc == 0)
+			rc = tell_bad_blocks(&c);
+	}
 	device_close(&c.device);
 	return rc;
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "badblocks.h"
 #include "error.h"
 #include "guard.h"
 #include "internal.h"
@@ -74,8 +75,62 @@ static int read_index(struct kmemblk *h, struct index_scan *scan)
 		    h->device.path);
 }
 
+/* Refuse what cannot be trusted, before it is touched. */
+static int check_bad_start(const struct kmemblk *h, const struct badblocks *bad)
+{
+	uint64_t page;
+
+	if (!badblocks_find(bad, 0, 1, &page))
+		return 0;
+	return fail(EUCLEAN,
+		    "open: %s: superblock: a bad block, as the system knows; clear it (ndctl "
+		    "clear-errors), then type: kmemblk check %s",
+		    h->device.path, h->device.path);
+}
+
+static int check_bad_index(const struct kmemblk *h, const struct badblocks *bad)
+{
+	uint64_t page;
+
+	if (h->readonly ||
+	    !badblocks_find(bad, h->super.index_start, super_data_start(&h->super), &page))
+		return 0;
+	return fail(EUCLEAN,
+		    "open: %s: page %llu of the index has a bad block, as the system knows; for "
+		    "details type: kmemblk check %s; read-only it can be opened",
+		    h->device.path, (unsigned long long)page, h->device.path);
+}
+
+/*
+ * Sort the bad data pages: those that hold nothing are put into `named`, so that nobody gets them;
+ * how many.
+ */
+static uint64_t keep_bad_pages(const struct kmemblk *h, const struct badblocks *bad,
+			       _Atomic uint64_t *named)
+{
+	uint64_t start = super_data_start(&h->super), n = 0;
+	uint64_t pages = super_data_pages(&h->super);
+
+	for (size_t i = 0; i < bad->count; i++)
+		for (uint64_t j = 0; j < bad->runs[i].count; j++) {
+			uint64_t page = bad->runs[i].first + j - start;
+
+			if (page < pages && !bitmap_set(named, page))
+				n++;
+		}
+	return n;
+}
+
+/* Those that hold a block are taken out of use when it leaves them. */
+static void mark_bad_pages(struct kmemblk *h, const struct badblocks *bad)
+{
+	for (size_t i = 0; i < bad->count; i++)
+		for (uint64_t j = 0; j < bad->runs[i].count; j++)
+			pages_mark_bad(&h->pages, bad->runs[i].first + j);
+}
+
 /* Read the index and build from it what only memory holds (invariant 6). */
-static int rebuild(struct kmemblk *h)
+static int rebuild(struct kmemblk *h, const struct badblocks *bad)
 {
 	uint64_t data_pages = super_data_pages(&h->super);
 	struct index_scan scan = { .named = bitmap_new(data_pages),
@@ -96,7 +151,10 @@ static int rebuild(struct kmemblk *h)
 		}
 		goto out;
 	}
-	rc = pages_open(&h->pages, &h->device, &h->super, scan.named, h->index.used);
+	rc = pages_open(&h->pages, &h->device, &h->super, scan.named, h->index.used,
+			keep_bad_pages(h, bad, scan.named));
+	if (rc == 0)
+		mark_bad_pages(h, bad);
 out:
 	free((void *)scan.named);
 	free((void *)scan.twice);
@@ -105,6 +163,7 @@ out:
 
 int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
 {
+	struct badblocks bad = { 0 };
 	struct kmemblk *h;
 	int rc;
 
@@ -124,10 +183,17 @@ int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
 	if (rc == 0)
 		rc = device_map(&h->device);
 	if (rc == 0)
+		rc = badblocks_read(&bad, &h->device);
+	if (rc == 0)
+		rc = check_bad_start(h, &bad);
+	if (rc == 0)
 		rc = super_load(&h->device, &h->super);
 	if (rc == 0)
-		rc = rebuild(h);
+		rc = check_bad_index(h, &bad);
+	if (rc == 0)
+		rc = rebuild(h, &bad);
 out:
+	badblocks_free(&bad);
 	if (rc != 0) {
 		kmemblk_close(h);
 		return rc;

@@ -501,7 +501,7 @@ static void sort_pages(struct pages *pages, const _Atomic uint64_t *named)
 }
 
 int pages_open(struct pages *pages, const struct device *device, const struct super *super,
-	       const _Atomic uint64_t *named, uint64_t used)
+	       const _Atomic uint64_t *named, uint64_t used, uint64_t bad)
 {
 	int rc;
 
@@ -509,7 +509,8 @@ int pages_open(struct pages *pages, const struct device *device, const struct su
 		.device = device,
 		.first = super_data_start(super),
 		.count = super_data_pages(super),
-		.usable = super_data_pages(super),
+		.usable = super_data_pages(super) - bad,
+		.bad_count = bad,
 		.spare = super->spare_pages,
 		.admitted = used,
 	};
@@ -540,6 +541,9 @@ int pages_open(struct pages *pages, const struct device *device, const struct su
 	}
 	pthread_mutex_lock(&pages->lock);
 	rc = pages_populate_for(pages, used);
+	/* All there is has storage: bad pages have taken from the spare. */
+	if (rc == -ENOSPC && pages->absent.total == 0)
+		rc = 0;
 	pthread_mutex_unlock(&pages->lock);
 	if (rc != 0) {
 		pages_close(pages);

@@ -14,7 +14,8 @@
  *   dropping     losing it
  *   draining     free, with storage, in a zone that is being emptied (zones.h)
  *   lent         a memory user has it, or is being offered it
- *   bad          quarantined after a media error, until the device is opened again
+ *   bad          quarantined after a media error, until the device is opened again; and at open if
+ *                the system knows of one
  *
  *            pages_take            publish              pages_retire        grace period
  *   resident ---------> a writer ---------> a block ---------> retired batch ---------> free batch
@@ -154,9 +155,12 @@ static inline void slot_unlock(struct slot *slot)
 	atomic_store_explicit(&slot->busy, false, memory_order_release);
 }
 
-/* `named`: the data pages that entries name; `used` of them.  0 or -errno with message. */
+/*
+ * `named`: the data pages that entries name, `used` of them, and those that are bad and hold
+ * nothing, `bad` of them.  0 or -errno with message.
+ */
 int pages_open(struct pages *pages, const struct device *device, const struct super *super,
-	       const _Atomic uint64_t *named, uint64_t used);
+	       const _Atomic uint64_t *named, uint64_t used, uint64_t bad);
 void pages_close(struct pages *pages);
 
 /* What a request knows of its chances; one for all its tries. */

@@ -24,6 +24,7 @@ build=(
 	libnbd-dev
 	libnuma-dev
 	libpmem-dev
+	libpmem2-dev
 	libtool
 	liburcu-dev
 	make

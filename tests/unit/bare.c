@@ -29,7 +29,7 @@ int bare_try_open(uint64_t count, uint64_t spare, uint64_t used)
 	}
 	ck_assert_int_eq(device_open(&bare_device, unit_device, false), 0);
 	ck_assert_int_eq(device_map(&bare_device), 0);
-	rc = pages_open(&bare, &bare_device, &super, named, used);
+	rc = pages_open(&bare, &bare_device, &super, named, used, 0);
 	free((void *)named);
 	/* As where nobody takes storage away: the thread that would is not running. */
 	bare.memory.punch = false;
