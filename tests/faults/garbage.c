@@ -21,28 +21,18 @@
 
 #include "block.h"
 #include "server.h"
+#include "wire.h"
 
 #define ROUNDS 200
 
 /* The NBD protocol's numbers, big-endian on the wire. */
-#define OPTION_MAGIC  UINT64_C(0x49484156454f5054)
-#define REQUEST_MAGIC 0x25609513u
+#define OPTION_MAGIC UINT64_C(0x49484156454f5054)
 enum option { EXPORT_NAME = 1, LIST = 3, INFO = 6, GO = 7, SET_META_CONTEXT = 10 };
-enum command { READ, WRITE, DISCONNECT, FLUSH, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS };
 
 struct __attribute__((packed)) option_header {
 	uint64_t magic;
 	uint32_t option;
 	uint32_t length; /* bytes that follow */
-};
-
-struct __attribute__((packed)) request {
-	uint32_t magic;
-	uint16_t flags;
-	uint16_t type;
-	uint64_t cookie;
-	uint64_t offset;
-	uint32_t length;
 };
 
 static uint64_t seed = 1;
@@ -144,11 +134,12 @@ static int shake_hands(void)
 }
 
 /* `len` bytes of a request, then `payload` bytes of ones. */
-static void send_request(const struct request *host, size_t len, size_t payload)
+static void send_request(const struct wire_request *host, size_t len, size_t payload)
 {
 	static uint8_t ones[BLOCK_SIZE * 4];
-	struct request request = { htonl(host->magic), htons(host->flags),    htons(host->type),
-				   host->cookie,       htobe64(host->offset), htonl(host->length) };
+	struct wire_request request = { htonl(host->magic),    htons(host->flags),
+					htons(host->type),     host->cookie,
+					htobe64(host->offset), htonl(host->length) };
 	int fd = shake_hands();
 
 	memset(ones, 0xff, sizeof ones);
@@ -164,9 +155,9 @@ static void garble_requests(uint64_t size)
 	};
 	const uint64_t offsets[] = { size - 1,		size,	   size + 1, INT64_MAX,
 				     UINT64_MAX - 4095, UINT64_MAX };
-	struct request request = { .magic = REQUEST_MAGIC };
+	struct wire_request request = { .magic = WIRE_REQUEST_MAGIC };
 
-	for (request.type = READ; request.type <= BLOCK_STATUS + 2; request.type++)
+	for (request.type = WIRE_READ; request.type <= WIRE_BLOCK_STATUS + 2; request.type++)
 		for (size_t o = 0; o < sizeof offsets / sizeof *offsets; o++)
 			for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++) {
 				/* Not what is allowed: one byte before the end. */
@@ -178,13 +169,15 @@ static void garble_requests(uint64_t size)
 				send_request(&request, sizeof request, 4 * BLOCK_SIZE);
 			}
 	/* Inside the disk, and cut off: of the header, or of the payload. */
-	request = (struct request){ .magic = REQUEST_MAGIC, .type = WRITE, .length = BLOCK_SIZE };
+	request = (struct wire_request){ .magic = WIRE_REQUEST_MAGIC,
+					 .type = WIRE_WRITE,
+					 .length = BLOCK_SIZE };
 	request.offset = 100 * BLOCK_SIZE;
 	for (size_t len = 0; len < sizeof request; len++)
 		send_request(&request, len, 0);
 	for (size_t payload = 0; payload < BLOCK_SIZE; payload += 819)
 		send_request(&request, sizeof request, payload);
-	request.magic = ~REQUEST_MAGIC;
+	request.magic = ~WIRE_REQUEST_MAGIC;
 	send_request(&request, sizeof request, BLOCK_SIZE);
 }
 

@@ -106,6 +106,13 @@ START_TEST(test_in_data_costs_one_block_until_it_is_written)
 }
 END_TEST
 
+/* Each block of a small disk has its page, and `spare` pages are free. */
+static void make_thick(uint64_t spare)
+{
+	unit_format_with(&(struct kmemblk_format_options){
+		.create_size = MIB, .spare_pages = spare, .flags = KMEMBLK_FORMAT_PREALLOC });
+}
+
 /* Make `count` of the free pages of a full disk bad. */
 static void lose_free_pages(struct kmemblk *h, unsigned int count)
 {
@@ -129,8 +136,7 @@ START_TEST(test_free_pages_fail_one_write_each)
 
 	if (!unit_faults_work())
 		return;
-	unit_format_with(&(struct kmemblk_format_options){
-		.create_size = MIB, .spare_pages = 5, .flags = KMEMBLK_FORMAT_PREALLOC });
+	make_thick(5);
 	h = unit_open(0);
 	blocks = h->super.blocks;
 	for (uint64_t block = 0; block < blocks; block++)
@@ -165,8 +171,7 @@ START_TEST(test_whole_spare_is_said_to_be_used_up)
 
 	if (!unit_faults_work())
 		return;
-	unit_format_with(&(struct kmemblk_format_options){
-		.create_size = MIB, .spare_pages = 2, .flags = KMEMBLK_FORMAT_PREALLOC });
+	make_thick(2);
 	h = unit_open(0);
 	lose_free_pages(h, 2);
 	unit_fill(buf, 1);

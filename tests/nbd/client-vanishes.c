@@ -18,28 +18,19 @@
 
 #include "block.h"
 #include "server.h"
+#include "wire.h"
 
 #define BLOCKS 64
 #define ROUNDS 100
 
 static char block[BLOCKS][BLOCK_SIZE]; /* each on its way at once */
 
-/* What a client sends before the payload of a write (the NBD protocol's request, big-endian). */
-struct __attribute__((packed)) write_request {
-	uint32_t magic;
-	uint16_t flags;
-	uint16_t type;
-	uint64_t cookie;
-	uint64_t offset;
-	uint32_t length;
-};
-
 static void vanish_with_half_a_write(void)
 {
 	struct nbd_handle *nbd = server_connect();
-	struct write_request request = {
-		.magic = htonl(0x25609513),
-		.type = htons(1),
+	struct wire_request request = {
+		.magic = htonl(WIRE_REQUEST_MAGIC),
+		.type = htons(WIRE_WRITE),
 		.offset = htobe64(BLOCKS * BLOCK_SIZE),
 		.length = htonl(2 * BLOCK_SIZE),
 	};
