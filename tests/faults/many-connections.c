@@ -4,12 +4,15 @@
  * each, and room for open files.
  *
  * Each connection writes its own block while all others stand, and reads what its neighbour wrote.
+ * Each takes one open file of the server's, as the manual says.
  */
 #include "config.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "block.h"
 #include "server.h"
@@ -50,6 +53,25 @@ static void read_other(unsigned int reader, unsigned int i)
 	      version);
 }
 
+/* Of the process at the other end of the connection. */
+static unsigned int open_files(struct nbd_handle *nbd)
+{
+	struct ucred peer = { 0 };
+	socklen_t len = sizeof peer;
+	unsigned int n = 0;
+	char path[64];
+	DIR *dir;
+
+	CHECK(getsockopt(nbd_aio_get_fd(nbd), SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0, "%m");
+	snprintf(path, sizeof path, "/proc/%d/fd", peer.pid);
+	dir = opendir(path);
+	CHECK(dir, "%s: %m", path);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
 int main(void)
 {
 	const unsigned int count = test_scale(MOST_CONNECTIONS);
@@ -62,6 +84,8 @@ int main(void)
 	server_start(16 << 20, "--threads=1");
 	for (unsigned int i = 0; i < count; i++)
 		connections[i] = server_connect();
+	CHECK(open_files(connections[0]) < count + 50, "%u open files of the server",
+	      open_files(connections[0]));
 	for (unsigned int i = 0; i < count; i++)
 		write_own(i);
 	for (unsigned int i = 0; i < count; i++)
