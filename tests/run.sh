@@ -197,6 +197,8 @@ step_asan() {
 	build asan --enable-asan || return
 	tests "asan: make check" "$work/asan" \
 		as_user make -C "$work/asan/tests" -k -j"$jobs" check SUBDIRS="unit model golden tools"
+	tests "asan: faults" "$work/asan/tests/faults" \
+		as_user make -C "$work/asan/tests/faults" -k -j"$jobs" check-library
 }
 
 # nbdkit is not made for ThreadSanitizer: the library alone.
@@ -205,6 +207,9 @@ step_tsan() {
 	tests "tsan: make check" "$work/tsan" \
 		as_user "${fixed_addresses[@]}" \
 		make -C "$work/tsan/tests" -k -j"$jobs" check SUBDIRS="unit model"
+	tests "tsan: faults" "$work/tsan/tests/faults" \
+		as_user "${fixed_addresses[@]}" \
+		make -C "$work/tsan/tests/faults" -k -j"$jobs" check-library
 }
 
 step_style() {
