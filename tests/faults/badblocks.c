@@ -53,6 +53,7 @@ static void make(void)
 {
 	struct kmemblk *h;
 
+	listed = 0;
 	unit_format_with(&(struct kmemblk_format_options){
 		.create_size = MIB, .spare_pages = 5, .flags = KMEMBLK_FORMAT_PREALLOC });
 	h = unit_open(0);
@@ -227,6 +228,7 @@ START_TEST(test_other_media_are_not_asked)
 	kmemblk_close(h);
 	unit_expect_clean();
 	ck_assert_uint_eq(told, 0);
+	as_fsdax = true;
 }
 END_TEST
 
