@@ -35,7 +35,7 @@ int __wrap_fallocate(int fd, int mode, off_t offset, off_t length)
 		sem_post(&began);
 		sem_wait(&may_go_on);
 	}
-	if (mode == 0) {
+	if (!(mode & FALLOC_FL_PUNCH_HOLE)) {
 		if (atomic_fetch_sub(&room, cost) < cost) {
 			atomic_fetch_add(&room, cost);
 			errno = ENOSPC;
