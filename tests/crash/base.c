@@ -5,56 +5,77 @@
 #include <string.h>
 
 #include "fatal.h"
+#include "internal.h"
 #include "scenario.h"
 
-static struct base bases[BASES] = {
-	[BASE_TIGHT_EMPTY] = { .name = "tight-empty" },
-	[BASE_TIGHT_FULL] = { .name = "tight-full" },
-	[BASE_ROOMY_FULL] = { .name = "roomy-full" },
+/* Two superblocks and one leaf besides blocks and spare. */
+#define TIGHT_PAGES (3 + BLOCKS + 1)
+
+static struct base bases[] = {
+	/* One spare page: pages are reused at once. */
+	{ .name = "tight-empty", .pages = TIGHT_PAGES, .spare = 1 },
+	{ .name = "tight-full", .pages = TIGHT_PAGES, .spare = 1, .filled = BLOCKS },
+	/* No request waits for another's pages or promises. */
+	{ .name = "roomy-full", .pages = MEDIA_PAGES, .spare = 5, .filled = BLOCKS },
+	/* A leaf that one trim empties. */
+	{ .name = "roomy-one", .pages = MEDIA_PAGES, .spare = 5, .filled = 1 },
+	/* Full: no page for a third block, though the disk has four. */
+	{ .name = "worn", .pages = TIGHT_PAGES, .spare = 1, .filled = 2, .bad = 2 },
+	/* Its file system is full, but for the one spare page that an open asks for. */
+	{ .name = "no-room",
+	  .pages = TIGHT_PAGES,
+	  .spare = 1,
+	  .filled = 2,
+	  .holes = true,
+	  .terms = { .limited = true, .room = 1 } },
+	/* It has room for the leaf, a block and its spare. */
+	{ .name = "little-room",
+	  .pages = TIGHT_PAGES,
+	  .spare = 1,
+	  .holes = true,
+	  .terms = { .limited = true, .room = 3 } },
 };
 
-/* What the blocks of a full base hold: the bytes of an operation that no sequence reaches. */
-#define FULL_OP 1000u
+#define BASES (sizeof(bases) / sizeof(bases[0]))
 
-static void make(struct base *base, unsigned int pages, unsigned int spare, bool full)
+/* What the blocks of a full base hold: the bytes of an operation that no sequence reaches. */
+#define FILL_OP 1000u
+
+static void make(struct base *base)
 {
-	size_t size = (size_t)pages * LAYOUT_PAGE_SIZE;
-	struct kmemblk_format_options options = { .disk_size = DISK_SIZE, .spare_pages = spare };
-	struct op write = { OP_WRITE, 0, DISK_SIZE };
+	struct kmemblk_format_options options = { .disk_size = DISK_SIZE,
+						  .spare_pages = base->spare };
+	struct op write = { OP_WRITE, 0, base->filled * BLOCK_SIZE };
 	struct kmemblk_info info;
 	struct kmemblk *handle;
 	struct image device;
 
-	image_make(&device, size);
+	base->size = (size_t)base->pages * LAYOUT_PAGE_SIZE;
+	image_make(&device, base->size);
 	if (kmemblk_format(device.path, &options) != 0 ||
 	    kmemblk_open(device.path, 0, &handle) != 0 || kmemblk_start(handle) != 0)
 		fatal("%s", kmemblk_error());
 	kmemblk_get_info(handle, &info);
 	if (info.blocks != BLOCKS)
-		fatal("%zu bytes make %llu blocks", size, (unsigned long long)info.blocks);
-	if (full && op_run(handle, &write, FULL_OP) != 0)
+		fatal("%zu bytes make %llu blocks", base->size, (unsigned long long)info.blocks);
+	if (op_run(handle, &write, FILL_OP) != 0)
 		fatal("%s", kmemblk_error());
 	kmemblk_close(handle);
 	if (read_disk(device.path, base->disk, &info) != 0)
 		fatal("%s", kmemblk_error());
-	base->size = size;
-	memcpy(base->bytes, device.bytes, size);
+	memcpy(base->bytes, device.bytes, base->size);
+	image_free(&device);
 }
 
 void bases_make(void)
 {
-	/* Two superblocks and one leaf besides blocks and spare. */
-	make(&bases[BASE_TIGHT_EMPTY], 3 + BLOCKS + 1, 1, false);
-	make(&bases[BASE_TIGHT_FULL], 3 + BLOCKS + 1, 1, true);
-	make(&bases[BASE_ROOMY_FULL], MEDIA_PAGES, 5, true);
+	for (unsigned int i = 0; i < BASES; i++) {
+		fixed_begin(i);
+		make(&bases[i]);
+	}
 }
 
-const struct base *base_get(enum base_kind kind)
-{
-	return &bases[kind];
-}
-
-const struct base *base_by_name(const char *name)
+const struct base *base_get(const char *name)
 {
 	for (unsigned int i = 0; i < BASES; i++)
 		if (strcmp(bases[i].name, name) == 0)
@@ -70,7 +91,35 @@ struct image *base_device(const struct base *base)
 	if (device->size == 0)
 		image_make(device, base->size);
 	memcpy(device->bytes, base->bytes, base->size);
+	if (base->holes)
+		image_punch(device);
 	return device;
+}
+
+/* Have so many free pages go out of use. */
+static void wear(struct kmemblk *handle, unsigned int bad)
+{
+	uint64_t page[MEDIA_PAGES];
+	struct near near;
+
+	if (bad == 0)
+		return;
+	if (pages_take(&handle->pages, bad, page, &near) != (int)bad)
+		fatal("there are not %u free pages", bad);
+	for (unsigned int i = 0; i < bad; i++)
+		pages_mark_bad(&handle->pages, page[i]);
+	pages_put(&handle->pages, page, bad);
+}
+
+struct kmemblk *base_open(const struct base *base, struct trace *trace)
+{
+	struct kmemblk *handle;
+
+	recorder_start(trace, &base->terms);
+	if (kmemblk_open(base_device(base)->path, 0, &handle) != 0 || kmemblk_start(handle) != 0)
+		fatal("%s", kmemblk_error());
+	wear(handle, base->bad);
+	return handle;
 }
 
 int read_disk(const char *path, uint8_t *disk, struct kmemblk_info *info)

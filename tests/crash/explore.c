@@ -2,59 +2,62 @@
 /*
  * explore.c - the crash explorer: every image that a power failure could leave, judged.
  *
- * On a tiny device of four blocks: format, repair, every sequence of up to three requests, two
- * threads stopped at each step, and sequences by chance.  The last lines say how much was seen.
+ * On a tiny device of four blocks, by the groups of alphabets.c, on so many processors.  The last
+ * lines say how much was seen.
  */
 #include "config.h"
 
 #include <argp.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fatal.h"
+#include "mutate.h"
 #include "scenario.h"
+#include "stage.h"
 
-#define SECONDS	  60
-#define SEQUENCES 3000u
+#define SECONDS	 60
+#define JOBS_MAX 64u
 
 enum {
 	OPT_SECONDS = 's',
 	OPT_SEED = 'r',
-	OPT_SHARD = 'p',
+	OPT_JOBS = 'j',
 	OPT_MUTANT = 'm',
 	OPT_LIST = 'l',
-	OPT_BASE = 'b',
-	OPT_SEQUENCE = 'q'
+	OPT_SCENARIO = 'c',
+	OPT_IMAGE = 'i',
+	OPT_SAVE = 'o',
 };
 
 static const struct argp_option options[] = {
 	{ "seconds", OPT_SECONDS, "N", 0, "stop after N seconds ($CRASH_SECONDS, or 60)", 0 },
 	{ "seed", OPT_SEED, "N", 0, "what chance begins from (1)", 0 },
-	{ "shard", OPT_SHARD, "I/N", 0, "only each Nth scenario, from the Ith on", 0 },
+	{ "jobs", OPT_JOBS, "N", 0, "so many processes share the scenarios (1)", 0 },
 	{ "mutant", OPT_MUTANT, "NAME", 0, "break one rule; stop at the first violation", 0 },
 	{ "list-mutants", OPT_LIST, NULL, 0, "name the mutants", 0 },
-	{ "base", OPT_BASE, "NAME", 0, "the device that --sequence begins from", 0 },
-	{ "sequence", OPT_SEQUENCE, "OPS", 0, "only this, such as 'write@0+4096 trim@0+8192'", 0 },
+	{ "scenario", OPT_SCENARIO, "TEXT", 0, "only this one, as a report names it", 0 },
+	{ "image", OPT_IMAGE, "N[.M]", 0, "of the scenario only this image is judged", 0 },
+	{ "save", OPT_SAVE, "FILE", 0, "and written to FILE", 0 },
 	{ 0 },
 };
 
-struct arguments {
-	struct explorer *e;
-	long seconds;
-	const struct base *base;
-	struct op ops[16];
-	unsigned int op_count;
+static struct tally tally;
+static struct explorer e = { .tally = &tally, .seed = 1 };
+
+/* What one process has seen; its hashes follow. */
+struct seen_by {
+	uint64_t done[GROUPS];
+	uint64_t explored, violations, hashes;
 };
 
-static void parse_sequence(struct arguments *a, char *text, struct argp_state *state)
-{
-	for (char *op = strtok(text, " "); op != NULL; op = strtok(NULL, " ")) {
-		if (a->op_count == sizeof(a->ops) / sizeof(a->ops[0]))
-			argp_error(state, "too many operations");
-		if (!op_parse(op, &a->ops[a->op_count++]))
-			argp_error(state, "no operation: %s", op);
-	}
-}
+struct arguments {
+	long seconds;
+	unsigned int jobs;
+	const char *scenario;
+};
 
 static error_t parse(int key, char *value, struct argp_state *state)
 {
@@ -65,28 +68,30 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		a->seconds = atol(value);
 		break;
 	case OPT_SEED:
-		a->e->random = strtoull(value, NULL, 10);
+		e.seed = strtoull(value, NULL, 10);
 		break;
-	case OPT_SHARD:
-		if (sscanf(value, "%u/%u", &a->e->shard, &a->e->shards) != 2 ||
-		    a->e->shard >= a->e->shards)
-			argp_error(state, "no shard: %s", value);
+	case OPT_JOBS:
+		a->jobs = (unsigned int)strtoul(value, NULL, 10);
+		if (a->jobs == 0 || a->jobs > JOBS_MAX)
+			argp_error(state, "1 to %u processes", JOBS_MAX);
 		break;
 	case OPT_MUTANT:
-		if (!mutant_parse(value, &a->e->mutant))
+		if (!mutant_parse(value, &e.mutant))
 			argp_error(state, "no mutant: %s; see --list-mutants", value);
-		a->e->first_only = true;
+		tally.first_only = true;
 		break;
 	case OPT_LIST:
 		mutant_list(stdout);
 		exit(0);
-	case OPT_BASE:
-		a->base = base_by_name(value);
-		if (a->base == NULL)
-			argp_error(state, "no base: %s", value);
+	case OPT_SCENARIO:
+		a->scenario = value;
 		break;
-	case OPT_SEQUENCE:
-		parse_sequence(a, value, state);
+	case OPT_IMAGE:
+		if (sscanf(value, "%" SCNu64 ".%" SCNu64, &e.only, &e.only_inner) < 1)
+			argp_error(state, "no image: %s", value);
+		break;
+	case OPT_SAVE:
+		e.save = value;
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -101,35 +106,164 @@ static const struct argp argp = {
 	NULL,
 };
 
-static void explore_all(struct explorer *e)
+/*
+ * The scenarios of a group that are this job's.  In an order that jumps about in it, so that what is
+ * seen in little time is of all kinds; the step is a prime larger than any group.
+ */
+static uint64_t explore_group(const struct group *group, unsigned int job, unsigned int jobs)
 {
-	explore_formats(e);
-	explore_repairs(e);
-	explore_sequences(e, 1);
-	explore_threads(e);
-	explore_sequences(e, 2);
-	explore_sequences(e, 3);
-	explore_random(e, SEQUENCES);
+	const uint64_t step = 2654435761;
+	char text[SCENARIO_SIZE];
+	uint64_t done = 0;
+
+	e.light = group->light;
+	for (uint64_t k = job; (group->total == 0 || k < group->total) && !explorer_over(&e);
+	     k += jobs, done++) {
+		group->print(group->total == 0 ? k : k * step % group->total, e.seed, text,
+			     sizeof(text));
+		scenario_run(&e, text);
+	}
+	return done;
+}
+
+/* A mutant is looked for where it can be seen. */
+static bool may_show(const struct group *group, const struct mutant *mutant)
+{
+	if (mutant->kind == MUTANT_NONE)
+		return true;
+	return mutant_of_whole(mutant) == group->whole &&
+	       mutant_of_threads(mutant) == group->threads;
+}
+
+static void explore_all(struct seen_by *seen, unsigned int job, unsigned int jobs)
+{
+	double end = tally.until;
+
+	for (unsigned int g = 0; g < GROUPS; g++) {
+		const struct group *group = group_get(g);
+		double now = explorer_clock();
+
+		if (!may_show(group, &e.mutant))
+			continue;
+		tally.until = now + group->share * (end - now);
+		seen->done[g] = explore_group(group, job, jobs);
+	}
+	tally.until = end;
+	seen->explored = tally.explored;
+	seen->violations = tally.violations;
+	seen->hashes = tally.distinct.count;
+}
+
+static void job_main(unsigned int job, unsigned int jobs, FILE *to)
+{
+	struct seen_by seen = { .explored = 0 };
+
+	explore_all(&seen, job, jobs);
+	fwrite(&seen, sizeof(seen), 1, to);
+	for (size_t i = 0; i < tally.distinct.size; i++)
+		if (tally.distinct.slot[i] != 0)
+			fwrite(&tally.distinct.slot[i], sizeof(uint64_t), 1, to);
+	if (fclose(to) != 0)
+		fatal("tell what was seen: %m");
+}
+
+static FILE *start_job(unsigned int job, unsigned int jobs, pid_t *pid)
+{
+	int ends[2];
+
+	if (pipe(ends) != 0)
+		fatal("pipe: %m");
+	fflush(stdout);
+	*pid = fork();
+	if (*pid == -1)
+		fatal("fork: %m");
+	if (*pid == 0) {
+		close(ends[0]);
+		bases_make();
+		job_main(job, jobs, fdopen(ends[1], "w"));
+		exit(0);
+	}
+	close(ends[1]);
+	return fdopen(ends[0], "r");
+}
+
+/* Add what a job has seen to the sum, each image once. */
+static void collect(FILE *from, pid_t pid, struct seen_by *sum)
+{
+	struct seen_by seen;
+	uint64_t hash;
+	int status;
+
+	if (fread(&seen, sizeof(seen), 1, from) == 1) {
+		for (unsigned int g = 0; g < GROUPS; g++)
+			sum->done[g] += seen.done[g];
+		sum->explored += seen.explored;
+		sum->violations += seen.violations;
+		while (seen.hashes-- > 0 && fread(&hash, sizeof(hash), 1, from) == 1)
+			seen_add(&tally.distinct, hash);
+	}
+	fclose(from);
+	if (waitpid(pid, &status, 0) != pid || status != 0)
+		fatal("a process has failed, status 0x%x", (unsigned int)status);
+}
+
+static void run_jobs(unsigned int jobs, struct seen_by *sum)
+{
+	FILE *from[JOBS_MAX];
+	pid_t pid[JOBS_MAX];
+
+	for (unsigned int job = 0; job < jobs; job++)
+		from[job] = start_job(job, jobs, &pid[job]);
+	for (unsigned int job = 0; job < jobs; job++)
+		collect(from[job], pid[job], sum);
+}
+
+static void report(const struct seen_by *sum)
+{
+	for (unsigned int g = 0; g < GROUPS; g++) {
+		const struct group *group = group_get(g);
+
+		printf("%s: %" PRIu64, group->name, sum->done[g]);
+		if (group->total != 0)
+			printf(" of %u", group->total);
+		putchar('\n');
+	}
+	printf("images explored: %" PRIu64 "\n", sum->explored);
+	printf("distinct images: %zu\n", tally.distinct.count);
+	printf("%" PRIu64 " violations\n", sum->violations);
+}
+
+static int one_scenario(const char *text)
+{
+	tally.until = explorer_clock() + 3600;
+	bases_make();
+	scenario_run(&e, text);
+	if (e.only > e.number)
+		fatal("the scenario has only %" PRIu64 " images", e.number);
+	printf("images explored: %" PRIu64 "\n", e.only != 0 ? (uint64_t)1 : tally.explored);
+	printf("distinct images: %zu\n", tally.distinct.count);
+	printf("%" PRIu64 " violations\n", tally.violations);
+	return tally.violations == 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
 {
-	static struct explorer e = { .shards = 1, .random = 1 };
 	const char *slice = getenv("CRASH_SECONDS");
-	struct arguments a = { .e = &e, .seconds = slice == NULL ? SECONDS : atol(slice) };
+	struct arguments a = { .seconds = slice == NULL ? SECONDS : atol(slice), .jobs = 1 };
+	struct seen_by sum = { .explored = 0 };
 
-	bases_make();
-	a.base = base_get(BASE_TIGHT_FULL);
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
-	/* Each shard takes its own chances. */
-	e.random += (uint64_t)e.shard << 32;
-	e.until = time(NULL) + a.seconds;
-	if (a.op_count > 0)
-		explore_requests(&e, a.base, a.ops, a.op_count, true);
-	else
-		explore_all(&e);
-	printf("images explored: %" PRIu64 "\n", e.explored);
-	printf("distinct images: %zu\n", e.distinct.count);
-	printf("%" PRIu64 " violations\n", e.violations);
-	return e.violations == 0 ? 0 : 1;
+	stage_own_thread();
+	mutate = e.mutant;
+	if (a.scenario != NULL)
+		return one_scenario(a.scenario);
+	tally.until = explorer_clock() + (double)a.seconds;
+	if (a.jobs == 1) {
+		bases_make();
+		explore_all(&sum, 0, 1);
+	} else {
+		run_jobs(a.jobs, &sum);
+	}
+	report(&sum);
+	return sum.violations == 0 ? 0 : 1;
 }

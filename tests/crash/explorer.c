@@ -8,7 +8,9 @@
  */
 #include "config.h"
 
+#include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 #include "explorer.h"
 #include "fatal.h"
@@ -19,6 +21,8 @@
 #define RANDOMS	     40u
 #define TORN	     4u
 #define TOLD	     5u
+/* In a light look: combinations of lines of the index, and what of the rest goes with each. */
+#define LIGHT 48u
 
 typedef unsigned char choice_t[MEDIA_LINES]; /* by position in media.pending: which version */
 
@@ -28,19 +32,25 @@ uint64_t explorer_random(struct explorer *e, uint64_t limit)
 	return hash_mix(e->random) % limit;
 }
 
-bool explorer_over(const struct explorer *e)
+double explorer_clock(void)
 {
-	return time(NULL) >= e->until || (e->first_only && e->violations > 0);
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-bool explorer_mine(struct explorer *e, unsigned int number)
+bool explorer_over(const struct explorer *e)
 {
-	return number % e->shards == e->shard;
+	return explorer_clock() >= e->tally->until ||
+	       (e->tally->first_only && e->tally->violations > 0);
 }
 
 void explorer_begin(struct explorer *e, const uint8_t *bytes, size_t size)
 {
 	if (e->image.size != size) {
+		image_free(&e->image);
+		image_free(&e->scratch);
 		image_make(&e->image, size);
 		image_make(&e->scratch, size);
 	}
@@ -49,15 +59,38 @@ void explorer_begin(struct explorer *e, const uint8_t *bytes, size_t size)
 	image_fill(&e->image, bytes);
 }
 
-static void tell(const struct explorer *e, size_t number, const char *why)
+/* The command that builds this image, and no other. */
+static void tell_command(const struct explorer *e)
 {
-	static const char *const kinds[] = { "store", "flush", "drain", "begin", "answer" };
+	char name[64];
+
+	printf("VIOLATION: ./explore --scenario='%s' --image=", e->what);
+	if (e->outer != NULL)
+		printf("%" PRIu64 ".", e->outer->number);
+	printf("%" PRIu64, e->number);
+	mutant_print(&e->mutant, name, sizeof(name));
+	if (name[0] != '\0')
+		printf(" --mutant=%s", name);
+	if (e->seed != 1)
+		printf(" --seed=%" PRIu64, e->seed);
+	putchar('\n');
+}
+
+void explorer_tell(struct explorer *e, size_t number, const char *why)
+{
+	static const char *const kinds[] = {
+		"store", "flush", "drain", "begin", "answer", "refusal"
+	};
 	const struct event *event = &e->trace.event[number];
 	unsigned int out = 0;
 
-	printf("VIOLATION in: %s\n  at event %zu (%s %s, thread %u)\n  found: %s\n  lines left out:",
-	       e->what, number, kinds[event->kind], mutant_order_name(event->order), event->thread,
-	       why);
+	if (e->tally->violations++ >= TOLD)
+		return;
+	tell_command(e);
+	printf("  image: %016" PRIx64 "\n  at event %zu (%s %s, thread %u)\n  found: %s\n"
+	       "  lines left out:",
+	       e->image.hash, number, kinds[event->kind], mutant_order_name(event->order),
+	       event->thread, why);
 	for (unsigned int i = 0; i < e->media.pending_count; i++) {
 		uint32_t line = e->media.pending[i];
 		const uint8_t *newest = media_bytes(&e->media, line, e->media.line[line].count);
@@ -78,15 +111,20 @@ static void tell(const struct explorer *e, size_t number, const char *why)
 static void judge(struct explorer *e, size_t event)
 {
 	char why[256];
+	bool first;
 
-	e->explored++;
-	seen_add(&e->distinct, e->image.hash);
-	if (!seen_add(&e->judged, hash_mix(e->image.hash ^ hash_mix(e->rules))))
+	e->number++;
+	e->tally->explored++;
+	if (e->only != 0 && e->number != e->only)
 		return;
-	if (e->judge(e, e->opaque, why, sizeof(why)))
+	seen_add(&e->tally->distinct, e->image.hash);
+	first = seen_add(&e->tally->judged, hash_mix(e->image.hash ^ hash_mix(e->rules)));
+	if (!first && e->only == 0)
 		return;
-	if (e->violations++ < TOLD)
-		tell(e, event, why);
+	if (e->only != 0 && e->only_inner == 0 && e->save != NULL)
+		image_save(&e->image, e->save);
+	if (!e->judge(e, e->opaque, why, sizeof(why)))
+		explorer_tell(e, event, why);
 }
 
 static void try(struct explorer *e, size_t event, const choice_t choice)
@@ -190,12 +228,59 @@ static void look_random(struct explorer *e, size_t event, unsigned int times, un
 	}
 }
 
+/* What is on media of the lines that are not of the index: a few ways. */
+static void choose_contents(struct explorer *e, choice_t choice, unsigned int way)
+{
+	unsigned int count = e->media.pending_count;
+	unsigned int one = (unsigned int)explorer_random(e, count);
+
+	for (unsigned int i = 0; i < count; i++) {
+		if (media_is_index(e->media.pending[i]))
+			continue;
+		choose(e, choice, i, way == 0 || (way == 1 && i != one));
+		if (way == 2)
+			choose(e, choice, i, explorer_random(e, 2) == 0);
+	}
+}
+
+/* All states of the index, or some of them by chance, each with a few of the contents. */
+static void look_light(struct explorer *e, size_t event)
+{
+	unsigned int product = 1;
+	choice_t choice = { 0 };
+
+	for (unsigned int i = 0; i < e->media.pending_count && product <= LIGHT; i++)
+		if (media_is_index(e->media.pending[i]))
+			product *= e->media.line[e->media.pending[i]].count + 1;
+	for (unsigned int n = 0; n < (product < LIGHT ? product : LIGHT); n++) {
+		unsigned int rest = n;
+
+		for (unsigned int i = 0; i < e->media.pending_count; i++) {
+			uint32_t line = e->media.pending[i];
+			unsigned int versions = e->media.line[line].count + 1;
+
+			if (!media_is_index(line))
+				continue;
+			choice[i] =
+				(unsigned char)(product <= LIGHT ? rest % versions
+								 : explorer_random(e, versions));
+			rest /= versions;
+		}
+		for (unsigned int way = 0; way < 4; way++) {
+			choose_contents(e, choice, way);
+			try(e, event, choice);
+		}
+	}
+}
+
 void explorer_look(struct explorer *e, size_t event)
 {
-	if (e->first_only && e->violations > 0)
+	if (e->tally->first_only && e->tally->violations > 0)
 		return;
-	if (combinations(e) <= COMBINATIONS) {
+	if (combinations(e) <= (e->light ? LIGHT : COMBINATIONS)) {
 		look_all(e, event);
+	} else if (e->light) {
+		look_light(e, event);
 	} else {
 		look_unlike(e, event, true);
 		look_unlike(e, event, false);
@@ -214,7 +299,7 @@ void explorer_step(struct explorer *e, size_t event, bool look)
 	 * answer sees all; looking also after a drain, and before a flush, sees it with fewer lines
 	 * pending, where more of the combinations are built.
 	 */
-	if (look && (it->kind == EVENT_DRAIN || it->kind == EVENT_FLUSH || it->kind == EVENT_ACK))
+	if (look && it->kind != EVENT_STORE && it->kind != EVENT_BEGIN)
 		explorer_look(e, event);
 	media_apply(&e->media, it);
 	for (uint32_t line = 0; it->kind == EVENT_DRAIN && line < e->image.size / LINE_SIZE; line++)

@@ -6,9 +6,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The scenario that is being explored, as --scenario takes it; NULL for none. */
+extern const char *fatal_scenario;
+
 #define fatal(...)                                                                                 \
 	do {                                                                                       \
 		fprintf(stderr, "explore: ");                                                      \
+		if (fatal_scenario != NULL)                                                        \
+			fprintf(stderr, "--scenario='%s': ", fatal_scenario);                      \
 		fprintf(stderr, __VA_ARGS__);                                                      \
 		fputc('\n', stderr);                                                               \
 		exit(2);                                                                           \

@@ -2,6 +2,7 @@
 /* image.c - see image.h. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ void image_make(struct image *image, size_t size)
 {
 	int fd = memfd_create("kmemblk-crash", MFD_CLOEXEC);
 
+	image->fd = fd;
 	image->size = size;
 	image->hash = 0;
 	if (fd == -1 || ftruncate(fd, (off_t)size) == -1)
@@ -45,6 +47,34 @@ void image_make(struct image *image, size_t size)
 	if (image->bytes == MAP_FAILED)
 		fatal("map a memfd: %m");
 	snprintf(image->path, sizeof(image->path), "/proc/self/fd/%d", fd);
+}
+
+void image_free(struct image *image)
+{
+	if (image->size == 0)
+		return;
+	munmap(image->bytes, image->size);
+	close(image->fd);
+	image->size = 0;
+}
+
+void image_save(const struct image *image, const char *path)
+{
+	FILE *to = fopen(path, "w");
+
+	if (to == NULL || fwrite(image->bytes, image->size, 1, to) != 1 || fclose(to) != 0)
+		fatal("write %s: %m", path);
+}
+
+void image_punch(struct image *image)
+{
+	static const uint8_t zeroes[LAYOUT_PAGE_SIZE];
+
+	for (size_t at = 0; at < image->size; at += LAYOUT_PAGE_SIZE)
+		if (memcmp(image->bytes + at, zeroes, LAYOUT_PAGE_SIZE) == 0 &&
+		    fallocate(image->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+			      LAYOUT_PAGE_SIZE) != 0)
+			fatal("punch a memfd: %m");
 }
 
 void image_fill(struct image *image, const uint8_t *bytes)

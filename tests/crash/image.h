@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct image {
+	int fd;
 	char path[32];
 	uint8_t *bytes;
 	size_t size;
@@ -20,9 +21,16 @@ struct image {
 };
 
 void image_make(struct image *image, size_t size);
+/* One that was never made is allowed. */
+void image_free(struct image *image);
+
+/* Write it to a file. */
+void image_save(const struct image *image, const char *path);
 
 /* All of it. */
 void image_fill(struct image *image, const uint8_t *bytes);
+/* Take the storage of pages that are all zeroes away. */
+void image_punch(struct image *image);
 /* One line. */
 void image_put(struct image *image, uint32_t line, const uint8_t *bytes);
 

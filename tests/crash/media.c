@@ -45,7 +45,9 @@ static void store(struct media *media, const struct event *event)
 
 static void flush(struct media *media, const struct event *event)
 {
-	for (uint32_t i = event->line; i < event->line + event->lines; i++)
+	bool last = !mutant_is(media->mutant, MUTANT_SHORT_FLUSH, event->order);
+
+	for (uint32_t i = event->line; i < event->line + event->lines - !last; i++)
 		media->line[i].covered[event->thread] = media->line[i].count;
 }
 
@@ -95,6 +97,7 @@ void media_apply(struct media *media, const struct event *event)
 		break;
 	case EVENT_BEGIN:
 	case EVENT_ACK:
+	case EVENT_FAIL:
 		break;
 	}
 }

@@ -12,7 +12,6 @@
 #include "mutant.h"
 #include "recorder.h"
 
-#define MEDIA_PAGES 16u
 #define MEDIA_LINES (MEDIA_PAGES * LAYOUT_PAGE_SIZE / LINE_SIZE)
 /* Of one line not yet durable.  Past it the oldest counts as durable: fewer images, none wrong. */
 #define VERSIONS 24u
@@ -38,6 +37,12 @@ void media_begin(struct media *media, const uint8_t *bytes, size_t size,
 
 /* Take one event; the mutant may turn it into none. */
 void media_apply(struct media *media, const struct event *event);
+
+/* True if the line is of a superblock or the index of the tiny devices that are explored. */
+static inline bool media_is_index(uint32_t line)
+{
+	return line < 2 * LAYOUT_PAGE_SIZE / LINE_SIZE;
+}
 
 /* The contents of a line as of its `version`th version; 0 is what is durable. */
 static inline const uint8_t *media_bytes(const struct media *media, uint32_t line,

@@ -2,131 +2,101 @@
 /* model.c - see model.h. */
 #include "config.h"
 
-#include <limits.h>
 #include <string.h>
 
 #include "fatal.h"
+#include "image.h"
 #include "model.h"
-
-static const char *const kinds[OP_KINDS] = { "write", "trim", "zero", "zero-no-hole" };
-
-bool op_parse(const char *text, struct op *op)
-{
-	char kind[16];
-
-	if (sscanf(text, "%15[a-z-]@%u+%u", kind, &op->offset, &op->count) != 3)
-		return false;
-	for (unsigned int k = 0; k < OP_KINDS; k++) {
-		op->kind = k;
-		if (strcmp(kind, kinds[k]) == 0)
-			return op->offset <= DISK_SIZE && op->count <= DISK_SIZE - op->offset;
-	}
-	return false;
-}
-
-void op_print(const struct op *op, char *text, size_t size)
-{
-	snprintf(text, size, "%s@%u+%u", kinds[op->kind], op->offset, op->count);
-}
-
-/* The bytes of operation `number`, where on the disk they stand: in no other place or operation. */
-static void fill(uint8_t *to, uint32_t offset, uint32_t count, unsigned int number)
-{
-	for (uint32_t at = offset; at < offset + count; at++) {
-		uint64_t word = hash_mix((uint64_t)(number + 1) << 32 | at / 8);
-
-		*to++ = (uint8_t)(word >> at % 8 * 8);
-	}
-}
-
-int op_run(struct kmemblk *handle, const struct op *op, unsigned int number)
-{
-	static __thread uint8_t buf[DISK_SIZE];
-
-	switch (op->kind) {
-	case OP_WRITE:
-		fill(buf, op->offset, op->count, number);
-		return kmemblk_write(handle, buf, op->count, op->offset);
-	case OP_TRIM:
-		return kmemblk_trim(handle, op->count, op->offset);
-	default:
-		return kmemblk_zero(handle, op->count, op->offset,
-				    op->kind == OP_ZERO ? 0 : KMEMBLK_ZERO_NO_HOLE);
-	}
-}
 
 void model_begin(struct model *model, const uint8_t *disk)
 {
-	model->now = 0;
+	memset(model->flight, 0, sizeof(model->flight));
 	for (uint32_t b = 0; b < BLOCKS; b++) {
-		struct candidate *c = &model->candidate[b][0];
+		struct state *state = &model->state[b][0];
 
-		memcpy(c->bytes, disk + (size_t)b * BLOCK_SIZE, BLOCK_SIZE);
-		c->hash = hash_bytes(c->bytes, BLOCK_SIZE);
-		c->op = UINT_MAX;
-		c->begun = 0;
-		c->acked = 0;
+		memcpy(state->bytes, disk + (size_t)b * BLOCK_SIZE, BLOCK_SIZE);
+		state->hash = hash_bytes(state->bytes, BLOCK_SIZE);
+		state->done = 0;
 		model->count[b] = 1;
 	}
 }
 
-/* What the operation makes of what `from` says: the bytes [start, end) of the block. */
-static void add_candidate(struct model *model, const struct op *op, unsigned int number, uint32_t b,
-			  unsigned int from, uint32_t start, uint32_t end)
+/* True if one of the first `count` states of the block is this one. */
+static bool is_known(const struct model *model, uint32_t b, unsigned int count,
+		     const struct state *state)
 {
-	struct candidate *c = &model->candidate[b][model->count[b]];
-
-	if (model->count[b] == CANDIDATES)
-		fatal("too many operations in flight for the model");
-	memcpy(c->bytes, model->candidate[b][from].bytes, BLOCK_SIZE);
-	if (op->kind == OP_WRITE)
-		fill(c->bytes + start, b * BLOCK_SIZE + start, end - start, number);
-	else
-		memset(c->bytes + start, 0, end - start);
-	c->hash = hash_bytes(c->bytes, BLOCK_SIZE);
-	c->op = number;
-	c->begun = model->now;
-	c->acked = UINT_MAX;
-	model->count[b]++;
+	for (unsigned int i = 0; i < count; i++)
+		if (model->state[b][i].hash == state->hash &&
+		    model->state[b][i].done == state->done)
+			return true;
+	return false;
 }
 
-static void begins_in_block(struct model *model, const struct op *op, unsigned int number,
-			    uint32_t b)
+/* The state in which flight f is done besides those of state `from`. */
+static void add_state(struct model *model, uint32_t b, unsigned int from, unsigned int f)
 {
-	uint32_t block = b * BLOCK_SIZE, last = op->offset + op->count, before = model->count[b];
-	uint32_t start = op->offset > block ? op->offset - block : 0;
-	uint32_t end = last < block + BLOCK_SIZE ? last - block : BLOCK_SIZE;
-	bool whole = start == 0 && end == BLOCK_SIZE;
+	struct state *state = &model->state[b][model->count[b]];
 
-	if (last <= block || op->offset >= block + BLOCK_SIZE || (op->kind == OP_TRIM && !whole))
-		return;
-	/* A part may be put into anything that the block may hold meanwhile. */
-	for (unsigned int i = whole ? before - 1 : 0; i < before; i++)
-		add_candidate(model, op, number, b, i, start, end);
+	if (model->count[b] == STATES)
+		fatal("too many requests in flight for the model");
+	*state = model->state[b][from];
+	op_apply(&model->flight[f].op, model->flight[f].number, b, state->bytes);
+	state->hash = hash_bytes(state->bytes, BLOCK_SIZE);
+	state->done |= 1u << f;
+	if (!is_known(model, b, model->count[b], state))
+		model->count[b]++;
+}
+
+static void close_states(struct model *model, uint32_t b)
+{
+	/* The count grows meanwhile. */
+	for (unsigned int i = 0; i < model->count[b]; i++)
+		for (unsigned int f = 0; f < DRIVEN_THREADS; f++)
+			if (model->flight[f].going && op_touches(&model->flight[f].op, b) &&
+			    !(model->state[b][i].done >> f & 1))
+				add_state(model, b, i, f);
 }
 
 void model_op_begins(struct model *model, const struct op *op, unsigned int number)
 {
-	model->now++;
+	unsigned int f = 0;
+
+	while (f < DRIVEN_THREADS && model->flight[f].going)
+		f++;
+	if (f == DRIVEN_THREADS)
+		fatal("more requests in flight than threads");
+	model->flight[f] = (struct flight){ *op, number, true };
 	for (uint32_t b = 0; b < BLOCKS; b++)
-		begins_in_block(model, op, number, b);
+		close_states(model, b);
 }
 
-static void acked_in_block(struct model *model, unsigned int number, uint32_t b)
+static unsigned int flight_of(const struct model *model, unsigned int number)
 {
-	struct candidate *c = model->candidate[b];
-	unsigned int begun = 0, kept = 0;
+	for (unsigned int f = 0; f < DRIVEN_THREADS; f++)
+		if (model->flight[f].going && model->flight[f].number == number)
+			return f;
+	fatal("request %u is answered and was not in flight", number);
+}
 
-	for (unsigned int i = 0; i < model->count[b]; i++)
-		if (c[i].op == number) {
-			c[i].acked = model->now;
-			begun = c[i].begun;
-		}
+/* Flight f is over: keep the states in which it is done; or, if it failed, those like `disk`. */
+static void end_in_block(struct model *model, uint32_t b, unsigned int f, const uint8_t *disk)
+{
+	unsigned int kept = 0;
+
+	if (!op_touches(&model->flight[f].op, b))
+		return;
 	for (unsigned int i = 0; i < model->count[b]; i++) {
-		if (c[i].acked < begun)
+		struct state *state = &model->state[b][i];
+
+		if (disk == NULL
+			    ? !(state->done >> f & 1)
+			    : memcmp(state->bytes, disk + (size_t)b * BLOCK_SIZE, BLOCK_SIZE) != 0)
+			continue;
+		state->done &= ~(1u << f);
+		if (is_known(model, b, kept, state))
 			continue;
 		if (kept != i)
-			c[kept] = c[i];
+			model->state[b][kept] = *state;
 		kept++;
 	}
 	model->count[b] = kept;
@@ -134,9 +104,24 @@ static void acked_in_block(struct model *model, unsigned int number, uint32_t b)
 
 void model_op_acked(struct model *model, unsigned int number)
 {
-	model->now++;
+	unsigned int f = flight_of(model, number);
+
 	for (uint32_t b = 0; b < BLOCKS; b++)
-		acked_in_block(model, number, b);
+		end_in_block(model, b, f, NULL);
+	model->flight[f].going = false;
+}
+
+bool model_op_failed(struct model *model, unsigned int number, const uint8_t *disk, char *why,
+		     size_t size)
+{
+	unsigned int f = flight_of(model, number);
+
+	if (!model_allows(model, disk, why, size))
+		return false;
+	for (uint32_t b = 0; b < BLOCKS; b++)
+		end_in_block(model, b, f, disk);
+	model->flight[f].going = false;
+	return true;
 }
 
 static bool all_zero(const uint8_t *bytes)
@@ -147,8 +132,8 @@ static bool all_zero(const uint8_t *bytes)
 static bool block_allowed(const struct model *model, const uint8_t *disk, uint32_t b)
 {
 	for (unsigned int i = 0; i < model->count[b]; i++)
-		if (memcmp(disk + (size_t)b * BLOCK_SIZE, model->candidate[b][i].bytes,
-			   BLOCK_SIZE) == 0)
+		if (memcmp(disk + (size_t)b * BLOCK_SIZE, model->state[b][i].bytes, BLOCK_SIZE) ==
+		    0)
 			return true;
 	return false;
 }
@@ -164,7 +149,7 @@ static void describe(const struct model *model, const uint8_t *disk, uint32_t b,
 		unsigned int same = 0;
 
 		for (uint32_t line = 0; line < BLOCK_SIZE; line += 64)
-			same += memcmp(found + line, model->candidate[b][i].bytes + line, 64) == 0;
+			same += memcmp(found + line, model->state[b][i].bytes + line, 64) == 0;
 		best = same > best ? same : best;
 	}
 	snprintf(why, size,
@@ -190,6 +175,6 @@ uint64_t model_rules(const struct model *model)
 
 	for (uint32_t b = 0; b < BLOCKS; b++)
 		for (unsigned int i = 0; i < model->count[b]; i++)
-			rules += hash_mix(model->candidate[b][i].hash + b);
+			rules += hash_mix(model->state[b][i].hash + b);
 	return rules;
 }

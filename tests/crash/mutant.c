@@ -7,10 +7,11 @@
 #include "mutant.h"
 
 static const char *const kinds[] = {
-	[MUTANT_NO_FLUSH] = "no-flush",
-	[MUTANT_NO_DRAIN] = "no-drain",
-	[MUTANT_LATE_DRAIN] = "late-drain",
-	[MUTANT_TRUST_FOUND] = "trust-found",
+	[MUTANT_NO_FLUSH] = "no-flush",		  [MUTANT_NO_DRAIN] = "no-drain",
+	[MUTANT_LATE_DRAIN] = "late-drain",	  [MUTANT_SHORT_FLUSH] = "short-flush",
+	[MUTANT_TRUST_FOUND] = "trust-found",	  [MUTANT_TRUST_FOUND_PART] = "trust-found-by-part",
+	[MUTANT_PUBLISH_FIRST] = "publish-first", [MUTANT_EARLY_RETIRE] = "early-retire",
+	[MUTANT_EARLY_LOWER] = "early-lower",	  [MUTANT_NO_GRACE] = "no-grace",
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -31,10 +32,42 @@ const char *mutant_order_name(enum pm_order order)
 	return order < PM_ORDER_COUNT ? orders[order] : "-";
 }
 
-/* Only requests can find done what another has not finished; format and repair are alone. */
+/* A flush or drain can be missing or late everywhere; the rest is about requests. */
 static bool exists(enum mutant_kind kind, enum pm_order order)
 {
-	return kind != MUTANT_TRUST_FOUND || order == PM_TRIM_ENTRY;
+	switch (kind) {
+	case MUTANT_NO_FLUSH:
+	case MUTANT_NO_DRAIN:
+	case MUTANT_LATE_DRAIN:
+		return true;
+	case MUTANT_SHORT_FLUSH:
+	case MUTANT_PUBLISH_FIRST:
+		return order == PM_WRITE_DATA || order == PM_PART_DATA;
+	case MUTANT_EARLY_RETIRE:
+		return order == PM_WRITE_ENTRY || order == PM_PART_ENTRY || order == PM_TRIM_ENTRY;
+	case MUTANT_NO_GRACE:
+		/* Sections end after these; a trim retires when its entries are durable. */
+		return order == PM_WRITE_ENTRY;
+	default:
+		return order == PM_TRIM_ENTRY;
+	}
+}
+
+bool mutant_of_whole(const struct mutant *mutant)
+{
+	return mutant->kind != MUTANT_NONE && mutant->order >= PM_FORMAT_DESTROY;
+}
+
+bool mutant_of_threads(const struct mutant *mutant)
+{
+	return mutant->kind >= MUTANT_TRUST_FOUND && mutant->kind != MUTANT_PUBLISH_FIRST;
+}
+
+void mutant_print(const struct mutant *mutant, char *name, size_t size)
+{
+	name[0] = '\0';
+	if (mutant->kind != MUTANT_NONE)
+		snprintf(name, size, "%s:%s", kinds[mutant->kind], orders[mutant->order]);
 }
 
 bool mutant_parse(const char *name, struct mutant *mutant)
@@ -43,8 +76,8 @@ bool mutant_parse(const char *name, struct mutant *mutant)
 
 	for (unsigned int k = MUTANT_NO_FLUSH; k < KINDS; k++)
 		for (unsigned int o = 0; o < PM_ORDER_COUNT; o++) {
-			snprintf(own, sizeof(own), "%s:%s", kinds[k], orders[o]);
 			*mutant = (struct mutant){ k, o };
+			mutant_print(mutant, own, sizeof(own));
 			if (strcmp(own, name) == 0)
 				return exists(k, o);
 		}
@@ -69,7 +102,8 @@ static size_t next_of(const struct trace *trace, size_t drain)
 	for (i = drain + 1; i < trace->count; i++) {
 		if (event[i].thread != event[drain].thread)
 			continue;
-		if (event[i].kind == EVENT_ACK || (stored && event[i].kind != EVENT_STORE))
+		if (event[i].kind == EVENT_ACK || event[i].kind == EVENT_FAIL ||
+		    (stored && event[i].kind != EVENT_STORE))
 			return i;
 		stored = stored || event[i].kind == EVENT_STORE;
 	}

@@ -2,9 +2,9 @@
 /*
  * mutant.h - the library with one ordering rule broken.
  *
- * A mutant changes the replay of a trace: what the media would have been told by a library in which
- * that one flush or drain is missing or late.  Its name is KIND:ORDER-POINT, as in
- * "no-drain:PM_WRITE_DATA".
+ * Most mutants change the replay of a trace: what the media would have been told by a library in
+ * which that one flush or drain is missing or late.  The others (mutate.h) change what the library
+ * does while it is recorded.  A name is KIND:ORDER-POINT, as in "no-drain:PM_WRITE_DATA".
  */
 #ifndef MUTANT_H
 #define MUTANT_H
@@ -16,10 +16,18 @@
 
 enum mutant_kind {
 	MUTANT_NONE,
+	/* In the replay. */
 	MUTANT_NO_FLUSH,
 	MUTANT_NO_DRAIN,
 	MUTANT_LATE_DRAIN,  /* the drain and what it is to come before have changed places */
+	MUTANT_SHORT_FLUSH, /* the last line is left out */
 	MUTANT_TRUST_FOUND, /* what another thread stored is taken for durable: no flush */
+	/* In the run. */
+	MUTANT_TRUST_FOUND_PART, /* a part to zero of a block found without a page: no flush */
+	MUTANT_PUBLISH_FIRST,	 /* contents after the entry that names them */
+	MUTANT_EARLY_RETIRE,	 /* the page can be reused before the entry is durable */
+	MUTANT_EARLY_LOWER,	 /* the leaf counts as clear before its entries are durable */
+	MUTANT_NO_GRACE,	 /* a page is reused while sections are open that may know it */
 };
 
 struct mutant {
@@ -37,6 +45,12 @@ const char *mutant_order_name(enum pm_order order);
 
 /* False if there is no mutant of that name. */
 bool mutant_parse(const char *name, struct mutant *mutant);
+/* Empty if none is set. */
+void mutant_print(const struct mutant *mutant, char *name, size_t size);
+
+/* True if it breaks format or repair, and not requests; or what only threads can tell. */
+bool mutant_of_whole(const struct mutant *mutant);
+bool mutant_of_threads(const struct mutant *mutant);
 
 /* Name all that can be told from the library, one a line. */
 void mutant_list(FILE *to);

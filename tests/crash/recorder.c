@@ -12,22 +12,22 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "device.h"
 #include "fatal.h"
+#include "mutate.h"
 #include "recorder.h"
+#include "stage.h"
 
 __thread unsigned int recorder_thread;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
 static struct trace *trace;
 static const uint8_t *base;
-static bool armed, can_punch;
-
-/* Thread 0 is to stand still after this many events; 0: not. */
-static unsigned int park_after, events_of_first;
-static bool parked, first_done;
+static bool stored[MEDIA_PAGES];
+static bool armed;
+static struct terms terms;
 
 int __real_pm_map(struct pm *, int, size_t, enum pm_media, bool, const char *);
 int __real_pm_copy(const struct pm *, void *, const void *, size_t, enum pm_order);
@@ -36,6 +36,7 @@ bool __real_pm_cas(const struct pm *, _Atomic uint64_t *, uint64_t *, uint64_t);
 uint64_t __real_pm_swap(const struct pm *, _Atomic uint64_t *, uint64_t);
 int __real_pm_flush(const struct pm *, const void *, size_t, enum pm_order);
 void __real_pm_drain(const struct pm *, enum pm_order);
+int __real_device_allocate(const struct device *, uint64_t, uint64_t);
 int __real_device_punch(const struct device *, uint64_t, uint64_t);
 
 int __wrap_pm_map(struct pm *, int, size_t, enum pm_media, bool, const char *);
@@ -45,19 +46,18 @@ bool __wrap_pm_cas(const struct pm *, _Atomic uint64_t *, uint64_t *, uint64_t);
 uint64_t __wrap_pm_swap(const struct pm *, _Atomic uint64_t *, uint64_t);
 int __wrap_pm_flush(const struct pm *, const void *, size_t, enum pm_order);
 void __wrap_pm_drain(const struct pm *, enum pm_order);
+int __wrap_device_allocate(const struct device *, uint64_t, uint64_t);
 int __wrap_device_punch(const struct device *, uint64_t, uint64_t);
 
-void recorder_start(struct trace *to, bool punch)
+void recorder_start(struct trace *to, const struct terms *of)
 {
 	to->count = 0;
 	trace = to;
 	base = NULL;
 	armed = true;
-	can_punch = punch;
-	park_after = 0;
-	events_of_first = 0;
-	parked = false;
-	first_done = false;
+	terms = *of;
+	mutate_start();
+	stage_hold_reclaimer();
 }
 
 void recorder_stop(void)
@@ -67,6 +67,8 @@ void recorder_stop(void)
 	base = NULL;
 	armed = false;
 	pthread_mutex_unlock(&lock);
+	mutate_stop();
+	stage_free_reclaimer();
 }
 
 static struct event *add(enum event_kind kind, enum pm_order order)
@@ -86,54 +88,10 @@ static struct event *add(enum event_kind kind, enum pm_order order)
 	return event;
 }
 
-/* Lock held.  The end of one event: where thread 0 may have to stand still. */
-static void pause_here(void)
-{
-	if (recorder_thread != 0 || ++events_of_first != park_after)
-		return;
-	parked = true;
-	pthread_cond_broadcast(&moved);
-	while (parked)
-		pthread_cond_wait(&moved, &lock);
-}
-
-void recorder_park(unsigned int events)
-{
-	pthread_mutex_lock(&lock);
-	park_after = events_of_first + events;
-	pthread_mutex_unlock(&lock);
-}
-
-bool recorder_wait_parked(void)
-{
-	bool stands;
-
-	pthread_mutex_lock(&lock);
-	while (!parked && !first_done)
-		pthread_cond_wait(&moved, &lock);
-	stands = parked;
-	pthread_mutex_unlock(&lock);
-	return stands;
-}
-
-void recorder_unpark(void)
-{
-	pthread_mutex_lock(&lock);
-	parked = false;
-	pthread_cond_broadcast(&moved);
-	pthread_mutex_unlock(&lock);
-}
-
-void recorder_done(void)
-{
-	pthread_mutex_lock(&lock);
-	first_done = true;
-	pthread_cond_broadcast(&moved);
-	pthread_mutex_unlock(&lock);
-}
-
 void recorder_note(enum event_kind kind, unsigned int op)
 {
+	if (kind != EVENT_BEGIN)
+		stage_step();
 	pthread_mutex_lock(&lock);
 	add(kind, PM_ORDER_COUNT)->op = op;
 	pthread_mutex_unlock(&lock);
@@ -159,12 +117,50 @@ static void add_flush(const uint8_t *at, size_t len, enum pm_order order)
 	event->lines = (uint32_t)((offset + len - 1) / LINE_SIZE) - event->line + 1;
 }
 
+/* How many pages of a range have storage. */
+static unsigned int pages_stored(uint64_t offset, uint64_t length)
+{
+	unsigned int count = 0;
+
+	for (uint64_t page = offset / LAYOUT_PAGE_SIZE; page * LAYOUT_PAGE_SIZE < offset + length;
+	     page++)
+		count += stored[page];
+	return count;
+}
+
+static void set_stored(uint64_t offset, uint64_t length, bool value)
+{
+	memset(stored + offset / LAYOUT_PAGE_SIZE, value, length / LAYOUT_PAGE_SIZE);
+}
+
+/* What is stored to begin with: later tmpfs does not tell, for pages given and not yet written. */
+static void find_stored(int fd, size_t size)
+{
+	if (size > sizeof(stored) * LAYOUT_PAGE_SIZE)
+		fatal("a device of %zu bytes is too large to record", size);
+	for (size_t at = 0; at < size; at += LAYOUT_PAGE_SIZE)
+		stored[at / LAYOUT_PAGE_SIZE] = lseek(fd, (off_t)at, SEEK_DATA) == (off_t)at;
+}
+
+/* A store elsewhere would be a fault when the file system is full. */
+static void check_storage(const uint8_t *dst, size_t len)
+{
+	uint64_t page = (uint64_t)(dst - base) / LAYOUT_PAGE_SIZE;
+
+	for (; page * LAYOUT_PAGE_SIZE < (uint64_t)(dst - base) + len; page++)
+		if (!stored[page])
+			fatal("a store to page %llu, which has no storage",
+			      (unsigned long long)page);
+}
+
 /* Lock held.  A store that changes nothing leaves no image of its own. */
 static void store(uint8_t *dst, const uint8_t *src, size_t len, enum pm_order order)
 {
 	static const uint8_t zeroes[LINE_SIZE];
 	size_t n;
 
+	if (order != PM_ORDER_COUNT)
+		check_storage(dst, len);
 	for (; len > 0; dst += n, src = src == NULL ? NULL : src + n, len -= n) {
 		const uint8_t *from = src == NULL ? zeroes : src;
 
@@ -179,12 +175,27 @@ static void store(uint8_t *dst, const uint8_t *src, size_t len, enum pm_order or
 
 static int store_and_flush(uint8_t *dst, const uint8_t *src, size_t len, enum pm_order order)
 {
+	stage_step();
+	if (mutate_store(dst, src, len, order))
+		return 0;
+	recorder_put(dst, src, len, order);
+	return 0;
+}
+
+void recorder_put(void *dst, const void *src, size_t len, enum pm_order order)
+{
 	pthread_mutex_lock(&lock);
 	store(dst, src, len, order);
 	add_flush(dst, len, order);
-	pause_here();
 	pthread_mutex_unlock(&lock);
-	return 0;
+}
+
+void recorder_store(void *dst, const void *src, size_t len)
+{
+	stage_step();
+	pthread_mutex_lock(&lock);
+	store(dst, src, len, PM_ORDER_COUNT);
+	pthread_mutex_unlock(&lock);
 }
 
 int __wrap_pm_map(struct pm *pm, int fd, size_t size, enum pm_media media, bool readonly,
@@ -194,6 +205,7 @@ int __wrap_pm_map(struct pm *pm, int fd, size_t size, enum pm_media media, bool 
 
 	if (rc == 0 && armed && !readonly) {
 		base = pm->base;
+		find_stored(fd, size);
 		armed = false;
 	}
 	return rc;
@@ -223,12 +235,14 @@ bool __wrap_pm_cas(const struct pm *pm, _Atomic uint64_t *word, uint64_t *expect
 
 	if (!is_recorded(pm))
 		return __real_pm_cas(pm, word, expected, desired);
+	stage_step();
 	pthread_mutex_lock(&lock);
 	done = __real_pm_cas(pm, word, expected, desired);
 	if (done)
 		add_line((const uint8_t *)word, PM_ORDER_COUNT);
-	pause_here();
 	pthread_mutex_unlock(&lock);
+	if (done)
+		mutate_published();
 	return done;
 }
 
@@ -238,11 +252,11 @@ uint64_t __wrap_pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t de
 
 	if (!is_recorded(pm))
 		return __real_pm_swap(pm, word, desired);
+	stage_step();
 	pthread_mutex_lock(&lock);
 	old = __real_pm_swap(pm, word, desired);
 	if (old != desired)
 		add_line((const uint8_t *)word, PM_ORDER_COUNT);
-	pause_here();
 	pthread_mutex_unlock(&lock);
 	return old;
 }
@@ -251,9 +265,9 @@ int __wrap_pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_o
 {
 	if (!is_recorded(pm))
 		return __real_pm_flush(pm, addr, len, order);
+	stage_step();
 	pthread_mutex_lock(&lock);
 	add_flush(addr, len, order);
-	pause_here();
 	pthread_mutex_unlock(&lock);
 	return 0;
 }
@@ -264,9 +278,9 @@ void __wrap_pm_drain(const struct pm *pm, enum pm_order order)
 		__real_pm_drain(pm, order);
 		return;
 	}
+	stage_step();
 	pthread_mutex_lock(&lock);
 	add(EVENT_DRAIN, order);
-	pause_here();
 	pthread_mutex_unlock(&lock);
 }
 
@@ -274,21 +288,43 @@ void __wrap_pm_drain(const struct pm *pm, enum pm_order order)
  * A hole is the file system's store, which fsync makes durable and which makes nothing else so:
  * events of a thread of its own.
  */
-int __wrap_device_punch(const struct device *device, uint64_t offset, uint64_t length)
+void recorder_hole(const struct pm *pm, uint64_t offset, uint64_t length)
 {
 	unsigned int caller = recorder_thread;
-	uint8_t *at = device->pm.base + offset;
+	uint8_t *at = pm->base + offset;
 
-	if (!is_recorded(&device->pm))
-		return __real_device_punch(device, offset, length);
-	if (!can_punch)
-		return -EOPNOTSUPP;
 	pthread_mutex_lock(&lock);
+	terms.room += pages_stored(offset, length);
+	set_stored(offset, length, false);
 	recorder_thread = PUNCH_THREAD;
 	store(at, NULL, length, PM_ORDER_COUNT);
 	add_flush(at, length, PM_ORDER_COUNT);
 	add(EVENT_DRAIN, PM_ORDER_COUNT);
 	recorder_thread = caller;
 	pthread_mutex_unlock(&lock);
+}
+
+int __wrap_device_punch(const struct device *device, uint64_t offset, uint64_t length)
+{
+	if (!is_recorded(&device->pm))
+		return __real_device_punch(device, offset, length);
+	if (terms.no_punch)
+		return -EOPNOTSUPP;
+	stage_step();
+	recorder_hole(&device->pm, offset, length);
 	return __real_device_punch(device, offset, length);
+}
+
+int __wrap_device_allocate(const struct device *device, uint64_t offset, uint64_t length)
+{
+	unsigned int missing;
+
+	if (is_recorded(&device->pm)) {
+		missing = (unsigned int)(length / LAYOUT_PAGE_SIZE) - pages_stored(offset, length);
+		if (terms.limited && missing > terms.room)
+			return -ENOSPC;
+		terms.room -= missing;
+		set_stored(offset, length, true);
+	}
+	return __real_device_allocate(device, offset, length);
 }

@@ -3,7 +3,7 @@
  * recorder.h - what the library did to one mapping, in order.
  *
  * The trace is what the explorer works on; nothing is looked at while the library runs, so a record
- * costs little, holds no lock of the library, and a mutant changes the replay and not the run.
+ * costs little and holds no lock of the library.
  */
 #ifndef RECORDER_H
 #define RECORDER_H
@@ -17,6 +17,9 @@
 /* What the media writes as one, and what a flush covers at least. */
 #define LINE_SIZE 64u
 
+/* The largest device. */
+#define MEDIA_PAGES 16u
+
 /* Threads of a trace: those that the driver numbers, and the file system's own stores. */
 #define DRIVEN_THREADS 3u
 #define PUNCH_THREAD   DRIVEN_THREADS
@@ -28,6 +31,7 @@ enum event_kind {
 	EVENT_DRAIN,
 	EVENT_BEGIN, /* of operation `op`, by the driver */
 	EVENT_ACK,   /* operation `op` has returned */
+	EVENT_FAIL,  /* operation `op` has returned an error */
 };
 
 struct event {
@@ -47,23 +51,25 @@ struct trace {
 /* Who makes the calls; set by each thread that the driver starts. */
 extern __thread unsigned int recorder_thread;
 
-/*
- * Record into `trace`, which is emptied, what is done to the next mapping made for writing.
- * Without `punch` the device cannot punch holes, as a devdax device cannot.
- */
-void recorder_start(struct trace *trace, bool punch);
+/* What the recorded device is like. */
+struct terms {
+	bool no_punch; /* it cannot punch holes, as a devdax device cannot */
+	bool limited;  /* its file system has room for only so many pages more: */
+	unsigned int room;
+};
+
+/* Record into `trace`, which is emptied, what is done to the next mapping made for writing. */
+void recorder_start(struct trace *trace, const struct terms *terms);
 void recorder_stop(void);
 
 /* Note the begin or the end of an operation. */
 void recorder_note(enum event_kind kind, unsigned int op);
 
-/*
- * Stop thread 0 after its `events`th event of the running trace until recorder_unpark().
- * recorder_wait_parked() returns when it stands there, or when it has told that it is done.
- */
-void recorder_park(unsigned int events);
-bool recorder_wait_parked(void);
-void recorder_unpark(void);
-void recorder_done(void);
+/* Store and flush, without a step. */
+void recorder_put(void *dst, const void *src, size_t len, enum pm_order order);
+/* A store that is not made through pm.h, without a flush, such as a borrower's to a lent page. */
+void recorder_store(void *dst, const void *src, size_t len);
+/* Storage has been taken away, durably. */
+void recorder_hole(const struct pm *pm, uint64_t offset, uint64_t length);
 
 #endif /* RECORDER_H */

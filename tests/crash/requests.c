@@ -2,37 +2,20 @@
 /*
  * requests.c - requests of one thread, cut anywhere.
  *
- * Of a sequence only the last operation is explored: what comes before it is a shorter sequence,
- * which is explored by itself.
+ * A request that finds no room for a new block is refused.  Whatever it has done by then is
+ * durable: what can be read after it is what each image must show from then on.
  */
 #include "config.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "fatal.h"
 #include "scenario.h"
+#include "stage.h"
 
-#define RANDOM_OPS 12u
 /* One image in so many is also written to. */
 #define WRITE_TO 64u
-
-static const struct op alphabet[] = {
-	{ OP_WRITE, 0, BLOCK_SIZE },
-	{ OP_WRITE, BLOCK_SIZE, BLOCK_SIZE },
-	{ OP_WRITE, 0, 3 * BLOCK_SIZE },
-	{ OP_WRITE, 1000, 2000 },
-	{ OP_WRITE, BLOCK_SIZE / 2, BLOCK_SIZE },
-	{ OP_WRITE, BLOCK_SIZE / 2, 2 * BLOCK_SIZE },
-	{ OP_TRIM, 0, BLOCK_SIZE },
-	{ OP_TRIM, BLOCK_SIZE / 2, 2 * BLOCK_SIZE },
-	{ OP_TRIM, 0, DISK_SIZE },
-	{ OP_ZERO, 0, BLOCK_SIZE },
-	{ OP_ZERO, 100, 2 * BLOCK_SIZE },
-	{ OP_ZERO_NO_HOLE, 0, BLOCK_SIZE },
-	{ OP_ZERO_NO_HOLE, 100, 2 * BLOCK_SIZE },
-};
-
-#define LETTERS ((unsigned int)(sizeof(alphabet) / sizeof(alphabet[0])))
 
 /* Open a copy for writing, overwrite a block, and look again: free pages must be free. */
 static bool can_write(struct explorer *e, const uint8_t *disk, char *why, size_t size)
@@ -49,7 +32,7 @@ static bool can_write(struct explorer *e, const uint8_t *disk, char *why, size_t
 	if (rc == 0) {
 		rc = kmemblk_start(handle);
 		if (rc == 0)
-			rc = op_run(handle, &op, RANDOM_OPS + 1);
+			rc = op_run(handle, &op, SCENARIO_OPS + 1);
 		kmemblk_close(handle);
 	}
 	if (rc == 0)
@@ -65,7 +48,7 @@ static bool can_write(struct explorer *e, const uint8_t *disk, char *why, size_t
 	return false;
 }
 
-bool judge_requests(struct explorer *e, void *model, char *why, size_t size)
+static bool judge_requests(struct explorer *e, void *model, char *why, size_t size)
 {
 	static uint8_t disk[DISK_SIZE];
 	struct kmemblk_info info;
@@ -78,27 +61,38 @@ bool judge_requests(struct explorer *e, void *model, char *why, size_t size)
 	       (e->image.hash % WRITE_TO != 0 || can_write(e, disk, why, size));
 }
 
-void replay_requests(struct explorer *e, const struct base *base, const struct op *ops,
-		     unsigned int look_from_op)
+/* A request of the trace is over. */
+static void over(struct explorer *e, struct model *model, const struct requests *requests, size_t i)
+{
+	const struct event *event = &e->trace.event[i];
+	char why[256];
+
+	if (event->kind == EVENT_ACK)
+		model_op_acked(model, event->op);
+	else if (!model_op_failed(model, event->op, requests->after[event->op], why, sizeof(why)))
+		explorer_tell(e, i, why);
+}
+
+void requests_replay(struct explorer *e, const struct requests *requests)
 {
 	static struct model model;
 	bool look = false;
 
 	e->judge = judge_requests;
 	e->opaque = &model;
-	explorer_begin(e, base->bytes, base->size);
-	model_begin(&model, base->disk);
+	explorer_begin(e, requests->base->bytes, requests->base->size);
+	model_begin(&model, requests->base->disk);
 	for (size_t i = 0; i < e->trace.count; i++) {
 		const struct event *event = &e->trace.event[i];
 
 		if (event->kind == EVENT_BEGIN) {
-			look = look || event->op >= look_from_op;
-			model_op_begins(&model, &ops[event->op], event->op);
+			look = look || event->op >= requests->from;
+			model_op_begins(&model, &requests->ops[event->op], event->op);
 		}
 		e->rules = model_rules(&model);
 		explorer_step(e, i, look);
-		if (event->kind == EVENT_ACK) {
-			model_op_acked(&model, event->op);
+		if (event->kind == EVENT_ACK || event->kind == EVENT_FAIL) {
+			over(e, &model, requests, i);
 			e->rules = model_rules(&model);
 			if (look)
 				explorer_look(e, i);
@@ -106,81 +100,68 @@ void replay_requests(struct explorer *e, const struct base *base, const struct o
 	}
 }
 
-static void describe(const struct base *base, const struct op *ops, unsigned int count, char *what,
-		     size_t size)
+static int note_hole(void *opaque, uint64_t offset, uint64_t count, unsigned int flags)
 {
-	size_t at = (size_t)snprintf(what, size, "--base=%s --sequence='", base->name);
-	char text[40];
+	bool *hole = opaque;
 
-	for (unsigned int i = 0; i < count; i++) {
-		op_print(&ops[i], text, sizeof(text));
-		at += (size_t)snprintf(what + at, size - at, "%s%s", i == 0 ? "" : " ", text);
-	}
-	snprintf(what + at, size - at, "'");
+	(void)offset;
+	(void)count;
+	*hole = *hole || flags & KMEMBLK_EXTENT_HOLE;
+	return 0;
 }
 
-void explore_requests(struct explorer *e, const struct base *base, const struct op *ops,
-		      unsigned int count, bool all)
+/* The request has failed: may it, so?  What can be read now goes to `after`. */
+static void refused(struct kmemblk *handle, const struct op *op, int rc, uint8_t *after)
 {
-	struct image *device = base_device(base);
-	struct kmemblk *handle;
-	char what[1024];
+	char message[256];
+	bool hole = false;
 
-	describe(base, ops, count, what, sizeof(what));
-	e->what = what;
-	recorder_start(&e->trace, true);
-	if (kmemblk_open(device->path, 0, &handle) != 0 || kmemblk_start(handle) != 0)
+	snprintf(message, sizeof(message), "%s", kmemblk_error());
+	if (rc != -ENOSPC || !op_may_be_refused(op))
+		fatal("%s", message);
+	if (kmemblk_extents(handle, op->count, op->offset, note_hole, &hole) != 0 ||
+	    kmemblk_read(handle, after, DISK_SIZE, 0) != 0)
 		fatal("%s", kmemblk_error());
-	for (unsigned int i = 0; i < count; i++) {
+	if (!hole)
+		fatal("refused, though each of its blocks has a page: %s", message);
+}
+
+/* "BASE OP... | OP..." */
+static void parse(char *words, struct requests *requests)
+{
+	char *save, *word = strtok_r(words, " ", &save);
+
+	requests->base = word == NULL ? NULL : base_get(word);
+	if (requests->base == NULL)
+		fatal("no such base");
+	while ((word = strtok_r(NULL, " ", &save)) != NULL) {
+		if (strcmp(word, "|") == 0)
+			requests->from = requests->count;
+		else if (requests->count == SCENARIO_OPS ||
+			 !op_parse(word, &requests->ops[requests->count++]))
+			fatal("no such request, or too many: %s", word);
+	}
+}
+
+void requests_run(struct explorer *e, char *words)
+{
+	static uint8_t after[SCENARIO_OPS][DISK_SIZE];
+	struct requests requests = { .after = after };
+	struct kmemblk *handle;
+	int rc;
+
+	parse(words, &requests);
+	recorder_thread = 0;
+	handle = base_open(requests.base, &e->trace);
+	for (unsigned int i = 0; i < requests.count; i++) {
 		recorder_note(EVENT_BEGIN, i);
-		if (op_run(handle, &ops[i], i) != 0)
-			fatal("%s: %s", what, kmemblk_error());
-		recorder_note(EVENT_ACK, i);
+		rc = op_run(handle, &requests.ops[i], i);
+		recorder_note(rc == 0 ? EVENT_ACK : EVENT_FAIL, i);
+		if (rc != 0)
+			refused(handle, &requests.ops[i], rc, after[i]);
+		stage_settle(handle);
 	}
 	recorder_stop();
 	kmemblk_close(handle);
-	replay_requests(e, base, ops, all ? 0 : count - 1);
-}
-
-void explore_sequences(struct explorer *e, unsigned int length)
-{
-	unsigned int sequences = BASES;
-	struct op ops[8];
-
-	for (unsigned int i = 0; i < length; i++)
-		sequences *= LETTERS;
-	for (unsigned int number = 0; number < sequences && !explorer_over(e); number++) {
-		unsigned int rest = number / BASES;
-
-		if (!explorer_mine(e, number))
-			continue;
-		for (unsigned int i = 0; i < length; i++, rest /= LETTERS)
-			ops[i] = alphabet[rest % LETTERS];
-		explore_requests(e, base_get(number % BASES), ops, length, false);
-	}
-}
-
-void explore_random(struct explorer *e, unsigned int sequences)
-{
-	struct op ops[RANDOM_OPS];
-
-	for (unsigned int n = 0; n < sequences && !explorer_over(e); n++) {
-		unsigned int count = 4 + (unsigned int)explorer_random(e, RANDOM_OPS - 3);
-
-		for (unsigned int i = 0; i < count; i++) {
-			struct op *op = &ops[i];
-
-			op->kind = (enum op_kind)explorer_random(e, OP_KINDS);
-			op->offset = (uint32_t)explorer_random(e, DISK_SIZE);
-			op->count = 1 + (uint32_t)explorer_random(e, DISK_SIZE - op->offset);
-			if (explorer_random(e, 2) == 0) {
-				op->offset -= op->offset % BLOCK_SIZE;
-				op->count = (op->count / BLOCK_SIZE + 1) * BLOCK_SIZE;
-				if (op->count > DISK_SIZE - op->offset)
-					op->count = DISK_SIZE - op->offset;
-			}
-		}
-		explore_requests(e, base_get((enum base_kind)explorer_random(e, BASES)), ops, count,
-				 true);
-	}
+	requests_replay(e, &requests);
 }

@@ -1,58 +1,87 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* scenario.h - the kinds of runs that are explored, and what they share. */
+/*
+ * scenario.h - the kinds of runs that are explored, and what they share.
+ *
+ * A scenario is a line of text, from which it can be had again:
+ *
+ *     requests BASE OP... | OP...         of one thread; explored from the bar on
+ *     threads BASE OP OP [OP] | STEP...   of one thread each; a step is THREAD:EVENTS or THREAD
+ *     format BASE thin|thick holes|stores
+ *     repair BASE DAMAGE
+ */
 #ifndef SCENARIO_H
 #define SCENARIO_H
 
 #include "explorer.h"
 #include "model.h"
 
+#define SCENARIO_OPS  16u
+#define SCENARIO_SIZE 512u
+
 /* A device to begin from, as its bytes. */
 struct base {
 	const char *name;
+	unsigned int pages, spare;
+	unsigned int filled; /* blocks, from the first on, that have a page */
+	unsigned int bad;    /* pages out of use, as after media errors */
+	bool holes;	     /* pages that are all zeroes have no storage */
+	struct terms terms;
 	uint8_t bytes[MEDIA_LINES * LINE_SIZE];
 	size_t size;
 	uint8_t disk[DISK_SIZE];
 };
 
-enum base_kind {
-	BASE_TIGHT_EMPTY, /* one spare page: pages are reused at once */
-	BASE_TIGHT_FULL,  /* every block has its page */
-	BASE_ROOMY_FULL,  /* no request waits for another's pages or promises */
-	BASES
-};
-
 /* Make all bases.  Before anything else. */
 void bases_make(void);
-const struct base *base_get(enum base_kind kind);
 /* NULL if there is none of that name. */
-const struct base *base_by_name(const char *name);
+const struct base *base_get(const char *name);
 
-/* The recorded device, filled from the base; its path. */
+/* The recorded device, filled from the base. */
 struct image *base_device(const struct base *base);
+/* The same, opened and being recorded. */
+struct kmemblk *base_open(const struct base *base, struct trace *trace);
 
 /* Open the image for reading only and read its disk.  0 or -errno with message. */
 int read_disk(const char *path, uint8_t *disk, struct kmemblk_info *info);
 /* What check finds, in `why`; true if nothing. */
 bool check_clean(const char *path, char *why, size_t size);
 
-/* requests.c: explore one sequence; its last operation only, unless `all`. */
-void explore_requests(struct explorer *e, const struct base *base, const struct op *ops,
-		      unsigned int count, bool all);
-/* Every sequence of `length` operations of the alphabet, on every base. */
-void explore_sequences(struct explorer *e, unsigned int length);
-/* Sequences by chance, of up to a dozen operations on any bytes. */
-void explore_random(struct explorer *e, unsigned int sequences);
-/* The rules of a request in flight, as a judge; opaque is the model. */
-bool judge_requests(struct explorer *e, void *model, char *why, size_t size);
-/* Replay a recorded trace of these operations, looking from the begin of one of them on. */
-void replay_requests(struct explorer *e, const struct base *base, const struct op *ops,
-		     unsigned int look_from_op);
+/* fixed.c: what is to be the same in each run begins here. */
+void fixed_begin(uint64_t seed);
 
-/* whole.c: format and repair. */
-void explore_formats(struct explorer *e);
-void explore_repairs(struct explorer *e);
+/* scenario.c: explore the scenario of this text. */
+void scenario_run(struct explorer *e, const char *text);
 
-/* threads.c: two threads, the first stopped at each of its steps while the second runs. */
-void explore_threads(struct explorer *e);
+/* Requests of a text, up to its bar; *from is how many stand before a bar between them. */
+struct requests {
+	const struct base *base;
+	struct op ops[SCENARIO_OPS];
+	unsigned int count, from;
+	const uint8_t (*after)[DISK_SIZE]; /* what could be read after each that failed */
+};
+
+/* requests.c, threads.c and whole.c: `words` is what follows the kind. */
+void requests_run(struct explorer *e, char *words);
+void threads_run(struct explorer *e, char *words);
+void format_run(struct explorer *e, char *words);
+void repair_run(struct explorer *e, char *words);
+
+/* requests.c: replay a recorded trace of these requests, looking from the begin of `from` on. */
+void requests_replay(struct explorer *e, const struct requests *requests);
+
+/* alphabets.c: the scenarios there are, by groups. */
+struct group {
+	const char *name;
+	double share;	    /* of the time left */
+	unsigned int total; /* 0: as many as time allows */
+	void (*print)(uint64_t number, uint64_t seed, char *text, size_t size);
+	bool whole;   /* of format and repair */
+	bool threads; /* of more than one */
+	bool light;
+};
+
+#define GROUPS 9u
+
+const struct group *group_get(unsigned int i);
 
 #endif /* SCENARIO_H */

@@ -1,17 +1,32 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * threads.c - two threads on one block: the first is stopped after each of its steps in turn, the
- * second runs to its end and is acknowledged, and the first goes on.
+ * threads.c - two or three threads, a request each, interleaved as the steps say.
  *
- * Among these: the first has changed an entry and not drained, and the second finds it done.
+ * Among these: one has changed an entry and not drained, and another finds it done and is
+ * acknowledged, before the first goes on or after.
  */
 #include "config.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
+#include <string.h>
 
 #include "fatal.h"
+#include "internal.h"
+#include "mutate.h"
 #include "scenario.h"
+#include "stage.h"
+
+#define STEPS_MAX 8u
+
+struct step {
+	unsigned int thread, events;
+};
+
+struct play {
+	struct requests requests; /* one a thread */
+	struct step steps[STEPS_MAX];
+	unsigned int step_count;
+};
 
 struct run {
 	struct kmemblk *handle;
@@ -19,78 +34,97 @@ struct run {
 	unsigned int number;
 };
 
-/* Trims first: the second finding done what the first has not drained is the case to see soon. */
-static const struct op alphabet[] = {
-	{ OP_TRIM, 0, BLOCK_SIZE },	{ OP_TRIM, 0, DISK_SIZE },
-	{ OP_WRITE, 0, BLOCK_SIZE },	{ OP_WRITE, 0, 2 * BLOCK_SIZE },
-	{ OP_ZERO, 0, BLOCK_SIZE },	{ OP_ZERO_NO_HOLE, 0, BLOCK_SIZE },
-	{ OP_ZERO, 0, BLOCK_SIZE / 2 },
-};
-
-#define LETTERS ((unsigned int)(sizeof(alphabet) / sizeof(alphabet[0])))
-
 static void *run_one(void *opaque)
 {
 	struct run *run = opaque;
 
 	recorder_thread = run->number;
+	stage_enter(run->number);
 	recorder_note(EVENT_BEGIN, run->number);
 	if (op_run(run->handle, run->op, run->number) != 0)
 		fatal("%s", kmemblk_error());
 	recorder_note(EVENT_ACK, run->number);
-	if (run->number == 0)
-		recorder_done();
+	stage_leave();
 	return NULL;
 }
 
-/* False if the first thread has fewer steps than `steps`. */
-static bool explore_pair(struct explorer *e, const struct op *ops, unsigned int steps)
+/*
+ * Go through the steps.  False if a thread ended sooner than its step says: there are the same steps
+ * with a smaller number.  Wherever nobody stands in a section, all that has been retired is freed:
+ * the next to run may get it.
+ */
+static bool go(struct play *play, struct kmemblk *handle)
 {
-	/* The first holds pages and promises while it stands: the second must not need them. */
-	const struct base *base = base_get(BASE_ROOMY_FULL);
-	struct run runs[2];
-	pthread_t threads[2];
-	struct kmemblk *handle;
-	bool stood;
+	bool used = true;
 
-	recorder_start(&e->trace, true);
-	if (kmemblk_open(base_device(base)->path, 0, &handle) != 0 || kmemblk_start(handle) != 0)
-		fatal("%s", kmemblk_error());
-	recorder_park(steps);
-	for (unsigned int i = 0; i < 2; i++)
-		runs[i] = (struct run){ handle, &ops[i], i };
-	if (pthread_create(&threads[0], NULL, run_one, &runs[0]) != 0)
-		fatal("pthread_create");
-	stood = recorder_wait_parked();
-	if (pthread_create(&threads[1], NULL, run_one, &runs[1]) != 0)
-		fatal("pthread_create");
-	pthread_join(threads[1], NULL);
-	recorder_unpark();
-	pthread_join(threads[0], NULL);
-	recorder_stop();
-	kmemblk_close(handle);
-	replay_requests(e, base, ops, 0);
-	return stood;
+	for (unsigned int i = 0; i < play->step_count; i++) {
+		used = stage_run(play->steps[i].thread, play->steps[i].events) && used;
+		if (!stage_in_section() || mutate.kind == MUTANT_NO_GRACE)
+			stage_settle(handle);
+	}
+	/* Who waited for another has yet to end. */
+	for (unsigned int i = 0; i < play->step_count; i++)
+		if (!stage_has_left(play->steps[i].thread))
+			stage_run(play->steps[i].thread, STAGE_TO_THE_END);
+	return used;
 }
 
-void explore_threads(struct explorer *e)
+static void parse_step(struct play *play, const char *word)
 {
-	char what[160], first[40], second[40];
+	struct step *step = &play->steps[play->step_count++];
+	int fields;
 
-	for (unsigned int n = 0; n < LETTERS * LETTERS; n++) {
-		struct op ops[2] = { alphabet[n % LETTERS], alphabet[n / LETTERS] };
+	if (play->step_count > STEPS_MAX)
+		fatal("too many steps");
+	fields = sscanf(word, "%u:%u", &step->thread, &step->events);
+	if (fields == 1)
+		step->events = STAGE_TO_THE_END;
+	if (fields < 1 || step->thread >= play->requests.count || step->events == 0)
+		fatal("no such step: %s", word);
+}
 
-		/* What the model cannot say: a part that the other's whole block comes into. */
-		if (!explorer_mine(e, n) || ops[0].count < BLOCK_SIZE)
-			continue;
-		op_print(&ops[0], first, sizeof(first));
-		op_print(&ops[1], second, sizeof(second));
-		e->what = what;
-		for (unsigned int steps = 1; !explorer_over(e); steps++) {
-			snprintf(what, sizeof(what), "%s, stopped after %u steps for %s", first,
-				 steps, second);
-			if (!explore_pair(e, ops, steps))
-				break;
-		}
+/* "BASE OP OP [OP] | STEP..." */
+static void parse(char *words, struct play *play)
+{
+	struct requests *requests = &play->requests;
+	char *save, *word = strtok_r(words, " ", &save);
+	bool steps = false;
+
+	requests->base = word == NULL ? NULL : base_get(word);
+	if (requests->base == NULL)
+		fatal("no such base");
+	while ((word = strtok_r(NULL, " ", &save)) != NULL) {
+		if (strcmp(word, "|") == 0)
+			steps = true;
+		else if (steps)
+			parse_step(play, word);
+		else if (requests->count == DRIVEN_THREADS ||
+			 !op_parse(word, &requests->ops[requests->count++]))
+			fatal("no such request, or too many: %s", word);
 	}
+}
+
+void threads_run(struct explorer *e, char *words)
+{
+	struct play play = { .step_count = 0 };
+	struct run runs[DRIVEN_THREADS];
+	pthread_t threads[DRIVEN_THREADS];
+	struct kmemblk *handle;
+	bool used;
+
+	parse(words, &play);
+	handle = base_open(play.requests.base, &e->trace);
+	stage_clear();
+	for (unsigned int i = 0; i < play.requests.count; i++) {
+		runs[i] = (struct run){ handle, &play.requests.ops[i], i };
+		if (pthread_create(&threads[i], NULL, run_one, &runs[i]) != 0)
+			fatal("pthread_create");
+	}
+	used = go(&play, handle);
+	for (unsigned int i = 0; i < play.requests.count; i++)
+		pthread_join(threads[i], NULL);
+	recorder_stop();
+	kmemblk_close(handle);
+	if (used)
+		requests_replay(e, &play.requests);
 }

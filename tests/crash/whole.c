@@ -14,13 +14,22 @@
 #include "fatal.h"
 #include "scenario.h"
 
+/* One in so many images of a repair is repaired again under the eyes of an explorer. */
+#define AGAIN 64u
+
 struct whole {
 	const struct base *base;
 	char old_uuid[37];
-	bool thick;	 /* the new device has a page for each block */
-	bool done;	 /* the call has returned */
 	bool formatting; /* else repairing */
+	bool thick;	 /* the new device has a page for each block */
+	bool returned;	 /* format has */
+	bool must_open;
 };
+
+/* Explores the repair of an image that another explorer has made. */
+static struct explorer inner;
+
+static bool judge_whole(struct explorer *e, void *opaque, char *why, size_t size);
 
 /* A device that opens: is it the old one or the new one, and whole? */
 static bool is_whole(const struct whole *w, const struct kmemblk_info *info, const uint8_t *disk,
@@ -31,7 +40,7 @@ static bool is_whole(const struct whole *w, const struct kmemblk_info *info, con
 
 	if (info->entries_damaged != 0 || info->size_bytes != DISK_SIZE)
 		snprintf(why, size, "the device opens, with a damaged index");
-	else if (w->formatting && old && w->done)
+	else if (old && w->returned)
 		snprintf(why, size, "the old device is back after format has returned");
 	else if (old && memcmp(disk, w->base->disk, DISK_SIZE) != 0)
 		snprintf(why, size, "the old device opens, and is not as it was");
@@ -45,21 +54,80 @@ static bool is_whole(const struct whole *w, const struct kmemblk_info *info, con
 	return false;
 }
 
-/* An image that does not open: let repair do what it can. */
-static bool mended_is_whole(struct explorer *e, const struct whole *w, char *why, size_t size)
+static void replay(struct explorer *e, struct whole *w, const uint8_t *bytes, bool opens)
+{
+	e->judge = judge_whole;
+	e->opaque = w;
+	explorer_begin(e, bytes, w->base->size);
+	for (size_t i = 0; i < e->trace.count; i++) {
+		explorer_step(e, i, true);
+		if (e->trace.event[i].kind == EVENT_ACK) {
+			w->must_open = opens;
+			w->returned = w->formatting && e->outer == NULL;
+			e->rules++;
+			explorer_look(e, i);
+		}
+	}
+}
+
+/* Repair the scratch copy; of an image that is not itself of a repair's repair, recorded. */
+static int repair_scratch(struct explorer *e, struct kmemblk_check_result *result)
 {
 	struct kmemblk_check_options options = { .flags = KMEMBLK_CHECK_REPAIR };
+	struct terms terms = { .no_punch = false };
+	int rc;
+
+	memcpy(e->scratch.bytes, e->image.bytes, e->image.size);
+	if (e->outer != NULL)
+		return kmemblk_check(e->scratch.path, &options, result);
+	recorder_thread = 0;
+	recorder_start(&inner.trace, &terms);
+	recorder_note(EVENT_BEGIN, 0);
+	rc = kmemblk_check(e->scratch.path, &options, result);
+	recorder_note(EVENT_ACK, 0);
+	recorder_stop();
+	return rc;
+}
+
+/* Power lost in the repair that has just been recorded, of the image that `e` has made. */
+static void explore_repair_of(struct explorer *e, const struct whole *w, bool opens)
+{
+	struct whole again = *w;
+
+	/* Nothing but begin and answer: nothing was changed.  And repairs cut twice, a few do. */
+	if (inner.trace.count <= 2 || (!w->formatting && e->image.hash % AGAIN != 0))
+		return;
+	inner.tally = e->tally;
+	inner.outer = e;
+	inner.mutant = e->mutant;
+	inner.seed = e->seed;
+	inner.what = e->what;
+	inner.light = true;
+	inner.random = hash_mix(e->image.hash);
+	inner.number = 0;
+	inner.only = e->only_inner;
+	inner.save = e->only_inner == 0 ? NULL : e->save;
+	inner.rules = e->rules + 2;
+	again.must_open = false;
+	again.returned = false;
+	replay(&inner, &again, e->image.bytes, opens);
+}
+
+/* An image that does not open, or of the old device: let repair do what it can. */
+static bool mended_is_whole(struct explorer *e, const struct whole *w, char *why, size_t size)
+{
 	struct kmemblk_check_result result;
 	struct kmemblk_info info;
 	static uint8_t disk[DISK_SIZE];
 	int rc;
 
-	memcpy(e->scratch.bytes, e->image.bytes, e->image.size);
-	if (kmemblk_check(e->scratch.path, &options, &result) != 0) {
+	if (repair_scratch(e, &result) != 0) {
 		snprintf(why, size, "%.200s", kmemblk_error());
 		return false;
 	}
 	rc = read_disk(e->scratch.path, disk, &info);
+	if (e->outer == NULL)
+		explore_repair_of(e, w, rc == 0);
 	if (rc == 0)
 		return is_whole(w, &info, disk, why, size) &&
 		       check_clean(e->scratch.path, why, size);
@@ -74,33 +142,17 @@ static bool judge_whole(struct explorer *e, void *opaque, char *why, size_t size
 	static uint8_t disk[DISK_SIZE];
 	int rc = read_disk(e->image.path, disk, &info);
 
-	if (rc != 0 && (w->done || (rc != -EMEDIUMTYPE && rc != -EUCLEAN))) {
-		snprintf(why, size, "%s: %.200s", w->done ? "after it has returned" : "in flight",
-			 kmemblk_error());
+	if (rc != 0 && (w->must_open || (rc != -EMEDIUMTYPE && rc != -EUCLEAN))) {
+		snprintf(why, size, "%s: %.200s",
+			 w->must_open ? "after it has returned" : "in flight", kmemblk_error());
 		return false;
 	}
 	if (rc == 0 && !is_whole(w, &info, disk, why, size))
 		return false;
 	/* A new device that opens is complete, its copy included; so is a repaired one. */
-	if (w->done || (rc == 0 && w->formatting && strcmp(info.uuid, w->old_uuid) != 0))
+	if (w->must_open || (rc == 0 && w->formatting && strcmp(info.uuid, w->old_uuid) != 0))
 		return check_clean(e->image.path, why, size);
 	return mended_is_whole(e, w, why, size);
-}
-
-static void replay(struct explorer *e, struct whole *w)
-{
-	e->judge = judge_whole;
-	e->opaque = w;
-	e->rules = hash_mix(w->formatting);
-	explorer_begin(e, w->base->bytes, w->base->size);
-	for (size_t i = 0; i < e->trace.count; i++) {
-		explorer_step(e, i, true);
-		if (e->trace.event[i].kind == EVENT_ACK) {
-			w->done = true;
-			e->rules++;
-			explorer_look(e, i);
-		}
-	}
 }
 
 static void uuid_of(const struct base *base, char *uuid)
@@ -112,104 +164,109 @@ static void uuid_of(const struct base *base, char *uuid)
 	memcpy(uuid, info.uuid, sizeof(info.uuid));
 }
 
-static void explore_format(struct explorer *e, const struct base *base, bool thick, bool punch)
+/* The first word, as one of two: the second? */
+static bool choice(char **save, const char *first, const char *second)
+{
+	const char *word = strtok_r(NULL, " ", save);
+
+	if (word == NULL || (strcmp(word, first) != 0 && strcmp(word, second) != 0))
+		fatal("neither %s nor %s", first, second);
+	return strcmp(word, second) == 0;
+}
+
+static const struct base *parse_base(char *words, char **save)
+{
+	char *word = strtok_r(words, " ", save);
+	const struct base *base = word == NULL ? NULL : base_get(word);
+
+	if (base == NULL)
+		fatal("no such base");
+	return base;
+}
+
+static void begin_rules(struct explorer *e, const struct whole *w)
+{
+	e->rules = hash_bytes((const uint8_t *)w->old_uuid, sizeof(w->old_uuid) / 8 * 8) +
+		   hash_mix(4 * (unsigned int)w->formatting + 8 * (unsigned int)w->thick);
+}
+
+void format_run(struct explorer *e, char *words)
 {
 	struct kmemblk_format_options options = {
-		.flags = KMEMBLK_FORMAT_FORCE | (thick ? KMEMBLK_FORMAT_PREALLOC : 0),
+		.flags = KMEMBLK_FORMAT_FORCE,
 		.disk_size = DISK_SIZE,
 		.spare_pages = 1,
 	};
-	struct whole w = { .base = base, .thick = thick, .formatting = true };
-	char what[128];
+	struct terms terms = { .no_punch = false };
+	struct whole w = { .formatting = true };
+	char *save;
 
-	snprintf(what, sizeof(what), "format of %s, %s, %s", base->name, thick ? "thick" : "thin",
-		 punch ? "by holes" : "without holes");
-	e->what = what;
-	uuid_of(base, w.old_uuid);
-	recorder_start(&e->trace, punch);
+	w.base = parse_base(words, &save);
+	w.thick = choice(&save, "thin", "thick");
+	terms.no_punch = choice(&save, "holes", "stores");
+	if (w.thick)
+		options.flags |= KMEMBLK_FORMAT_PREALLOC;
+	uuid_of(w.base, w.old_uuid);
+	begin_rules(e, &w);
+	recorder_thread = 0;
+	recorder_start(&e->trace, &terms);
 	recorder_note(EVENT_BEGIN, 0);
-	if (kmemblk_format(base_device(base)->path, &options) != 0)
+	if (kmemblk_format(base_device(w.base)->path, &options) != 0)
 		fatal("%s", kmemblk_error());
 	recorder_note(EVENT_ACK, 0);
 	recorder_stop();
-	replay(e, &w);
+	replay(e, &w, w.base->bytes, true);
 }
 
-void explore_formats(struct explorer *e)
+static void damage_entries(struct base *base)
 {
-	unsigned int number = 0;
-
-	for (unsigned int b = 0; b < BASES; b++)
-		for (unsigned int how = 0; how < 4 && !explorer_over(e); how++, number++)
-			if (explorer_mine(e, number))
-				explore_format(e, base_get(b), how & 1, how & 2);
+	/* The leaf is page 1; its line 0 also has the entries of blocks. */
+	memset(base->bytes + LAYOUT_PAGE_SIZE + BLOCKS * sizeof(uint64_t), 0x5a, 20 * 64);
 }
 
-enum damage {
-	DAMAGE_PRIMARY,
-	DAMAGE_PRIMARY_TORN,
-	DAMAGE_COPY,
-	DAMAGE_COPY_TORN,
-	DAMAGE_TAIL,
-	DAMAGES
-};
-
-static void damage(struct base *base, enum damage kind)
+/* "no-primary", or two that repair corrects one after the other, as in "no-copy+entries". */
+static void damage(struct base *base, const char *kinds)
 {
 	uint8_t *copy = base->bytes + base->size - LAYOUT_PAGE_SIZE;
 
-	switch (kind) {
-	case DAMAGE_PRIMARY:
+	if (strncmp(kinds, "no-primary", 10) == 0)
 		memset(base->bytes, 0, LAYOUT_PAGE_SIZE);
-		break;
-	case DAMAGE_PRIMARY_TORN:
+	else if (strncmp(kinds, "torn-primary", 12) == 0)
 		memset(base->bytes + LINE_SIZE, 0x5a, LAYOUT_PAGE_SIZE - 2 * LINE_SIZE);
-		break;
-	case DAMAGE_COPY:
+	else if (strncmp(kinds, "no-copy", 7) == 0)
 		memset(copy, 0, LAYOUT_PAGE_SIZE);
-		break;
-	case DAMAGE_COPY_TORN:
+	else if (strncmp(kinds, "torn-copy", 9) == 0)
 		memset(copy + LINE_SIZE, 0x5a, LAYOUT_PAGE_SIZE - LINE_SIZE);
-		break;
-	default:
-		/* The leaf is page 1; its line 0 also has the entries of blocks. */
-		memset(base->bytes + LAYOUT_PAGE_SIZE + BLOCKS * sizeof(uint64_t), 0x5a, 20 * 64);
-		break;
-	}
+	else if (strcmp(kinds, "entries") != 0)
+		fatal("no such damage: %s", kinds);
+	if (strstr(kinds, "entries") != NULL)
+		damage_entries(base);
 }
 
-static void explore_repair(struct explorer *e, const struct base *sound, enum damage kind)
+void repair_run(struct explorer *e, char *words)
 {
-	static const char *const kinds[] = { "no primary", "torn primary", "no copy", "torn copy",
-					     "entries past the last block" };
 	struct kmemblk_check_options options = { .flags = KMEMBLK_CHECK_REPAIR };
+	struct terms terms = { .no_punch = false };
 	struct kmemblk_check_result result;
 	static struct base base;
 	struct whole w = { .base = &base };
-	char what[128];
+	const struct base *sound;
+	char *save;
 
-	snprintf(what, sizeof(what), "repair of %s with %s", sound->name, kinds[kind]);
-	e->what = what;
+	sound = parse_base(words, &save);
 	base = *sound;
 	uuid_of(sound, w.old_uuid);
-	damage(&base, kind);
-	recorder_start(&e->trace, true);
+	begin_rules(e, &w);
+	damage(&base, save);
+	recorder_thread = 0;
+	recorder_start(&e->trace, &terms);
 	recorder_note(EVENT_BEGIN, 0);
 	if (kmemblk_check(base_device(&base)->path, &options, &result) != 0)
 		fatal("%s", kmemblk_error());
 	recorder_note(EVENT_ACK, 0);
 	recorder_stop();
-	if (result.corrected != 1 || result.left != 0)
-		fatal("%s: %llu corrected", what, (unsigned long long)result.corrected);
-	replay(e, &w);
-}
-
-void explore_repairs(struct explorer *e)
-{
-	unsigned int number = 0;
-
-	for (unsigned int b = 0; b < BASES; b++)
-		for (unsigned int d = 0; d < DAMAGES && !explorer_over(e); d++, number++)
-			if (explorer_mine(e, number))
-				explore_repair(e, base_get(b), d);
+	if (result.corrected == 0 || result.left != 0)
+		fatal("%llu corrected, %llu left", (unsigned long long)result.corrected,
+		      (unsigned long long)result.left);
+	replay(e, &w, base.bytes, true);
 }

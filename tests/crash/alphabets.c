@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * alphabets.c - the scenarios there are: every sequence of up to three requests, every way to
+ * interleave two and three threads at one or two points each, and more by chance.
+ */
+#include "config.h"
+
+#include "fatal.h"
+#include "scenario.h"
+
+/* Of one thread. */
+static const char *const letters[] = {
+	"write@0+4096",	   "write@4096+4096",	    "write@0+12288",	   "write@1000+2000",
+	"write@3000+1096", "write@2048+4096",	    "write@2048+8192",	   "write@4093+7",
+	"trim@0+4096",	   "trim@2048+8192",	    "trim@0+16384",	   "zero@0+4096",
+	"zero@1000+2000",  "zero@100+8192",	    "zero-no-hole@0+4096", "zero-no-hole@8+8",
+	"write@8192+4096", "zero-no-hole@100+8192",
+};
+
+/*
+ * Of threads.  One block, first: what is not here would wait, on a tight device, for pages that a
+ * thread which stands still has.
+ */
+#define ONE_BLOCK 8u
+
+static const char *const thread_letters[] = {
+	"trim@0+4096",	       "write@0+4096",	"write@1000+2000", "zero@1000+2000",
+	"zero-no-hole@0+4096", "write@2000+96", "zero@0+4096",	   "write@4096+4096",
+	"trim@0+16384",	       "write@0+8192",	"write@2048+4096",
+};
+
+static const char *const bases[] = {
+	"tight-full", "tight-empty", "roomy-full", "worn", "no-room", "little-room", "roomy-one",
+};
+
+static const char *const thread_bases[] = { "roomy-full", "roomy-one", "tight-full" };
+
+static const char *const damages[] = {
+	"no-primary",	   "torn-primary",	 "no-copy",
+	"torn-copy",	   "no-primary+entries", "torn-primary+entries",
+	"no-copy+entries", "torn-copy+entries",	 "entries",
+};
+
+#define COUNT(list) ((unsigned int)(sizeof(list) / sizeof((list)[0])))
+
+#define LETTERS	       COUNT(letters)
+#define THREAD_LETTERS COUNT(thread_letters)
+/* The longest of thread_letters[] causes so many events. */
+#define EVENTS 8u
+
+/* The next digit of a number in a base of its own. */
+static unsigned int digit(uint64_t *number, unsigned int of)
+{
+	unsigned int value = (unsigned int)(*number % of);
+
+	*number /= of;
+	return value;
+}
+
+static void print_format(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	const char *base = bases[digit(&number, 3)];
+	const char *how = digit(&number, 2) == 0 ? "thin" : "thick";
+
+	(void)seed;
+	snprintf(text, size, "format %s %s %s", base, how, number == 0 ? "holes" : "stores");
+}
+
+static void print_repair(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	const char *base = bases[digit(&number, 3)];
+
+	(void)seed;
+	snprintf(text, size, "repair %s %s", base, damages[number]);
+}
+
+/* Of a sequence only the last request is explored: those before it are a shorter sequence. */
+static void print_sequence(uint64_t number, unsigned int length, char *text, size_t size)
+{
+	const char *base = bases[digit(&number, COUNT(bases))];
+	size_t at = (size_t)snprintf(text, size, "requests %s", base);
+
+	for (unsigned int i = 0; i < length; i++)
+		at += (size_t)snprintf(text + at, size - at, "%s %s", i + 1 == length ? " |" : "",
+				       letters[digit(&number, LETTERS)]);
+}
+
+static void print_one(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	(void)seed;
+	print_sequence(number, 1, text, size);
+}
+
+static void print_two(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	(void)seed;
+	print_sequence(number, 2, text, size);
+}
+
+static void print_three(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	(void)seed;
+	print_sequence(number, 3, text, size);
+}
+
+/* The first stands, the second is answered, the first goes on. */
+static void print_parked(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	unsigned int events = 1 + digit(&number, EVENTS);
+	const char *first = thread_letters[digit(&number, ONE_BLOCK)];
+	const char *second = thread_letters[digit(&number, ONE_BLOCK)];
+
+	(void)seed;
+	snprintf(text, size, "threads %s %s %s | 0:%u 1 0", thread_bases[number], first, second,
+		 events);
+}
+
+/* Both stand, and go on in either order. */
+static void print_both_parked(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	unsigned int i = 1 + digit(&number, EVENTS), j = 1 + digit(&number, EVENTS);
+	const char *order = digit(&number, 2) == 0 ? "0 1" : "1 0";
+	const char *first = thread_letters[digit(&number, THREAD_LETTERS)];
+	const char *second = thread_letters[digit(&number, THREAD_LETTERS)];
+
+	(void)seed;
+	snprintf(text, size, "threads %s %s %s | 0:%u 1:%u %s", thread_bases[number], first, second,
+		 i, j, order);
+}
+
+/* Two stand while the third is answered, or stands too. */
+static void print_three_threads(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	static const char *const ends[] = { "2 0 1", "2 1 0", "2:3 1 0 2", "2:3 0 2 1" };
+	unsigned int i = 1 + digit(&number, EVENTS), j = 1 + digit(&number, EVENTS);
+	const char *end = ends[digit(&number, COUNT(ends))];
+	const char *first = thread_letters[digit(&number, ONE_BLOCK)];
+	const char *second = thread_letters[digit(&number, ONE_BLOCK)];
+	const char *third = thread_letters[digit(&number, ONE_BLOCK)];
+
+	(void)seed;
+	snprintf(text, size, "threads %s %s %s %s | 0:%u 1:%u %s", thread_bases[number], first,
+		 second, third, i, j, end);
+}
+
+static uint64_t draw(uint64_t *state, uint64_t limit)
+{
+	*state += 0x9e3779b97f4a7c15;
+	return hash_mix(*state) % limit;
+}
+
+/* By chance, on any bytes. */
+static void print_random(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	uint64_t state = hash_mix(seed) + hash_mix(number);
+	unsigned int count = 4 + (unsigned int)draw(&state, 9);
+	size_t at =
+		(size_t)snprintf(text, size, "requests %s |", bases[draw(&state, COUNT(bases))]);
+
+	for (unsigned int i = 0; i < count; i++) {
+		struct op op = { .kind = (enum op_kind)draw(&state, OP_KINDS) };
+		char word[40];
+
+		op.offset = (uint32_t)draw(&state, DISK_SIZE);
+		op.count = 1 + (uint32_t)draw(&state, DISK_SIZE - op.offset);
+		if (draw(&state, 2) == 0) {
+			op.offset -= op.offset % BLOCK_SIZE;
+			op.count = (op.count / BLOCK_SIZE + 1) * BLOCK_SIZE;
+			if (op.count > DISK_SIZE - op.offset)
+				op.count = DISK_SIZE - op.offset;
+		}
+		op_print(&op, word, sizeof(word));
+		at += (size_t)snprintf(text + at, size - at, " %s", word);
+	}
+}
+
+static const struct group groups[GROUPS] = {
+	{ "formats", 1, 3 * 2 * 2, print_format, .whole = true },
+	{ "repairs", 1, 3 * COUNT(damages), print_repair, .whole = true },
+	{ "single requests", 1, COUNT(bases) * LETTERS, print_one, .light = false },
+	{ "two threads, one parked", 0.3, COUNT(thread_bases) * ONE_BLOCK *ONE_BLOCK *EVENTS,
+	  print_parked, .threads = true, .light = true },
+	{ "two requests", 0.35, COUNT(bases) * LETTERS *LETTERS, print_two, .light = true },
+	{ "two threads, both parked", 0.25, 2 * THREAD_LETTERS *THREAD_LETTERS * 2 * EVENTS *EVENTS,
+	  print_both_parked, .threads = true, .light = true },
+	{ "three threads", 0.3, 2 * ONE_BLOCK *ONE_BLOCK *ONE_BLOCK * 4 * EVENTS *EVENTS,
+	  print_three_threads, .threads = true, .light = true },
+	{ "three requests", 0.85, COUNT(bases) * LETTERS *LETTERS *LETTERS, print_three,
+	  .light = true },
+	{ "requests by chance", 1, 0, print_random, .light = false },
+};
+
+const struct group *group_get(unsigned int i)
+{
+	return &groups[i];
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* mutate.h - mutants that change what the library does while it is recorded. */
+#ifndef MUTATE_H
+#define MUTATE_H
+
+#include "mutant.h"
+
+/* The one that is set. */
+extern struct mutant mutate;
+
+/* It acts between these. */
+void mutate_start(void);
+void mutate_stop(void);
+
+/* A store and flush is about to be made; true if it is not to be, or not yet. */
+bool mutate_store(void *dst, const void *src, size_t len, enum pm_order order);
+/* This thread has published a page. */
+void mutate_published(void);
+
+#endif /* MUTATE_H */

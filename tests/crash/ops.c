@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* ops.c - see ops.h. */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "image.h"
+#include "ops.h"
+
+/* What becomes of the bytes of a range. */
+enum effect {
+	EFFECT_NONE,
+	EFFECT_FILL,	    /* bytes of the request's own */
+	EFFECT_ZERO,	    /* zeroes */
+	EFFECT_ZERO_BLOCKS, /* zeroes, in blocks that lie wholly inside the range */
+};
+
+/* The bytes of operation `number`, where on the disk they stand: in no other place or operation. */
+static void fill(uint8_t *to, uint32_t offset, uint32_t count, unsigned int number)
+{
+	for (uint32_t at = offset; at < offset + count; at++) {
+		uint64_t word = hash_mix((uint64_t)(number + 1) << 32 | at / 8);
+
+		*to++ = (uint8_t)(word >> at % 8 * 8);
+	}
+}
+
+static int run_write(struct kmemblk *handle, const struct op *op, unsigned int number)
+{
+	static __thread uint8_t buf[DISK_SIZE];
+
+	fill(buf, op->offset, op->count, number);
+	return kmemblk_write(handle, buf, op->count, op->offset);
+}
+
+static int run_trim(struct kmemblk *handle, const struct op *op, unsigned int number)
+{
+	(void)number;
+	return kmemblk_trim(handle, op->count, op->offset);
+}
+
+static int run_zero(struct kmemblk *handle, const struct op *op, unsigned int number)
+{
+	(void)number;
+	return kmemblk_zero(handle, op->count, op->offset, 0);
+}
+
+static int run_zero_no_hole(struct kmemblk *handle, const struct op *op, unsigned int number)
+{
+	(void)number;
+	return kmemblk_zero(handle, op->count, op->offset, KMEMBLK_ZERO_NO_HOLE);
+}
+
+static const struct {
+	const char *name;
+	enum effect effect;
+	bool may_be_refused;
+	int (*run)(struct kmemblk *handle, const struct op *op, unsigned int number);
+} kinds[OP_KINDS] = {
+	[OP_WRITE] = { "write", EFFECT_FILL, true, run_write },
+	[OP_TRIM] = { "trim", EFFECT_ZERO_BLOCKS, false, run_trim },
+	[OP_ZERO] = { "zero", EFFECT_ZERO, false, run_zero },
+	[OP_ZERO_NO_HOLE] = { "zero-no-hole", EFFECT_ZERO, true, run_zero_no_hole },
+};
+
+bool op_parse(const char *text, struct op *op)
+{
+	char name[16];
+
+	if (sscanf(text, "%15[a-z-]@%u+%u", name, &op->offset, &op->count) != 3)
+		return false;
+	for (unsigned int k = 0; k < OP_KINDS; k++) {
+		op->kind = k;
+		if (strcmp(name, kinds[k].name) == 0)
+			return op->offset <= DISK_SIZE && op->count <= DISK_SIZE - op->offset;
+	}
+	return false;
+}
+
+void op_print(const struct op *op, char *text, size_t size)
+{
+	snprintf(text, size, "%s@%u+%u", kinds[op->kind].name, op->offset, op->count);
+}
+
+int op_run(struct kmemblk *handle, const struct op *op, unsigned int number)
+{
+	return kinds[op->kind].run(handle, op, number);
+}
+
+bool op_may_be_refused(const struct op *op)
+{
+	return kinds[op->kind].may_be_refused;
+}
+
+/* The bytes [*start, *end) of the block that are in the range. */
+static bool part_of(const struct op *op, uint32_t block, uint32_t *start, uint32_t *end)
+{
+	uint32_t first = block * BLOCK_SIZE, last = op->offset + op->count;
+
+	if (last <= first || op->offset >= first + BLOCK_SIZE)
+		return false;
+	*start = op->offset > first ? op->offset - first : 0;
+	*end = last < first + BLOCK_SIZE ? last - first : BLOCK_SIZE;
+	return true;
+}
+
+bool op_touches(const struct op *op, uint32_t block)
+{
+	enum effect effect = kinds[op->kind].effect;
+	uint32_t start, end;
+
+	return effect != EFFECT_NONE && part_of(op, block, &start, &end) &&
+	       (effect != EFFECT_ZERO_BLOCKS || end - start == BLOCK_SIZE);
+}
+
+void op_apply(const struct op *op, unsigned int number, uint32_t block, uint8_t *bytes)
+{
+	uint32_t start, end;
+
+	if (!op_touches(op, block) || !part_of(op, block, &start, &end))
+		return;
+	if (kinds[op->kind].effect == EFFECT_FILL)
+		fill(bytes + start, block * BLOCK_SIZE + start, end - start, number);
+	else
+		memset(bytes + start, 0, end - start);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ops.h - the requests that scenarios are made of: how each is written, done, and what it means.
+ *
+ * A new kind of request is a line in the table of ops.c, and letters of alphabets.c.  If it stores
+ * to the device other than through pm.h, the recorder must be told: recorder_store(),
+ * recorder_hole().
+ */
+#ifndef OPS_H
+#define OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kmemblk.h"
+
+#define BLOCK_SIZE KMEMBLK_BLOCK_SIZE
+#define BLOCKS	   4u
+#define DISK_SIZE  (BLOCKS * BLOCK_SIZE)
+
+enum op_kind { OP_WRITE, OP_TRIM, OP_ZERO, OP_ZERO_NO_HOLE, OP_KINDS };
+
+struct op {
+	enum op_kind kind;
+	uint32_t offset, count;
+};
+
+/* "write@0+4096".  False if it is not such a text. */
+bool op_parse(const char *text, struct op *op);
+void op_print(const struct op *op, char *text, size_t size);
+
+/* Do it, as number `number` of its sequence: that, and the place, make its bytes its own. */
+int op_run(struct kmemblk *handle, const struct op *op, unsigned int number);
+
+/* True if a block without a page may be refused a new one by it: -ENOSPC. */
+bool op_may_be_refused(const struct op *op);
+
+/* True if it changes what block `block` holds; op_apply() changes `bytes` of that block so. */
+bool op_touches(const struct op *op, uint32_t block);
+void op_apply(const struct op *op, unsigned int number, uint32_t block, uint8_t *bytes);
+
+#endif /* OPS_H */

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * stage.c - see stage.h.
+ *
+ * Stands, by the linker's --wrap, where the library waits, and where sections begin and end.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <time.h>
+
+#include "fatal.h"
+#include "grace.h"
+#include "internal.h"
+#include "mutate.h"
+#include "recorder.h"
+#include "stage.h"
+
+/* Longer than any scenario takes on the slowest machine: it hangs. */
+#define HANGS_AFTER 120
+
+enum position {
+	ABSENT, /* has not entered */
+	STANDS, /* before an event */
+	RUNS,
+	WAITS, /* for another thread, in the library */
+	LEFT,
+};
+
+static struct actor {
+	enum position position;
+	unsigned int steps;
+} actors[DRIVEN_THREADS];
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+
+static __thread struct actor *self; /* NULL: not on the stage */
+static __thread bool own;
+
+static bool held, settling;
+static unsigned int waiting; /* own threads, for the reclaimer perhaps */
+static unsigned int in_section;
+static bool idle; /* the reclaimer waits for work; covered by pages->lock */
+
+int __real_pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *);
+void __real_grace_wait(void);
+void __real_grace_enter(void);
+void __real_grace_leave(void);
+
+int __wrap_pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *);
+void __wrap_grace_wait(void);
+void __wrap_grace_enter(void);
+void __wrap_grace_leave(void);
+
+void stage_own_thread(void)
+{
+	own = true;
+}
+
+void stage_hold_reclaimer(void)
+{
+	pthread_mutex_lock(&lock);
+	held = true;
+	pthread_mutex_unlock(&lock);
+}
+
+void stage_free_reclaimer(void)
+{
+	pthread_mutex_lock(&lock);
+	held = false;
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&lock);
+}
+
+static void set_settling(bool value)
+{
+	pthread_mutex_lock(&lock);
+	settling = value;
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&lock);
+}
+
+void stage_settle(struct kmemblk *handle)
+{
+	struct pages *pages = &handle->pages;
+	bool done;
+
+	set_settling(true);
+	do {
+		pthread_mutex_lock(&pages->lock);
+		done = idle && !atomic_load_explicit(&pages->armed, memory_order_relaxed);
+		if (!done)
+			reclaim_hurry(pages);
+		pthread_mutex_unlock(&pages->lock);
+		if (!done)
+			sched_yield();
+	} while (!done);
+	set_settling(false);
+}
+
+void stage_clear(void)
+{
+	for (unsigned int i = 0; i < DRIVEN_THREADS; i++)
+		actors[i] = (struct actor){ ABSENT, 0 };
+}
+
+static void move(enum position position)
+{
+	self->position = position;
+	pthread_cond_broadcast(&moved);
+}
+
+void stage_enter(unsigned int number)
+{
+	own = true;
+	pthread_mutex_lock(&lock);
+	self = &actors[number];
+	move(STANDS);
+	while (self->steps == 0)
+		__real_pthread_cond_wait(&moved, &lock);
+	move(RUNS);
+	pthread_mutex_unlock(&lock);
+}
+
+void stage_leave(void)
+{
+	pthread_mutex_lock(&lock);
+	move(LEFT);
+	pthread_mutex_unlock(&lock);
+}
+
+void stage_step(void)
+{
+	if (self == NULL)
+		return;
+	pthread_mutex_lock(&lock);
+	if (self->steps == 0)
+		move(STANDS);
+	while (self->steps == 0)
+		__real_pthread_cond_wait(&moved, &lock);
+	if (self->position != RUNS)
+		move(RUNS);
+	if (self->steps != STAGE_TO_THE_END)
+		self->steps--;
+	pthread_mutex_unlock(&lock);
+}
+
+static bool alone(const struct actor *actor)
+{
+	for (unsigned int i = 0; i < DRIVEN_THREADS; i++)
+		if (&actors[i] != actor && actors[i].position != LEFT &&
+		    actors[i].position != ABSENT)
+			return false;
+	return true;
+}
+
+/* Lock held.  True if the actor will do nothing before somebody else does. */
+static bool at_rest(const struct actor *actor)
+{
+	return actor->position == LEFT || (actor->position == STANDS && actor->steps == 0) ||
+	       (actor->position == WAITS && !alone(actor));
+}
+
+bool stage_run(unsigned int number, unsigned int steps)
+{
+	struct actor *actor = &actors[number];
+	struct timespec until;
+	bool used;
+
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += HANGS_AFTER;
+	pthread_mutex_lock(&lock);
+	if (actor->position != LEFT)
+		actor->steps = steps;
+	pthread_cond_broadcast(&moved);
+	while (!at_rest(actor))
+		if (pthread_cond_timedwait(&moved, &lock, &until) == ETIMEDOUT)
+			fatal("thread %u does not come to rest", number);
+	used = actor->position != LEFT || actor->steps == 0 || steps == STAGE_TO_THE_END;
+	/* One that waits goes no further than its next event, when it has been woken. */
+	if (actor->position == WAITS)
+		actor->steps = 0;
+	pthread_mutex_unlock(&lock);
+	return used;
+}
+
+bool stage_has_left(unsigned int number)
+{
+	bool left;
+
+	pthread_mutex_lock(&lock);
+	left = actors[number].position == LEFT;
+	pthread_mutex_unlock(&lock);
+	return left;
+}
+
+bool stage_in_section(void)
+{
+	bool some;
+
+	pthread_mutex_lock(&lock);
+	some = in_section > 0;
+	pthread_mutex_unlock(&lock);
+	return some;
+}
+
+int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
+{
+	int rc;
+
+	if (!own) {
+		idle = true;
+		rc = __real_pthread_cond_wait(cond, mutex);
+		idle = false;
+		return rc;
+	}
+	pthread_mutex_lock(&lock);
+	waiting++;
+	if (self != NULL)
+		move(WAITS);
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&lock);
+	rc = __real_pthread_cond_wait(cond, mutex);
+	pthread_mutex_lock(&lock);
+	waiting--;
+	if (self != NULL)
+		move(RUNS);
+	pthread_mutex_unlock(&lock);
+	return rc;
+}
+
+void __wrap_grace_wait(void)
+{
+	pthread_mutex_lock(&lock);
+	while (held && !settling && waiting == 0)
+		__real_pthread_cond_wait(&moved, &lock);
+	pthread_mutex_unlock(&lock);
+	if (mutate.kind != MUTANT_NO_GRACE || !held)
+		__real_grace_wait();
+}
+
+static void count_sections(int by)
+{
+	if (!own)
+		return;
+	pthread_mutex_lock(&lock);
+	in_section += (unsigned int)by;
+	pthread_mutex_unlock(&lock);
+}
+
+void __wrap_grace_enter(void)
+{
+	count_sections(1);
+	__real_grace_enter();
+}
+
+void __wrap_grace_leave(void)
+{
+	__real_grace_leave();
+	count_sections(-1);
+}
