@@ -7,6 +7,7 @@
 #include "fatal.h"
 #include "internal.h"
 #include "scenario.h"
+#include "stage.h"
 
 /* Two superblocks and one leaf besides blocks and spare. */
 #define TIGHT_PAGES (3 + BLOCKS + 1)
@@ -119,6 +120,8 @@ struct kmemblk *base_open(const struct base *base, struct trace *trace)
 	if (kmemblk_open(base_device(base)->path, 0, &handle) != 0 || kmemblk_start(handle) != 0)
 		fatal("%s", kmemblk_error());
 	wear(handle, base->bad);
+	/* The reclaimer has begun, too. */
+	stage_settle(handle);
 	return handle;
 }
 

@@ -88,6 +88,9 @@ void stage_settle(struct kmemblk *handle)
 	struct pages *pages = &handle->pages;
 	bool done;
 
+	/* Else the reclaimer would begin, and how far it came would differ. */
+	if (stage_in_section() && mutate.kind != MUTANT_NO_GRACE)
+		return;
 	set_settling(true);
 	do {
 		pthread_mutex_lock(&pages->lock);
@@ -97,7 +100,8 @@ void stage_settle(struct kmemblk *handle)
 		pthread_mutex_unlock(&pages->lock);
 		if (!done)
 			sched_yield();
-	} while (!done);
+		/* One that has just been woken may have entered a section, and stands there. */
+	} while (!done && (!stage_in_section() || mutate.kind == MUTANT_NO_GRACE));
 	set_settling(false);
 }
 
@@ -207,16 +211,38 @@ bool stage_in_section(void)
 	return some;
 }
 
+/* The reclaimer stands here unless it may free pages. */
+static void stand_at_gate(void)
+{
+	pthread_mutex_lock(&lock);
+	while (held && !settling && waiting == 0)
+		__real_pthread_cond_wait(&moved, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+/*
+ * The reclaimer waits for work.  What it does next takes locks that a thread of the scenario would
+ * find busy at one time and not at another.
+ */
+static int wait_for_work(pthread_cond_t *cond, pthread_mutex_t *mutex)
+{
+	int rc;
+
+	idle = true;
+	rc = __real_pthread_cond_wait(cond, mutex);
+	idle = false;
+	pthread_mutex_unlock(mutex);
+	stand_at_gate();
+	pthread_mutex_lock(mutex);
+	return rc;
+}
+
 int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 {
 	int rc;
 
-	if (!own) {
-		idle = true;
-		rc = __real_pthread_cond_wait(cond, mutex);
-		idle = false;
-		return rc;
-	}
+	if (!own)
+		return wait_for_work(cond, mutex);
 	pthread_mutex_lock(&lock);
 	waiting++;
 	if (self != NULL)
@@ -234,10 +260,7 @@ int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 
 void __wrap_grace_wait(void)
 {
-	pthread_mutex_lock(&lock);
-	while (held && !settling && waiting == 0)
-		__real_pthread_cond_wait(&moved, &lock);
-	pthread_mutex_unlock(&lock);
+	stand_at_gate();
 	if (mutate.kind != MUTANT_NO_GRACE || !held)
 		__real_grace_wait();
 }

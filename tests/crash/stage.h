@@ -24,7 +24,7 @@ void stage_own_thread(void);
 void stage_hold_reclaimer(void);
 void stage_free_reclaimer(void);
 
-/* Have the reclaimer free all that has been retired.  No thread may stand inside a section. */
+/* Have the reclaimer free all that has been retired, unless a thread stands inside a section. */
 void stage_settle(struct kmemblk *handle);
 
 /* Nobody has entered. */

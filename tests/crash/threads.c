@@ -11,8 +11,6 @@
 #include <string.h>
 
 #include "fatal.h"
-#include "internal.h"
-#include "mutate.h"
 #include "scenario.h"
 #include "stage.h"
 
@@ -59,8 +57,7 @@ static bool go(struct play *play, struct kmemblk *handle)
 
 	for (unsigned int i = 0; i < play->step_count; i++) {
 		used = stage_run(play->steps[i].thread, play->steps[i].events) && used;
-		if (!stage_in_section() || mutate.kind == MUTANT_NO_GRACE)
-			stage_settle(handle);
+		stage_settle(handle);
 	}
 	/* Who waited for another has yet to end. */
 	for (unsigned int i = 0; i < play->step_count; i++)

@@ -111,6 +111,9 @@ static void explore_repair_of(struct explorer *e, const struct whole *w, bool op
 	again.must_open = false;
 	again.returned = false;
 	replay(&inner, &again, e->image.bytes, opens);
+	if (inner.only > inner.number)
+		fatal("the repair of image %llu has only %llu images",
+		      (unsigned long long)e->number, (unsigned long long)inner.number);
 }
 
 /* An image that does not open, or of the old device: let repair do what it can. */
