@@ -103,10 +103,9 @@ static void wear(struct kmemblk *handle, unsigned int bad)
 	uint64_t page[MEDIA_PAGES];
 	struct near near;
 
-	if (bad == 0)
-		return;
-	if (pages_take(&handle->pages, bad, page, &near) != (int)bad)
-		fatal("there are not %u free pages", bad);
+	for (unsigned int i = 0; i < bad; i++)
+		if (pages_take(&handle->pages, 1, &page[i], &near) != 1)
+			fatal("%s", kmemblk_error());
 	for (unsigned int i = 0; i < bad; i++)
 		pages_mark_bad(&handle->pages, page[i]);
 	pages_put(&handle->pages, page, bad);
@@ -117,11 +116,13 @@ struct kmemblk *base_open(const struct base *base, struct trace *trace)
 	struct kmemblk *handle;
 
 	recorder_start(trace, &base->terms);
-	if (kmemblk_open(base_device(base)->path, 0, &handle) != 0 || kmemblk_start(handle) != 0)
+	if (kmemblk_open(base_device(base)->path, 0, &handle) != 0)
 		fatal("%s", kmemblk_error());
-	wear(handle, base->bad);
-	/* The reclaimer has begun, too. */
+	stage_watch(handle);
+	if (kmemblk_start(handle) != 0)
+		fatal("%s", kmemblk_error());
 	stage_settle(handle);
+	wear(handle, base->bad);
 	return handle;
 }
 

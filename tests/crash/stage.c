@@ -41,16 +41,22 @@ static __thread struct actor *self; /* NULL: not on the stage */
 static __thread bool own;
 
 static bool held, settling;
-static unsigned int waiting; /* own threads, for the reclaimer perhaps */
+static unsigned int waiting;		/* own threads, for the reclaimer */
+static const pthread_cond_t *for_work;	/* what the reclaimer waits on */
+static const pthread_cond_t *for_pages; /* what they then wait on */
 static unsigned int in_section;
 static bool idle; /* the reclaimer waits for work; covered by pages->lock */
 
 int __real_pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *);
+int __real_pthread_cond_clockwait(pthread_cond_t *, pthread_mutex_t *, clockid_t,
+				  const struct timespec *);
 void __real_grace_wait(void);
 void __real_grace_enter(void);
 void __real_grace_leave(void);
 
 int __wrap_pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *);
+int __wrap_pthread_cond_clockwait(pthread_cond_t *, pthread_mutex_t *, clockid_t,
+				  const struct timespec *);
 void __wrap_grace_wait(void);
 void __wrap_grace_enter(void);
 void __wrap_grace_leave(void);
@@ -58,6 +64,12 @@ void __wrap_grace_leave(void);
 void stage_own_thread(void)
 {
 	own = true;
+}
+
+void stage_watch(struct kmemblk *handle)
+{
+	for_pages = &handle->pages.freed;
+	for_work = &handle->pages.work;
 }
 
 void stage_hold_reclaimer(void)
@@ -228,9 +240,11 @@ static int wait_for_work(pthread_cond_t *cond, pthread_mutex_t *mutex)
 {
 	int rc;
 
-	idle = true;
+	if (cond == for_work)
+		idle = true;
 	rc = __real_pthread_cond_wait(cond, mutex);
-	idle = false;
+	if (cond == for_work)
+		idle = false;
 	pthread_mutex_unlock(mutex);
 	stand_at_gate();
 	pthread_mutex_lock(mutex);
@@ -244,18 +258,27 @@ int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 	if (!own)
 		return wait_for_work(cond, mutex);
 	pthread_mutex_lock(&lock);
-	waiting++;
+	waiting += cond == for_pages;
 	if (self != NULL)
 		move(WAITS);
 	pthread_cond_broadcast(&moved);
 	pthread_mutex_unlock(&lock);
 	rc = __real_pthread_cond_wait(cond, mutex);
 	pthread_mutex_lock(&lock);
-	waiting--;
+	waiting -= cond == for_pages;
 	if (self != NULL)
 		move(RUNS);
 	pthread_mutex_unlock(&lock);
 	return rc;
+}
+
+int __wrap_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, clockid_t clock,
+				  const struct timespec *until)
+{
+	/* A thread that stands still is not late: on the stage there is no time. */
+	if (self != NULL)
+		return __wrap_pthread_cond_wait(cond, mutex);
+	return __real_pthread_cond_clockwait(cond, mutex, clock, until);
 }
 
 void __wrap_grace_wait(void)

@@ -24,6 +24,9 @@ void stage_own_thread(void);
 void stage_hold_reclaimer(void);
 void stage_free_reclaimer(void);
 
+/* This handle is about to be started: it is the one that the rest is about. */
+void stage_watch(struct kmemblk *handle);
+
 /* Have the reclaimer free all that has been retired, unless a thread stands inside a section. */
 void stage_settle(struct kmemblk *handle);
 
