@@ -1,0 +1,15 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Each kind of damage is told, refused and repaired as damage.txt says, in these words and bytes.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+
+requires python3 -c 'import subprocess'
+device d
+golden=$abs_top_srcdir/tests/golden
+server=()
+# With AddressSanitizer nbdkit hangs now and then: see step_asan in tests/run.sh.
+test -n "${asan_library:-}" || ! nbdkit --version > "$tmp/log" 2>&1 || server=(nbdkit "$plugin")
+python3 "$golden/damage.py" "$golden/damage.txt" "$golden/v1.od" "$device" "$tmp" \
+	"$kmemblk" ./read-all "${server[@]}" || fail "not as in damage.txt"
