@@ -160,6 +160,35 @@ static void forget(void)
 
 /* ---- what the bytes say ---------------------------------------------------------------------- */
 
+static bool all_zero(const uint8_t *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (bytes[i] != 0)
+			return false;
+	return true;
+}
+
+/* The library has found this superblock sound: is it? */
+static void expect_super(uint8_t *super)
+{
+	uint64_t type = number_at(super + 12, 4), blocks = number_at(super + 72, 8);
+
+	EXPECT(memcmp(super, "KMEMBLK\n", 8) == 0 && number_at(super + 8, 4) == 1 &&
+		       number_at(super + 32, 8) == 0 &&
+		       number_at(super + CRC_AT, 4) == (uint32_t)~crc32_iscsi(super, CRC_AT, ~0u),
+	       "a wrong superblock was accepted");
+	EXPECT(number_at(super + 44, 4) == 0 &&
+		       all_zero(super + SUPER_BYTES, CRC_AT - SUPER_BYTES) &&
+		       super[SUPER_BYTES - 1] == 0,
+	       "reserved bytes were accepted, or a label without an end");
+	EXPECT(number_at(super + 40, 4) == PAGE && number_at(super + 56, 8) == 1 &&
+		       number_at(super + 88, 8) != 0 &&
+		       number_at(super + 64, 8) == (blocks + 511) / 512,
+	       "an impossible field was accepted");
+	EXPECT(type == 1 ? blocks > 0 && number_at(super + 80, 8) > 0 : type == 0 && blocks == 0,
+	       "an impossible type was accepted");
+}
+
 /* Read the device's index by its primary, which the library has found sound. */
 static void look(struct view *view)
 {
@@ -167,10 +196,7 @@ static void look(struct view *view)
 	uint8_t names[PAGES_MAX] = { 0 };
 
 	EXPECT(pread(fuzz_fd, bytes, sizeof(bytes), 0) >= (ssize_t)(2 * PAGE), "no index");
-	EXPECT(memcmp(bytes, "KMEMBLK\n", 8) == 0 && number_at(bytes + 8, 4) == 1 &&
-		       number_at(bytes + 32, 8) == 0 &&
-		       number_at(bytes + CRC_AT, 4) == (uint32_t)~crc32_iscsi(bytes, CRC_AT, ~0u),
-	       "a wrong superblock was accepted");
+	expect_super(bytes);
 	view->blocks = number_at(bytes + 72, 8);
 	view->data_start = 1 + number_at(bytes + 64, 8);
 	view->data_end = number_at(bytes + 48, 8) - 1;
@@ -192,6 +218,20 @@ static void look(struct view *view)
 		if (view->page[block] != 0 && view->page[block] != LOST &&
 		    names[view->page[block]] == 2)
 			view->page[block] = LOST;
+}
+
+/* Check has found nothing at all: there is nothing. */
+static void expect_flawless(const struct view *view)
+{
+	uint8_t bytes[(1 + LEAVES_MAX) * PAGE], copy[PAGE];
+	uint64_t tail = PAGE + view->blocks * 8;
+
+	EXPECT(pread(fuzz_fd, bytes, sizeof(bytes), 0) >= (ssize_t)(view->data_start * PAGE) &&
+		       pread(fuzz_fd, copy, PAGE, (off_t)(view->data_end * PAGE)) == PAGE,
+	       "cannot read back the device");
+	EXPECT(memcmp(bytes, copy, PAGE) == 0, "the copy differs, and check finds nothing");
+	EXPECT(all_zero(bytes + tail, view->data_start * PAGE - tail),
+	       "an entry past the last block, and check finds nothing");
 }
 
 static uint64_t lost_blocks(const struct view *view)
@@ -444,12 +484,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	EXPECT(fuzz_digest() == digest, "reading changed the device");
 	EXPECT(opened || found.rc != 0 || found.result.left + found.result.correctable > 0,
 	       "does not open, and check finds nothing");
-	EXPECT(!opened || found.result.left > 0 || lost_blocks(&before) == 0,
-	       "lost blocks, and check finds nothing");
+	if (opened && found.result.left + found.result.correctable == 0)
+		expect_flawless(&before);
+	EXPECT(found.result.left > 0 || !opened || lost_blocks(&before) == 0,
+	       "lost blocks, and check leaves nothing");
 	repaired = repair(&found);
 	if (read_all(&after)) {
 		if (opened)
 			expect_kept(&before, &after);
+		if (repaired && found.result.left == 0)
+			expect_flawless(&after);
 		write_all(&after, repaired && found.result.left == 0);
 	} else {
 		EXPECT(!opened && (!repaired || found.result.left > 0),

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * mutants.c - the library with one fault, to see that the fuzz targets find it.
+ *
+ * The linker puts these functions before the library's (--wrap).  KMEMBLK_MUTANT names the one that
+ * is at work; without it all is as ever.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <isa-l/crc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuzz.h"
+#include "guard.h"
+#include "internal.h"
+
+static bool is(const char *name)
+{
+	const char *mutant = getenv("KMEMBLK_MUTANT");
+
+	return mutant != NULL && strcmp(mutant, name) == 0;
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+void __real_pm_read(void *dst, const void *src, size_t len);
+void __wrap_pm_read(void *dst, const void *src, size_t len);
+
+/* The second block of a run of pages comes out as the first. */
+void __wrap_pm_read(void *dst, const void *src, size_t len)
+{
+	__real_pm_read(dst, src, len);
+	if (len > 2 * PAGE && is("read-gives-the-neighbour"))
+		memcpy((uint8_t *)dst + PAGE, dst, PAGE);
+}
+
+uint64_t __real_pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t desired);
+uint64_t __wrap_pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t desired);
+
+/* A trim passes over each eighth entry. */
+uint64_t __wrap_pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t desired)
+{
+	if ((uintptr_t)word % 64 == 56 && is("trim-forgets"))
+		return 0;
+	return __real_pm_swap(pm, word, desired);
+}
+
+int __real_check_range(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset);
+int __wrap_check_range(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset);
+
+/* Only the offset is looked at. */
+int __wrap_check_range(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset)
+{
+	return __real_check_range(h, what, is("read-past-the-end") ? 0 : count, offset);
+}
+
+int __real_check_writable(const struct kmemblk *h, const char *what, uint64_t count,
+			  uint64_t offset);
+int __wrap_check_writable(const struct kmemblk *h, const char *what, uint64_t count,
+			  uint64_t offset);
+
+int __wrap_check_writable(const struct kmemblk *h, const char *what, uint64_t count,
+			  uint64_t offset)
+{
+	return __real_check_writable(h, what, is("write-past-the-end") ? 0 : count, offset);
+}
+
+void __real_pages_settle(struct pages *pages, uint64_t n, uint64_t bound);
+void __wrap_pages_settle(struct pages *pages, uint64_t n, uint64_t bound);
+
+/* A block that got its page is not counted. */
+void __wrap_pages_settle(struct pages *pages, uint64_t n, uint64_t bound)
+{
+	__real_pages_settle(pages, n, bound > 0 && is("promise-is-lost") ? bound - 1 : bound);
+}
+
+/* ---- images ---------------------------------------------------------------------------------- */
+
+enum super_state __real_super_read(const struct device *device, uint64_t page, struct super *super,
+				   struct super_verdict *verdict);
+enum super_state __wrap_super_read(const struct device *device, uint64_t page, struct super *super,
+				   struct super_verdict *verdict);
+
+/* The primary as it would be without what `mutant` does not look at. */
+static enum super_state read_without(const struct device *device, struct super *super,
+				     struct super_verdict *verdict, uint64_t at, size_t len)
+{
+	struct device other = *device;
+	struct layout_super media;
+	uint32_t crc;
+
+	memcpy(&media, device->pm.base, sizeof(media));
+	memset((uint8_t *)&media + at, 0, len);
+	crc = ~crc32_iscsi((unsigned char *)&media, sizeof(media) - sizeof(crc), ~0u);
+	media.crc.raw = htole32(crc);
+	other.pm.base = (uint8_t *)&media;
+	return __real_super_read(&other, 0, super, verdict);
+}
+
+enum super_state __wrap_super_read(const struct device *device, uint64_t page, struct super *super,
+				   struct super_verdict *verdict)
+{
+	enum super_state state = __real_super_read(device, page, super, verdict);
+
+	if (page == 0 && state == SUPER_DAMAGED && is("checksum-unseen"))
+		return read_without(device, super, verdict, 0, 0);
+	if (page == 0 && state == SUPER_DAMAGED && is("reserved-unseen") &&
+	    strstr(verdict->reason, "reserved") != NULL)
+		return read_without(device, super, verdict, 184, 4092 - 184);
+	return state;
+}
+
+int __real_super_load(const struct device *device, struct super *super);
+int __wrap_super_load(const struct device *device, struct super *super);
+
+/* An open sees what check sees. */
+int __wrap_super_load(const struct device *device, struct super *super)
+{
+	struct super_verdict verdict;
+	int rc = __real_super_load(device, super);
+
+	return rc == -EUCLEAN && __wrap_super_read(device, 0, super, &verdict) == SUPER_SOUND ? 0
+											      : rc;
+}
+
+bool __real_super_same(const struct super *a, const struct super *b);
+bool __wrap_super_same(const struct super *a, const struct super *b);
+
+bool __wrap_super_same(const struct super *a, const struct super *b)
+{
+	return is("copy-unseen") || __real_super_same(a, b);
+}
+
+int __real_index_open(struct index *index, const struct device *device, const struct super *super,
+		      struct index_scan *scan);
+int __wrap_index_open(struct index *index, const struct device *device, const struct super *super,
+		      struct index_scan *scan);
+
+int __wrap_index_open(struct index *index, const struct device *device, const struct super *super,
+		      struct index_scan *scan)
+{
+	struct super other = *super;
+	int rc;
+
+	/* The superblock's copy counts as a data page. */
+	if (is("range-one-too-far"))
+		other.device_pages++;
+	rc = __real_index_open(index, device, &other, scan);
+	if (is("shared-unseen"))
+		index->twice = 0;
+	return rc;
+}
+
+int __real_guard_write(const struct pm *pm, void *dst, const void *src, size_t len,
+		       enum pm_order order);
+int __wrap_guard_write(const struct pm *pm, void *dst, const void *src, size_t len,
+		       enum pm_order order);
+
+/* Repair zeroes the last block's entry, too. */
+int __wrap_guard_write(const struct pm *pm, void *dst, const void *src, size_t len,
+		       enum pm_order order)
+{
+	if (order == PM_REPAIR_TAIL && is("repair-takes-an-entry"))
+		return __real_guard_write(pm, (uint64_t *)dst - 1, src, len + 8, order);
+	return __real_guard_write(pm, dst, src, len, order);
+}
+
+int __real_super_write(const struct device *device, uint64_t page, const struct super *super,
+		       enum pm_order order);
+int __wrap_super_write(const struct device *device, uint64_t page, const struct super *super,
+		       enum pm_order order);
+
+/* Repair makes the disk a block smaller. */
+int __wrap_super_write(const struct device *device, uint64_t page, const struct super *super,
+		       enum pm_order order)
+{
+	struct super other = *super;
+
+	if (order == PM_REPAIR_SUPER && is("repair-takes-a-block"))
+		other.blocks--;
+	return __real_super_write(device, page, &other, order);
+}
