@@ -21,6 +21,12 @@ seen() {
 
 seen 'reused under the reader' ./parked-reader-mutant ||
 	fail "parked-reader does not see it: $(tail -n 20 "$tmp/log")"
+seen 'came back to the page' ./parked-part-writer-mutant ||
+	fail "parked-part-writer does not see it: $(tail -n 20 "$tmp/log")"
+# Nobody reads the page here, so there is no race to report.
+if ./parked-drain-mutant > "$tmp/log" 2>&1 || ! grep -q 'was reused before' "$tmp/log"; then
+	fail "parked-drain does not see it: $(tail -n 20 "$tmp/log")"
+fi
 
 # This one leaves it to chance, so it gets some.
 for seed in $(seq 30); do

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * found-clear.c - who finds an entry clear makes that durable himself before he answers (invariant
+ * 8).
+ *
+ * A thread that trims a block is stopped after it has cleared the entry and before it has flushed
+ * it (the linker puts functions of this file before pm_flush() and pm_drain()).  Another one asks
+ * for the same and gets its answer: by then it must have flushed that entry and drained after that.
+ * Once in a leaf that holds nothing else, where the count of the leaf must not yet say so, and once
+ * among others.
+ */
+#include "config.h"
+
+#include <unistd.h>
+
+#include "shortage.h"
+
+#define PAGES	     32u
+#define BLOCKS	     28u
+#define BLOCK	     5u
+#define BLOCK_OFFSET ((uint64_t)BLOCK * BLOCK_SIZE)
+
+static struct kmemblk *handle;
+static __thread bool to_be_parked, watched;
+static bool flushed, drained; /* by the thread that is watched */
+static _Atomic bool parked, go;
+
+int __real_pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order order);
+int __wrap_pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order order);
+void __real_pm_drain(const struct pm *pm, enum pm_order order);
+void __wrap_pm_drain(const struct pm *pm, enum pm_order order);
+
+int __wrap_pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order order)
+{
+	uintptr_t entry = (uintptr_t)&handle->index.entries[BLOCK], from = (uintptr_t)addr;
+
+	if (watched && entry >= from && entry < from + len)
+		flushed = true;
+	if (to_be_parked) {
+		to_be_parked = false;
+		SET(parked, true);
+		while (!GET(go))
+			usleep(1000);
+	}
+	return __real_pm_flush(pm, addr, len, order);
+}
+
+void __wrap_pm_drain(const struct pm *pm, enum pm_order order)
+{
+	__real_pm_drain(pm, order);
+	if (watched && flushed)
+		drained = true;
+}
+
+static void *trim_parked(void *opaque)
+{
+	(void)opaque;
+	to_be_parked = true;
+	CHECK_CALL(kmemblk_trim(handle, BLOCK_SIZE, BLOCK_OFFSET));
+	return NULL;
+}
+
+static const struct request {
+	const char *name;
+	bool zero;
+	uint64_t count, offset;
+} requests[] = {
+	{ "trim", false, BLOCK_SIZE, BLOCK_OFFSET },
+	{ "trim of more", false, 3ull * BLOCK_SIZE, BLOCK_OFFSET - BLOCK_SIZE },
+	{ "zero", true, BLOCK_SIZE, BLOCK_OFFSET },
+	{ "zero of a part", true, 100, BLOCK_OFFSET + 7 },
+	{ "zero with a part at its end", true, BLOCK_SIZE + 100, BLOCK_OFFSET - BLOCK_SIZE },
+};
+
+static int run(const struct request *request)
+{
+	if (request->zero)
+		return kmemblk_zero(handle, request->count, request->offset, 0);
+	return kmemblk_trim(handle, request->count, request->offset);
+}
+
+static void try_request(const struct request *request, bool alone)
+{
+	char *path = test_make_device(PAGES * BLOCK_SIZE, 1);
+	pthread_t thread;
+
+	handle = test_open(path);
+	for (uint32_t block = 0; block < BLOCKS - 1; block++)
+		if (!alone || block == BLOCK)
+			shortage_write(handle, block, 1);
+	flushed = drained = false;
+	SET(parked, false);
+	SET(go, false);
+	CHECK(pthread_create(&thread, NULL, trim_parked, NULL) == 0, "pthread_create");
+	while (!GET(parked))
+		usleep(1000);
+	CHECK(shortage_entry(handle, BLOCK) == 0, "stopped too early");
+	watched = true;
+	CHECK_CALL(run(request));
+	watched = false;
+	CHECK(drained, "%s, %s: answered before the entry it found clear was durable",
+	      request->name, alone ? "alone" : "among others");
+	SET(go, true);
+	pthread_join(thread, NULL);
+	/* The page has been given back once: no two blocks get it. */
+	for (uint32_t block = 0; block < BLOCKS; block++)
+		shortage_write(handle, block, 2);
+	test_close_and_check(handle, path, BLOCKS);
+	free(path);
+}
+
+int main(void)
+{
+	for (unsigned int i = 0; i < sizeof(requests) / sizeof(requests[0]); i++) {
+		try_request(&requests[i], true);
+		try_request(&requests[i], false);
+	}
+	return 0;
+}
