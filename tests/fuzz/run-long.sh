@@ -36,5 +36,5 @@ for target; do
 	grep -E 'finding:|ERROR|SUMMARY|Test unit written|^Done|number_of_executed' "$target.log" || true
 	grep ' cov: ' "$target.log" | tail -n 1
 done
-test $status -eq 0 || echo "findings: $PWD/finding-*; fix them, then put them into corpus-*"
+test $status -eq 0 || echo "findings: $PWD/finding-*; fix them, then put them into corpus-*, with a name"
 exit $status
