@@ -250,37 +250,5 @@ START_TEST(test_the_same_is_written_today)
 }
 END_TEST
 
-/* ---- damaged --------------------------------------------------------------------------------- */
-
-static void expect_said(const char *expected)
-{
-	struct kmemblk_check_result result;
-
-	ck_assert_str_eq(unit_check(0, &result), expected);
-}
-
-START_TEST(test_damage_is_told_in_these_words)
-{
-	make();
-	unit_poke_number(80, 1, 21);
-	expect_said("correctable: superblock (page 0): wrong checksum; the copy is whole: add "
-		    "--repair to write it anew from there\n");
-	make();
-	unit_poke_number(COPY + 120, 1, 'G');
-	expect_said("correctable: superblock copy (page 699): wrong checksum; the primary is "
-		    "whole: add --repair to write it anew from there\n");
-	make();
-	unit_poke_entry(519, 699);
-	expect_said("left: block 519: its index entry names page 699, which is no data page (those "
-		    "are 3 to 698); the block's contents are lost\n"
-		    "note: opened read-only, the device serves every other block; copy them, then "
-		    "format it anew\n");
-	make();
-	unit_poke_entry(520, 3);
-	expect_said("correctable: index: entries past the last block are not zero; they hold "
-		    "nothing: add --repair to zero them\n");
-}
-END_TEST
-
 UNIT_MAIN("v1", test_bytes_are_as_documented, test_opens_and_reads, test_is_written_to,
-	  test_the_same_is_written_today, test_damage_is_told_in_these_words)
+	  test_the_same_is_written_today)

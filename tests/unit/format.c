@@ -20,6 +20,15 @@ static int format(const struct kmemblk_format_options *options)
 	return kmemblk_format(unit_device, options);
 }
 
+/* Whatever is there. */
+static void force(void)
+{
+	struct kmemblk_format_options options = { .flags = KMEMBLK_FORMAT_FORCE };
+
+	ck_assert_int_eq(format(&options), 0);
+	unit_expect_clean();
+}
+
 START_TEST(test_defaults)
 {
 	struct kmemblk_info info;
@@ -216,9 +225,7 @@ START_TEST(test_holds_a_device)
 	refused(NULL, EEXIST, "holds a kmemblk device already");
 	unit_poke_number(0, 8, 0);
 	refused(NULL, EEXIST, "holds a kmemblk device already");
-	ck_assert_int_eq(format(&(struct kmemblk_format_options){ .flags = KMEMBLK_FORMAT_FORCE }),
-			 0);
-	unit_expect_clean();
+	force();
 }
 END_TEST
 
@@ -230,9 +237,7 @@ START_TEST(test_holds_something_else)
 	unit_poke_number(1028, 4, 2047);
 	unit_poke(PAGE - 10, "SWAPSPACE2", 10);
 	refused(NULL, EEXIST, "holds swap; to lose its contents, add --force");
-	ck_assert_int_eq(format(&(struct kmemblk_format_options){ .flags = KMEMBLK_FORMAT_FORCE }),
-			 0);
-	unit_expect_clean();
+	force();
 }
 END_TEST
 
@@ -262,8 +267,7 @@ START_TEST(test_force_leaves_nothing_of_the_old_device)
 	kmemblk_close(h);
 	/* The device has grown since: the old copy is in the middle of the new one. */
 	ck_assert_int_eq(truncate(unit_device, 8 * MIB), 0);
-	ck_assert_int_eq(format(&(struct kmemblk_format_options){ .flags = KMEMBLK_FORMAT_FORCE }),
-			 0);
+	force();
 	unit_peek(4 * MIB - PAGE, page, PAGE);
 	ck_assert(unit_is_zero(page, PAGE));
 	ck_assert_int_eq(kmemblk_probe(unit_device, &info), 0);
