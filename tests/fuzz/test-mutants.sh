@@ -11,10 +11,10 @@ test -x ./fuzz-image-mutant ||
 
 missed=()
 
-# finds TARGET MUTANT: a finding, or what AddressSanitizer says of it.
+# finds TARGET MUTANT: a finding, what AddressSanitizer says of it, or a call that does not end.
 finds() {
 	local status=0
-	KMEMBLK_MUTANT=$2 "./fuzz-$1-mutant" -artifact_prefix="$tmp/" -seed=20 -max_len=700 \
+	KMEMBLK_MUTANT=$2 "./fuzz-$1-mutant" -artifact_prefix="$tmp/" -timeout=20 -seed=20 -max_len=700 \
 		-len_control=0 -max_total_time=60 "$tmp/new" "$abs_top_srcdir/tests/fuzz/corpus-$1" \
 		> "$tmp/log" 2>&1 || status=$?
 	if test $status -eq 0; then
@@ -22,7 +22,7 @@ finds() {
 		return
 	fi
 	printf '%-26s fuzz-%-7s%s\n' "$2" "$1" \
-		"$(grep -m 1 -E '^finding: |ERROR: AddressSanitizer|runtime error' "$tmp/log")"
+		"$(grep -m 1 -E '^finding: |ERROR: (Address|libFuzzer)|runtime error' "$tmp/log")"
 }
 
 mkdir "$tmp/new"
