@@ -310,7 +310,8 @@ static bool offer(struct pages *pages)
 
 static bool too_much(const struct pages *pages)
 {
-	return unneeded(pages) > memory_may_keep(pages);
+	/* Not what a writer that is short has just had storage given to. */
+	return pages->waiting == 0 && unneeded(pages) > memory_may_keep(pages);
 }
 
 /* Take the storage of one run away, on the way to three quarters of `keep`.  False if at the end. */
@@ -322,7 +323,7 @@ static bool punch(struct pages *pages)
 
 	if (too_much(pages))
 		memory->punching = true;
-	if (!memory->punching || unneeded(pages) <= floor) {
+	if (!memory->punching || pages->waiting > 0 || unneeded(pages) <= floor) {
 		memory->punching = false;
 		return false;
 	}

@@ -224,12 +224,13 @@ static __attribute__((noinline)) unsigned int take_or_wait(struct pages *pages, 
 							   uint64_t *page, int *rc)
 {
 	unsigned int n;
+	int more = 0;
 
 	pthread_mutex_lock(&pages->lock);
 	pages->waiting++;
 	/* A page more, where the file system has one, is sooner had than a grace period. */
 	if (!some_free(pages))
-		pages_populate_more(pages);
+		more = pages_populate_more(pages);
 	/* And writers come before those who want whole zones. */
 	if (!some_free(pages))
 		zones_end(pages);
@@ -238,7 +239,8 @@ static __attribute__((noinline)) unsigned int take_or_wait(struct pages *pages, 
 	n = steal(pages, most, page);
 
 	pthread_mutex_lock(&pages->lock);
-	if (n == 0 && !some_free(pages)) {
+	/* If there were more, and others have them by now: look again before giving up. */
+	if (n == 0 && !some_free(pages) && more <= 0) {
 		*rc = no_hope(pages);
 		if (*rc == 0) {
 			reclaim_hurry(pages);

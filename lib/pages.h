@@ -274,8 +274,11 @@ static inline uint64_t pages_storage_for(const struct pages *pages, uint64_t adm
  * `most` absent pages; 0, or -errno without message: -ENOSPC also when there are none.
  */
 int pages_populate(struct pages *pages, uint64_t most);
-/* Give storage to some more, for a writer that is short: but no more than may be kept. */
-void pages_populate_more(struct pages *pages);
+/*
+ * Give storage to some more, for a writer that is short: 1.  0 if so many have it, or will in a
+ * moment, that more would be taken away again.
+ */
+int pages_populate_more(struct pages *pages);
 /* Give storage to what `admitted` blocks need, their share of the spare included. */
 int pages_populate_for(struct pages *pages, uint64_t admitted);
 

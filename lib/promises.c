@@ -72,19 +72,21 @@ int pages_populate_for(struct pages *pages, uint64_t admitted)
 	return 0;
 }
 
-void pages_populate_more(struct pages *pages)
+int pages_populate_more(struct pages *pages)
 {
 	uint64_t most = pages_storage_for(pages, pages->admitted) + memory_may_keep(pages);
+	int rc;
 
 	if (pages->stored + pages->populating > most)
-		return;
+		return 0;
 	/* One at least, for the first block of an empty device. */
 	most = most - pages->stored - pages->populating + 1;
 	if (most > POPULATE_PAGES)
 		most = POPULATE_PAGES;
 	/* A file system that is nearly full may still have a few. */
-	while (pages_populate(pages, most) == -ENOSPC && most > 1 && pages->absent.total > 0)
+	while ((rc = pages_populate(pages, most)) == -ENOSPC && most > 1 && pages->absent.total > 0)
 		most = most > 8 ? most / 8 : 1;
+	return rc == 0 ? 1 : rc;
 }
 
 /* Promise pages to `n` blocks, with storage; the lock is held.  0, or -errno without message. */

@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <numa.h>
 #include <string.h>
 
@@ -63,6 +64,9 @@ void node_of_device(const char *path)
 	if (numa != NUMA_AUTO || numa_available() == -1 || numa_max_node() == 0)
 		return;
 	/* What fails here fails in kmemblk_open() as well, which says why. */
-	if (kmemblk_probe(path, &probed) == 0 && probed.numa_node >= 0)
-		run_on_node(probed.numa_node);
+	if (kmemblk_probe(path, &probed) != 0 || probed.numa_node < 0)
+		return;
+	run_on_node(probed.numa_node);
+	/* What the probe has freed lies on any node, and would be what open gets for its tables. */
+	malloc_trim(0);
 }

@@ -118,6 +118,8 @@ struct kmemblk *base_open(const struct base *base, struct trace *trace)
 	recorder_start(trace, &base->terms);
 	if (kmemblk_open(base_device(base)->path, 0, &handle) != 0)
 		fatal("%s", kmemblk_error());
+	/* Storage is taken away when the scenario says so, not when a thread gets round to it. */
+	handle->pages.memory.punch = false;
 	stage_watch(handle);
 	if (kmemblk_start(handle) != 0)
 		fatal("%s", kmemblk_error());

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "image.h"
+#include "internal.h"
 #include "ops.h"
+#include "recorder.h"
 
 /* What becomes of the bytes of a range. */
 enum effect {
@@ -52,6 +54,74 @@ static int run_zero_no_hole(struct kmemblk *handle, const struct op *op, unsigne
 	return kmemblk_zero(handle, op->count, op->offset, KMEMBLK_ZERO_NO_HOLE);
 }
 
+static int run_move(struct kmemblk *handle, const struct op *op, unsigned int number)
+{
+	int rc = 0;
+
+	(void)number;
+	for (uint32_t at = op->offset; rc == 0 && at < op->offset + op->count; at += BLOCK_SIZE)
+		rc = write_part(handle, at / BLOCK_SIZE, 0, 0, NULL, true);
+	return rc;
+}
+
+/* As the library's own thread does it, but now. */
+static int run_punch(struct kmemblk *handle, const struct op *op, unsigned int number)
+{
+	struct pages *pages = &handle->pages;
+
+	(void)op, (void)number;
+	pages_empty_slots(pages);
+	pthread_mutex_lock(&pages->lock);
+	while (pages_drop_storage(pages, pages->count) > 0 || pages_spill(pages))
+		;
+	pthread_mutex_unlock(&pages->lock);
+	return 0;
+}
+
+/* What a borrower puts into its memory: no block may ever hold it. */
+static void scribble(uint8_t *memory, unsigned int number)
+{
+	static uint8_t bytes[BLOCK_SIZE];
+
+	memset(bytes, (int)(0xA0 + number), sizeof(bytes));
+	recorder_store(memory, bytes, sizeof(bytes));
+}
+
+#define LENT_MAX 16u
+
+static void *lent[LENT_MAX];
+static struct kmemblk *lent_by;
+static unsigned int lent_count;
+
+static int run_lend(struct kmemblk *handle, const struct op *op, unsigned int number)
+{
+	void *memory;
+
+	if (lent_by != handle)
+		lent_count = 0;
+	lent_by = handle;
+	for (uint32_t n = 0; n < op->count && lent_count < LENT_MAX; n += BLOCK_SIZE) {
+		/* None to be had is an answer like any other. */
+		if (kmemblk_borrow(handle, BLOCK_SIZE, BLOCK_SIZE, &memory) != 0)
+			break;
+		scribble(memory, number);
+		lent[lent_count++] = memory;
+	}
+	return 0;
+}
+
+static int run_return(struct kmemblk *handle, const struct op *op, unsigned int number)
+{
+	int rc = 0;
+
+	(void)op;
+	while (rc == 0 && lent_by == handle && lent_count > 0) {
+		scribble(lent[--lent_count], number);
+		rc = kmemblk_return(handle, lent[lent_count], BLOCK_SIZE);
+	}
+	return rc;
+}
+
 static const struct {
 	const char *name;
 	enum effect effect;
@@ -62,6 +132,10 @@ static const struct {
 	[OP_TRIM] = { "trim", EFFECT_ZERO_BLOCKS, false, run_trim },
 	[OP_ZERO] = { "zero", EFFECT_ZERO, false, run_zero },
 	[OP_ZERO_NO_HOLE] = { "zero-no-hole", EFFECT_ZERO, true, run_zero_no_hole },
+	[OP_MOVE] = { "move", EFFECT_NONE, false, run_move },
+	[OP_PUNCH] = { "punch", EFFECT_NONE, false, run_punch },
+	[OP_LEND] = { "lend", EFFECT_NONE, false, run_lend },
+	[OP_RETURN] = { "return", EFFECT_NONE, false, run_return },
 };
 
 bool op_parse(const char *text, struct op *op)

@@ -19,7 +19,17 @@
 #define BLOCKS	   4u
 #define DISK_SIZE  (BLOCKS * BLOCK_SIZE)
 
-enum op_kind { OP_WRITE, OP_TRIM, OP_ZERO, OP_ZERO_NO_HOLE, OP_KINDS };
+enum op_kind {
+	OP_WRITE,
+	OP_TRIM,
+	OP_ZERO,
+	OP_ZERO_NO_HOLE,
+	OP_MOVE,   /* its blocks, to other pages */
+	OP_PUNCH,  /* all free pages that may be; place and length mean nothing */
+	OP_LEND,   /* pages are borrowed, as many as the length has, and stored to */
+	OP_RETURN, /* they are stored to once more, and given back */
+	OP_KINDS
+};
 
 struct op {
 	enum op_kind kind;

@@ -37,6 +37,7 @@ uint64_t __real_pm_swap(const struct pm *, _Atomic uint64_t *, uint64_t);
 int __real_pm_flush(const struct pm *, const void *, size_t, enum pm_order);
 void __real_pm_drain(const struct pm *, enum pm_order);
 int __real_device_allocate(const struct device *, uint64_t, uint64_t);
+int __real_device_drop(const struct device *, uint64_t, uint64_t);
 int __real_device_punch(const struct device *, uint64_t, uint64_t);
 
 int __wrap_pm_map(struct pm *, int, size_t, enum pm_media, bool, const char *);
@@ -47,6 +48,7 @@ uint64_t __wrap_pm_swap(const struct pm *, _Atomic uint64_t *, uint64_t);
 int __wrap_pm_flush(const struct pm *, const void *, size_t, enum pm_order);
 void __wrap_pm_drain(const struct pm *, enum pm_order);
 int __wrap_device_allocate(const struct device *, uint64_t, uint64_t);
+int __wrap_device_drop(const struct device *, uint64_t, uint64_t);
 int __wrap_device_punch(const struct device *, uint64_t, uint64_t);
 
 void recorder_start(struct trace *to, const struct terms *of)
@@ -304,15 +306,27 @@ void recorder_hole(const struct pm *pm, uint64_t offset, uint64_t length)
 	pthread_mutex_unlock(&lock);
 }
 
-int __wrap_device_punch(const struct device *device, uint64_t offset, uint64_t length)
+static int punch(const struct device *device, uint64_t offset, uint64_t length,
+		 int (*real)(const struct device *, uint64_t, uint64_t))
 {
 	if (!is_recorded(&device->pm))
-		return __real_device_punch(device, offset, length);
+		return real(device, offset, length);
 	if (terms.no_punch)
 		return -EOPNOTSUPP;
 	stage_step();
 	recorder_hole(&device->pm, offset, length);
-	return __real_device_punch(device, offset, length);
+	return real(device, offset, length);
+}
+
+int __wrap_device_punch(const struct device *device, uint64_t offset, uint64_t length)
+{
+	return punch(device, offset, length, __real_device_punch);
+}
+
+/* Taken for durable as well: only free pages lose their storage so, and theirs is no contents. */
+int __wrap_device_drop(const struct device *device, uint64_t offset, uint64_t length)
+{
+	return punch(device, offset, length, __real_device_drop);
 }
 
 int __wrap_device_allocate(const struct device *device, uint64_t offset, uint64_t length)

@@ -53,16 +53,21 @@ static void *run_one(void *opaque)
  */
 static bool go(struct play *play, struct kmemblk *handle)
 {
-	bool used = true;
+	bool used = true, all = false;
 
 	for (unsigned int i = 0; i < play->step_count; i++) {
 		used = stage_run(play->steps[i].thread, play->steps[i].events) && used;
 		stage_settle(handle);
 	}
-	/* Who waited for another has yet to end. */
-	for (unsigned int i = 0; i < play->step_count; i++)
-		if (!stage_has_left(play->steps[i].thread))
-			stage_run(play->steps[i].thread, STAGE_TO_THE_END);
+	/* Who waited for another has yet to end, and may wait again. */
+	while (!all) {
+		all = true;
+		for (unsigned int i = 0; i < play->step_count; i++)
+			if (!stage_has_left(play->steps[i].thread)) {
+				stage_run(play->steps[i].thread, STAGE_TO_THE_END);
+				all = false;
+			}
+	}
 	return used;
 }
 
