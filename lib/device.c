@@ -126,10 +126,13 @@ static int recognise(struct device *device)
 	else if (S_ISREG(st.st_mode))
 		rc = recognise_file(device, &st);
 	else if (S_ISBLK(st.st_mode))
-		rc = fail(EINVAL,
-			  "open: %s: a block device; give a devdax device (ndctl create-namespace "
-			  "-m devdax makes one of a pmem namespace) or a file",
-			  device->path);
+		rc = fail(
+			EINVAL,
+			"open: %s: a block device; give a devdax device or a file.  To make a devdax "
+			"device of a pmem namespace and lose what it holds, type: ndctl "
+			"create-namespace --force --mode=devdax --reconfig=NAMESPACE (ndctl list "
+			"tells its name)",
+			device->path);
 	else
 		rc = fail(EINVAL, "open: %s: neither a devdax device nor a regular file",
 			  device->path);
@@ -139,11 +142,17 @@ static int recognise(struct device *device)
 
 static int fail_open(const char *path, int err)
 {
-	if (err == ENOENT && strncmp(path, "/dev/dax", 8) == 0)
+	/* Its node may still be there when the kernel uses the device as memory: ENXIO. */
+	if ((err == ENOENT || err == ENXIO) && strncmp(path, "/dev/dax", 8) == 0)
 		return fail(err,
-			    "open: %s: no such device; if it is in system-ram mode, type: "
-			    "daxctl reconfigure-device --mode=devdax %s",
+			    "open: %s: no such device; if it is in system-ram mode (daxctl list), "
+			    "type: daxctl reconfigure-device --force --mode=devdax %s",
 			    path, path + 5);
+	if (err == EACCES && strncmp(path, "/dev/dax", 8) == 0)
+		return fail(err,
+			    "open: %s: permission denied; to let this user use it, as root, type: "
+			    "chown %u %s",
+			    path, geteuid(), path);
 	if (err == ENOENT)
 		return fail(err,
 			    "open: %s: no such file; to make one, type: kmemblk format "

@@ -30,22 +30,25 @@
 #endif
 
 /*
- * pmem_map_file() always asks for write access.  An fsdax file is told from an ordinary one as
- * libpmem does it: only a dax file system grants MAP_SYNC.
+ * Map without libpmem, which always asks for write access, and on devdax for an address that suits
+ * alignments up to 2 MiB only; the kernel chooses one that suits the device.  An fsdax file is told
+ * from an ordinary one as libpmem does it: only a dax file system grants MAP_SYNC.
  */
-static int map_readonly(struct pm *pm, int fd, size_t size, enum pm_media media, const char *path)
+static int map_directly(struct pm *pm, int fd, size_t size, enum pm_media media, bool readonly,
+			const char *path)
 {
+	int prot = readonly ? PROT_READ : PROT_READ | PROT_WRITE;
 	void *base = MAP_FAILED;
 
 	if (media == PM_FSDAX)
-		base = mmap(NULL, size, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+		base = mmap(NULL, size, prot, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
 	if (base == MAP_FAILED) {
-		base = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+		base = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
 		media = media == PM_FSDAX ? PM_FILE : media;
 	}
 	if (base == MAP_FAILED)
 		return fail_errno(errno, "map: %s", path);
-	*pm = (struct pm){ .base = base, .size = size, .media = media, .readonly = true };
+	*pm = (struct pm){ .base = base, .size = size, .media = media, .readonly = readonly };
 	return 0;
 }
 
@@ -55,8 +58,8 @@ int pm_map(struct pm *pm, int fd, size_t size, enum pm_media media, bool readonl
 	int is_pmem = 0;
 	size_t mapped = 0;
 
-	if (readonly)
-		return map_readonly(pm, fd, size, media, path);
+	if (readonly || media == PM_DEVDAX)
+		return map_directly(pm, fd, size, media, readonly, path);
 	/*
 	 * Through the descriptor, not the path: the path may name something else by now.  Length 0
 	 * and no flags: map what is there, never create or truncate.
@@ -80,7 +83,7 @@ void pm_unmap(struct pm *pm)
 {
 	if (pm->base == NULL)
 		return;
-	if (pm->readonly)
+	if (pm->readonly || pm->media == PM_DEVDAX)
 		munmap(pm->base, pm->size);
 	else
 		pmem_unmap(pm->base, pm->size);

@@ -75,7 +75,7 @@ END_TEST
 
 START_TEST(test_missing_devdax_names_the_command)
 {
-	refused("/dev/dax99.7", ENOENT, "daxctl reconfigure-device --mode=devdax dax99.7");
+	refused("/dev/dax99.7", ENOENT, "daxctl reconfigure-device --force --mode=devdax dax99.7");
 }
 END_TEST
 
