@@ -36,7 +36,7 @@ fail() {
 }
 
 mapfile -t c_files < <(files '*.c' '*.h' | grep -v '^config\.h$')
-mapfile -t shell_files < <(files '*.sh' 'run' | grep -v '^build-aux/')
+mapfile -t shell_files < <(files '*.sh' 'run' '*/shell' | grep -v '^build-aux/')
 
 if test ${#c_files[@]} -gt 0; then
 	clang-format --dry-run --Werror "${c_files[@]}" || fail "type: clang-format -i FILE"

@@ -43,15 +43,22 @@ run=(
 	util-linux
 )
 
+# The guests of tests/vm run on other packages, too, which are unpacked, not installed: see
+# tests/vm/fetch-packages.sh.
 tests=(
+	busybox-static
 	clang
 	clang-format
+	cpio
 	cppcheck
+	fdisk
 	fio
 	git
+	gnutls-bin
 	libclang-rt-14-dev
 	procps
 	python3
+	qemu-system-x86
 	qemu-utils
 	shellcheck
 	valgrind

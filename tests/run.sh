@@ -10,6 +10,7 @@
 #     tsan      ThreadSanitizer: build, tests of the library
 #     style     make check-style
 #     dist      make distcheck, and every file of git is in the tarball
+#     vm        make check-vm: virtual machines with NVDIMMs
 #
 # As root, all but check-root runs as an unprivileged user, since that is what it must work for.
 # Without root, check-root is left out, and packages that are missing are named, not installed.
@@ -23,12 +24,12 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 steps=("$@")
-test $# -gt 0 || steps=(gcc clang asan tsan style dist)
+test $# -gt 0 || steps=(gcc clang asan tsan style dist vm)
 for step in "${steps[@]}"; do
 	case $step in
-	gcc | clang | asan | tsan | style | dist) ;;
+	gcc | clang | asan | tsan | style | dist | vm) ;;
 	*)
-		echo "usage: [sudo] $0 [gcc] [clang] [asan] [tsan] [style] [dist]" >&2
+		echo "usage: [sudo] $0 [gcc] [clang] [asan] [tsan] [style] [dist] [vm]" >&2
 		exit 2
 		;;
 	esac
@@ -226,6 +227,17 @@ step_dist() {
 		make -j"$2" distcheck TESTS=
 	' sh "$work/dist" "$jobs"
 	check "dist: check-dist" as_user make -C "$work/dist" check-dist
+}
+
+# In the build of the step gcc, where that has run.
+step_vm() {
+	local folder=$work/gcc
+	if ! test -e "$folder/kmemblk.so"; then
+		folder=$work/vm
+		build vm CC=gcc || return
+	fi
+	tests "vm: make check-vm" "$folder/tests/vm" \
+		as_user make -C "$folder" -k -j"$jobs" check-vm
 }
 
 if run "autoreconf" as_user autoreconf -fi "$work/source"; then

@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Two hosts and TLS: with a shared key (nbdfuse and a loop device) and with certificates (nbd-client
+# and the kernel) the other host attaches a devdax device, makes a file system and works there.  Who
+# has no key, a wrong one, or a certificate of somebody else's is refused.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/vm/guest.sh"
+
+requires certtool --version
+
+server_host() {
+	network one
+	devdax 0
+	devdax 1
+	kmemblk format /dev/dax0.0
+	kmemblk format /dev/dax1.0
+	serve /dev/dax0.0 --tls=require --tls-psk=/guest/keys/right.psk
+	psk_server=$server
+	serve /dev/dax1.0 -p 10810 --tls=require --tls-certificates=/guest/server --tls-verify-peer
+	say serving
+	# Until the other host is done.
+	nc -l -p 4000
+	stop_server
+	server=$psk_server
+	stop_server
+	kmemblk check /dev/dax0.0
+	kmemblk check /dev/dax1.0
+}
+
+# use DISK
+use() {
+	mkfs.ext4 -q "$1"
+	mount "$1" /mnt
+	truncate -s 16M /mnt/loaded
+	./load ext4 /mnt/loaded -n 25
+	umount /mnt
+	check_fs ext4 "$1"
+}
+
+with_key() {
+	local uri='nbds://kmemblk@one?tls-psk-file=/guest/keys'
+	expect_error 1 'TLS' nbdinfo nbd://one
+	expect_error 1 'TLS' nbdinfo "$uri/wrong.psk"
+	modprobe -a fuse loop
+	mkdir /nbd
+	nbdfuse -P /tmp/nbdfuse.pid /nbd/disk "$uri/right.psk" &
+	wait_until test -s /tmp/nbdfuse.pid
+	losetup /dev/loop0 /nbd/disk
+	use /dev/loop0
+	losetup -d /dev/loop0
+	umount /nbd
+	wait
+}
+
+# with_certificate FOLDER
+with_certificate() {
+	nbd-client one 10810 /dev/nbd0 -b 4096 -tlshostname one -cacertfile "$1/ca-cert.pem" \
+		-certfile "$1/client-cert.pem" -keyfile "$1/client-key.pem"
+}
+
+client_host() {
+	network two
+	wait_until bash -c ": < /dev/tcp/one/10810"
+	with_key
+	expect_error 1 '' nbd-client one 10810 /dev/nbd0 -b 4096
+	expect_error 1 '' with_certificate /guest/stranger
+	with_certificate /guest/client
+	use /dev/nbd0
+	nbd-client -d /dev/nbd0
+	echo "done" | nc one 4000
+}
+
+# An authority, a certificate of the server's and one of the client's.  certificates FOLDER
+certificates() {
+	local who
+	mkdir "$1"
+	printf 'cn = "an authority"\nca\ncert_signing_key\n' > "$1/ca.info"
+	printf 'cn = "one"\ndns_name = "one"\ntls_www_server\nsigning_key\n' > "$1/server.info"
+	printf 'cn = "two"\ntls_www_client\nsigning_key\n' > "$1/client.info"
+	for who in ca server client; do
+		certtool --generate-privkey --ecc --outfile "$1/$who-key.pem"
+	done
+	certtool --generate-self-signed --load-privkey "$1/ca-key.pem" --template "$1/ca.info" \
+		--outfile "$1/ca-cert.pem"
+	for who in server client; do
+		certtool --generate-certificate --load-ca-certificate "$1/ca-cert.pem" \
+			--load-ca-privkey "$1/ca-key.pem" --load-privkey "$1/$who-key.pem" \
+			--template "$1/$who.info" --outfile "$1/$who-cert.pem"
+	done
+} 2>> "$tmp/certtool.log"
+
+certificates "$tmp/server"
+cp -r "$tmp/server" "$tmp/client"
+certificates "$tmp/stranger"
+mkdir "$tmp/keys"
+for key in right wrong; do
+	echo "kmemblk:$(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')" > "$tmp/keys/$key.psk"
+done
+
+nvdimm psk 128M
+psk=$nvdimm
+nvdimm certificates 128M
+guest_start one net=two nvdimm="$psk" nvdimm="$nvdimm" \
+	file="$tmp/keys" file="$tmp/server" -- server_host
+guest_start two net=one file="$tmp/keys" file="$tmp/client" file="$tmp/stranger" -- client_host
+guest_wait two
+guest_wait one
