@@ -148,7 +148,9 @@ boot_guest() {
 for ((i = 0; i < crashes; i++)); do
 	boot_guest ''
 	touch "$folder/crashed"
-	until test -n "$(tail -n +13 "$acks" | head -n 1)"; do
+	# Each load has begun.
+	until test "$(grep -c '^raw ' "$acks")" -gt 4 && test "$(grep -c '^ext4 ' "$acks")" -gt 4 &&
+		test "$(grep -c '^xfs ' "$acks")" -gt 4; do
 		kill -0 "${guest_pids[one]}" 2> /dev/null || guest_fail one "ended before it was to crash"
 		sleep 0.1
 	done
