@@ -27,13 +27,13 @@
 #include "device.h"
 #include "error.h"
 
-/* True if the fdinfo file holds an OFD lock on the inode. */
+/* True if the fdinfo file holds an OFD lock on the inode that is a claim, not one on lent pages. */
 static bool fdinfo_locks(const char *fdinfo, const struct stat *st)
 {
 	bool found = false;
 	char line[256];
 	unsigned int maj, min;
-	unsigned long inode;
+	unsigned long inode, start;
 	FILE *file = fopen(fdinfo, "re");
 
 	if (file == NULL)
@@ -42,8 +42,10 @@ static bool fdinfo_locks(const char *fdinfo, const struct stat *st)
 		/* lock:	1: OFDLCK  ADVISORY  WRITE -1 00:1a:123 0 4095 */
 		if (strncmp(line, "lock:", 5) != 0 || strstr(line, "OFDLCK") == NULL)
 			continue;
-		if (sscanf(line, "%*s %*s %*s %*s %*s %*s %x:%x:%lu", &maj, &min, &inode) == 3)
-			found = inode == st->st_ino && makedev(maj, min) == st->st_dev;
+		if (sscanf(line, "%*s %*s %*s %*s %*s %*s %x:%x:%lu %lu", &maj, &min, &inode,
+			   &start) == 4)
+			found = inode == st->st_ino && makedev(maj, min) == st->st_dev &&
+				start < CLAIM_BYTES;
 	}
 	fclose(file);
 	return found;
@@ -114,16 +116,16 @@ bool claim_find_holder(const struct device *device, pid_t *pid, char *name, size
 	return found;
 }
 
-static int fail_busy(const struct device *device, const char *what)
+static int fail_busy(const struct device *device)
 {
 	char name[32];
 	pid_t pid;
 
 	if (claim_find_holder(device, &pid, name, sizeof(name)))
-		return fail(EBUSY, "claim: %s: %s by process %ld (%s)", device->path, what,
-			    (long)pid, name);
-	return fail(EBUSY, "claim: %s: %s by another process (run as root to see which)",
-		    device->path, what);
+		return fail(EBUSY, "claim: %s: in use by process %ld (%s)", device->path, (long)pid,
+			    name);
+	return fail(EBUSY, "claim: %s: in use by another process (run as root to see which)",
+		    device->path);
 }
 
 int claim_take(const struct device *device)
@@ -138,7 +140,7 @@ int claim_take(const struct device *device)
 	if (fcntl(device->fd, F_OFD_SETLK, &lock) == 0)
 		return 0;
 	if (errno == EAGAIN || errno == EACCES)
-		return fail_busy(device, "in use");
+		return fail_busy(device);
 	return fail_errno(errno, "claim: %s", device->path);
 }
 
@@ -161,5 +163,11 @@ int claim_check_borrowers(const struct device *device)
 	/* Length 0: to the end. */
 	int rc = claim_locked(device, CLAIM_BYTES, 0);
 
-	return rc > 0 ? fail_busy(device, "pages of it are used as memory") : rc;
+	if (rc <= 0)
+		return rc;
+	return fail(
+		EBUSY,
+		"claim: %s: pages of it are used as memory by programs that have borrowed them: "
+		"end those first; they show in /proc/PID/maps",
+		device->path);
 }

@@ -155,10 +155,15 @@ START_TEST(test_borrowed_pages_are_seen_and_do_not_claim)
 		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 3 * PAGE, .l_len = PAGE
 	};
 	struct device borrower, device;
+	char name[32];
+	pid_t pid;
 
 	unit_make_file(unit_device, 4 * PAGE);
 	open_it(&borrower, false);
 	ck_assert_int_eq(fcntl(borrower.fd, F_OFD_SETLK, &lock), 0);
+	open_it(&device, true);
+	ck_assert(!claim_find_holder(&device, &pid, name, sizeof(name)));
+	device_close(&device);
 	ck_assert_int_eq(claim(&device, false), 0);
 	unit_expect_error(claim_check_borrowers(&device), EBUSY, "pages of it are used as memory");
 	device_close(&borrower);
