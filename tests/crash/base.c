@@ -6,6 +6,7 @@
 
 #include "fatal.h"
 #include "internal.h"
+#include "ops.h"
 #include "scenario.h"
 #include "stage.h"
 
@@ -115,6 +116,7 @@ struct kmemblk *base_open(const struct base *base, struct trace *trace)
 {
 	struct kmemblk *handle;
 
+	ops_begin();
 	recorder_start(trace, &base->terms);
 	if (kmemblk_open(base_device(base)->path, 0, &handle) != 0)
 		fatal("%s", kmemblk_error());

@@ -90,16 +90,17 @@ static void scribble(uint8_t *memory, unsigned int number)
 #define LENT_MAX 16u
 
 static void *lent[LENT_MAX];
-static struct kmemblk *lent_by;
 static unsigned int lent_count;
+
+void ops_begin(void)
+{
+	lent_count = 0;
+}
 
 static int run_lend(struct kmemblk *handle, const struct op *op, unsigned int number)
 {
 	void *memory;
 
-	if (lent_by != handle)
-		lent_count = 0;
-	lent_by = handle;
 	for (uint32_t n = 0; n < op->count && lent_count < LENT_MAX; n += BLOCK_SIZE) {
 		/* None to be had is an answer like any other. */
 		if (kmemblk_borrow(handle, BLOCK_SIZE, BLOCK_SIZE, &memory) != 0)
@@ -115,7 +116,7 @@ static int run_return(struct kmemblk *handle, const struct op *op, unsigned int 
 	int rc = 0;
 
 	(void)op;
-	while (rc == 0 && lent_by == handle && lent_count > 0) {
+	while (rc == 0 && lent_count > 0) {
 		scribble(lent[--lent_count], number);
 		rc = kmemblk_return(handle, lent[lent_count], BLOCK_SIZE);
 	}

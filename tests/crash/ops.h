@@ -36,6 +36,9 @@ struct op {
 	uint32_t offset, count;
 };
 
+/* Another device is opened: nothing of it is lent. */
+void ops_begin(void);
+
 /* "write@0+4096".  False if it is not such a text. */
 bool op_parse(const char *text, struct op *op);
 void op_print(const struct op *op, char *text, size_t size);
