@@ -30,11 +30,14 @@ struct kmemblk_allocator_calls {
 struct kmemblk_allocator {
 	unsigned int version; /* KMEMBLK_ALLOCATOR_VERSION */
 	/*
-	 * Before anything else, in the process that serves, which may start threads now.  `calls`
-	 * holds until stop.  0, or a negative errno: the server then ends.
+	 * Before anything else, in the process that serves, which may start threads and borrow now.
+	 * `calls` holds until stop.  0, or a negative errno: the server then ends.
 	 */
 	int (*start)(const struct kmemblk_allocator_calls *calls);
-	/* As in struct kmemblk_memory_user; either may be NULL. */
+	/*
+	 * As in struct kmemblk_memory_user; either may be NULL.  Never called before start has
+	 * returned, nor while stop runs or after it.
+	 */
 	int (*release)(void *opaque, void *memory, size_t length);
 	int (*reclaim)(void *opaque, size_t length);
 	void *opaque;

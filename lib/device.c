@@ -347,6 +347,13 @@ int device_drop(const struct device *device, uint64_t offset, uint64_t length)
 	return fallocate_whole(device, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }
 
+uint64_t device_storage(const struct device *device)
+{
+	struct stat st;
+
+	return fstat(device->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
 int device_punch(const struct device *device, uint64_t offset, uint64_t length)
 {
 	int rc = device_drop(device, offset, length);

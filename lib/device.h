@@ -58,6 +58,9 @@ int device_allocate(const struct device *device, uint64_t offset, uint64_t lengt
  */
 int device_drop(const struct device *device, uint64_t offset, uint64_t length);
 
+/* Bytes of storage that the file has; 0 if that cannot be told. */
+uint64_t device_storage(const struct device *device);
+
 /*
  * Take the storage of a range away, durably; it reads as zeroes then.  -EOPNOTSUPP where the
  * device cannot; 0 or another -errno with message.

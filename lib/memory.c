@@ -374,11 +374,37 @@ static void *keeper(void *opaque)
 	return NULL;
 }
 
+/*
+ * Free pages that were given storage and never written look like holes (SEEK_DATA), so they were
+ * taken for absent ones at open.  If the file has more storage than it should, make them that.
+ * Before any thread: nobody looks at the sets.  What fails costs memory, and nothing else.
+ */
+static void punch_unwritten(struct pages *pages)
+{
+	uint64_t should = pages->first + 1 + pages->stored;
+	struct pageset punched;
+	uint64_t first, n;
+
+	if (!pages->memory.punch ||
+	    device_storage(pages->device) >> LAYOUT_PAGE_SHIFT <= should + pages->memory.keep ||
+	    pageset_init(&punched, pages->first, pages->count) != 0)
+		return;
+	while ((n = pageset_take(&pages->absent, ZONE_PAGES, &first)) > 0) {
+		(void)device_drop(pages->device, first << LAYOUT_PAGE_SHIFT,
+				  n << LAYOUT_PAGE_SHIFT);
+		pageset_add(&punched, first, n);
+	}
+	pageset_destroy(&pages->absent);
+	pages->absent = punched;
+}
+
 int memory_start(struct pages *pages)
 {
 	struct memory *memory = &pages->memory;
-	int err = pages_thread(&memory->thread, keeper, pages);
+	int err;
 
+	punch_unwritten(pages);
+	err = pages_thread(&memory->thread, keeper, pages);
 	if (err != 0)
 		return fail_errno(err, "start: %s: the memory thread", pages->device->path);
 	memory->running = true;

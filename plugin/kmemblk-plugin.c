@@ -187,9 +187,7 @@ static int plugin_get_ready(void)
 
 static int plugin_after_fork(void)
 {
-	if (memory_after_fork() == -1)
-		return -1;
-	return answer(kmemblk_start(device));
+	return memory_after_fork(device);
 }
 
 static void plugin_cleanup(void)

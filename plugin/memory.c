@@ -3,13 +3,16 @@
  * memory.c - what the plugin does about free pages: parameters, and loading an allocator.
  *
  * The module is loaded while parameters are checked, so that a wrong one is told at once, and
- * started in the process that serves.  Its callbacks go straight to the library.
+ * started in the process that serves, as soon as it can borrow.  The library may call back from
+ * kmemblk_start() until kmemblk_close(), so the callbacks go through here: none reaches the module
+ * before its start has returned, or once its stop has begun.
  */
 #include "config.h"
 
 #include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +40,32 @@ static struct kmemblk_allocator_calls calls = {
 	.give_back = kmemblk_return,
 	.error = kmemblk_error,
 };
+
+/* Held while the module runs: start, stop, or a callback. */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+static bool started; /* and not stopped */
+
+static int release(void *opaque, void *memory, size_t length)
+{
+	int taken = 0;
+
+	pthread_mutex_lock(&turn);
+	if (started)
+		taken = allocator->release(opaque, memory, length);
+	pthread_mutex_unlock(&turn);
+	return taken;
+}
+
+static int reclaim(void *opaque, size_t length)
+{
+	int more = 0;
+
+	pthread_mutex_lock(&turn);
+	if (started)
+		more = allocator->reclaim(opaque, length);
+	pthread_mutex_unlock(&turn);
+	return more;
+}
 
 static int config_release(const char *value)
 {
@@ -88,9 +117,11 @@ static int config_allocator(const char *value)
 		nbdkit_error("allocator=%s: a device has one, and that is %s", value, module_path);
 		return -1;
 	}
-	module_path = nbdkit_realpath(value);
-	if (!module_path)
+	module_path = realpath(value, NULL);
+	if (!module_path) {
+		nbdkit_error("allocator=%s: type the path of a module: %s", value, strerror(errno));
 		return -1;
+	}
 	module = dlopen(module_path, RTLD_NOW | RTLD_GLOBAL);
 	if (!module) {
 		nbdkit_error("allocator=%s: %s", value, dlerror());
@@ -104,8 +135,8 @@ static int config_allocator(const char *value)
 			     value, KMEMBLK_ALLOCATOR_VERSION);
 		return -1;
 	}
-	options.user.release = allocator->release;
-	options.user.reclaim = allocator->reclaim;
+	options.user.release = allocator->release ? release : NULL;
+	options.user.reclaim = allocator->reclaim ? reclaim : NULL;
 	options.user.opaque = allocator->opaque;
 	return 0;
 }
@@ -148,20 +179,32 @@ int memory_get_ready(struct kmemblk *device, const struct kmemblk_info *info,
 	return kmemblk_set_memory(device, &options);
 }
 
-int memory_after_fork(void)
+int memory_after_fork(struct kmemblk *device)
 {
-	int rc = allocator ? allocator->start(&calls) : 0;
+	int rc;
 
-	if (rc == 0)
-		return 0;
-	nbdkit_error("allocator=%s: cannot start: %s", module_path, strerror(-rc));
-	return -1;
+	/* What is offered meanwhile waits, and is not lost. */
+	pthread_mutex_lock(&turn);
+	rc = kmemblk_start(device);
+	if (rc < 0) {
+		nbdkit_error("%s", kmemblk_error());
+	} else if (allocator) {
+		rc = allocator->start(&calls);
+		if (rc < 0)
+			nbdkit_error("allocator=%s: cannot start: %s", module_path, strerror(-rc));
+	}
+	started = rc >= 0;
+	pthread_mutex_unlock(&turn);
+	return rc < 0 ? -1 : 0;
 }
 
 void memory_cleanup(void)
 {
-	if (allocator && allocator->stop)
+	pthread_mutex_lock(&turn);
+	if (started && allocator && allocator->stop)
 		allocator->stop();
+	started = false;
+	pthread_mutex_unlock(&turn);
 }
 
 void memory_debug(struct kmemblk *device)

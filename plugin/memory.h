@@ -28,8 +28,8 @@ int memory_config_complete(bool readonly);
 int memory_get_ready(struct kmemblk *device, const struct kmemblk_info *info,
 		     unsigned int timeout_ms);
 
-/* In .after_fork, before kmemblk_start(): 0 or -1. */
-int memory_after_fork(void);
+/* In .after_fork: start the device, then the module.  0 or -1 with nbdkit's error. */
+int memory_after_fork(struct kmemblk *device);
 
 /* Before kmemblk_close(). */
 void memory_cleanup(void);
