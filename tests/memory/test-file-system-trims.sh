@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A file on ext4 on the disk is deleted and trimmed away: the memory of the device comes back.
+# Needs root.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+
+requires_root
+requires nbdfuse --version
+requires test -e /dev/fuse
+requires losetup --find
+requires mkfs.ext4 -V
+grep -qw ext4 /proc/filesystems || modprobe -q ext4 || skip "this kernel has no ext4"
+
+device disk
+start_nbdkit "$device" create=1G
+mkdir "$tmp/fuse" "$tmp/mnt"
+nbdfuse --pidfile "$tmp/fuse.pid" "$tmp/fuse/disk" "$uri" &
+fuse=$!
+cleanup_fn end_process $fuse
+while ! test -s "$tmp/fuse.pid"; do
+	kill -0 $fuse 2> /dev/null || skip "nbdfuse does not mount here"
+	sleep 0.05
+done
+loop=$(losetup --find --show "$tmp/fuse/disk") || skip "no loop device to be had"
+cleanup_fn losetup --detach "$loop"
+mkfs.ext4 -q "$loop"
+mount "$loop" "$tmp/mnt"
+cleanup_fn umount "$tmp/mnt"
+limit=$(((1 << 30) * 2 / 100))
+best=
+for _ in 1 2 3; do
+	head -c 512M /dev/urandom > "$tmp/mnt/data"
+	sync -f "$tmp/mnt"
+	test "$(storage)" -ge $((512 << 20)) || fail "512 MiB are written and $(storage) stored"
+	rm "$tmp/mnt/data"
+	sync -f "$tmp/mnt"
+	fstrim "$tmp/mnt"
+	at_most $limit
+	echo "$(storage) bytes $waited ms after fstrim"
+	test -n "$best" && test "$waited" -ge "$best" || best=$waited
+	test "$best" -gt 1000 || break
+done
+test "$best" -le 1000 || fail "it took $best ms"

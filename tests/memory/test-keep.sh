@@ -1,0 +1,37 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# release=none keeps the storage of free pages; keep= says how much of it stays otherwise; and what a
+# server with release=none has left, the next one gives back.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+
+device disk
+start_nbdkit "$device" create=256M release=none
+test "$(load fill 0 32768 1)" -eq 32768
+load trim 0 32768 0
+sleep 0.5
+test "$(storage)" -ge $((128 << 20)) || fail "release=none gave back: $(storage)"
+stop_nbdkit
+
+start_nbdkit -v "$device" keep=32M
+at_most $((33 << 20))
+test "$(storage)" -ge $((24 << 20)) || fail "keep=32M kept $(storage)"
+test "$(pages punched)" -gt 0 || fail "punched is not counted"
+# What is kept is used first: no storage is taken, and none given back.
+before=$(pages punched)
+for round in 1 2 3 4; do
+	test "$(load fill 0 4000 $round)" -eq 4000
+	load trim 0 4000 0
+done
+test "$(pages punched)" -eq "$before" || fail "$(pages punched) pages punched, $before before"
+stop_nbdkit
+
+start_nbdkit "$device" keep=0 release=punch
+at_most $((1 << 20))
+test "$(load fill 0 4000 3)" -eq 4000
+load verify 0 4000 3
+load trim 0 3999 0
+at_most $((1 << 20))
+load verify 3999 1 3
+stop_nbdkit

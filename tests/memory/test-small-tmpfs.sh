@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A disk on a tmpfs that is too small for it.  New blocks get ENOSPC; what is mapped can be
+# overwritten, in any order and also while others are refused; reads never fault; the server lives;
+# and the file system on the disk goes on once there is room again.  Needs root, for a tmpfs in a
+# mount namespace of its own.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+
+requires_root
+requires unshare --mount true
+if test -z "${KMEMBLK_OWN_NAMESPACE:-}"; then
+	KMEMBLK_OWN_NAMESPACE=1 unshare --mount "$0"
+	exit
+fi
+requires mkfs.ext4 -V
+mkdir "$tmp/small"
+mount -t tmpfs -o size=64M kmemblk-test "$tmp/small" || skip "mount does not work here"
+cleanup_fn umount "$tmp/small"
+device=$tmp/small/disk
+cleanup_fn stop_nbdkit
+start_nbdkit "$device" create=256M
+blocks=$(($(nbdinfo --size "$uri") / 4096))
+got=$(load fill 0 "$blocks" 1)
+test "$got" -gt 8000 || fail "ENOSPC after $got blocks; 64 MiB are 16384"
+test "$got" -lt 16384 || fail "$got blocks in 64 MiB"
+# Overwriting and refusing at once.
+clients=()
+for i in 0 1 2; do
+	(for version in 2 3 4; do
+		test "$(load fill $((i * 2000)) 2000 $version)" -eq 2000 || exit 1
+		load verify $((i * 2000)) 2000 $version
+	done) &
+	clients+=($!)
+done
+for _ in 1 2 3 4 5; do
+	test "$(load fill 30000 10 1)" -lt 10 || fail "the tmpfs is full, and new blocks are written"
+done
+for pid in "${clients[@]}"; do
+	wait "$pid" || fail "what has pages cannot be overwritten"
+done
+load verify 6000 $((got - 6000)) 1
+load verify 40000 10000 0
+# Others have taken what was left of the tmpfs, to the last page.
+dd if=/dev/zero of="$tmp/small/filler" bs=4096 2> "$tmp/dd.log" || true
+test "$(load fill 0 "$got" 7)" -eq "$got" || fail "overwriting depends on room in the tmpfs"
+load verify 0 "$got" 7
+rm "$tmp/small/filler"
+# Trimmed here, there is room elsewhere.
+load trim 0 4000 0
+test "$(load fill 50000 3000 8)" -eq 3000 || fail "no room after a trim"
+load verify 50000 3000 8
+load verify 4000 $((got - 4000)) 7
+kill -0 "$server" || fail "the server is gone"
+stop_nbdkit
+"$kmemblk" check "$device"
+
+# A file system above: full below, it says so; then there is room, and it goes on.
+start_nbdkit "$device"
+load trim 0 "$blocks" 0
+mkdir "$tmp/fuse" "$tmp/mnt"
+nbdfuse --pidfile "$tmp/fuse.pid" "$tmp/fuse/disk" "$uri" &
+fuse=$!
+cleanup_fn end_process $fuse
+while ! test -s "$tmp/fuse.pid"; do
+	kill -0 $fuse 2> /dev/null || skip "nbdfuse does not mount here"
+	sleep 0.05
+done
+loop=$(losetup --find --show "$tmp/fuse/disk") || skip "no loop device to be had"
+cleanup_fn losetup --detach "$loop"
+mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$loop"
+mount -o errors=continue "$loop" "$tmp/mnt"
+cleanup_fn umount "$tmp/mnt"
+head -c 4M /dev/urandom > "$tmp/mnt/kept"
+sum=$(sha256sum < "$tmp/mnt/kept")
+sync -f "$tmp/mnt"
+head -c 60M /dev/urandom > "$tmp/mnt/large" 2> "$tmp/large.log" || true
+! sync "$tmp/mnt/large" 2> "$tmp/sync.log" || fail "60 MiB more in what is left of 64"
+rm "$tmp/mnt/large"
+sync -f "$tmp/mnt" || true
+fstrim "$tmp/mnt"
+head -c 8M /dev/urandom > "$tmp/mnt/again"
+sync "$tmp/mnt/again" || fail "no room after the trim"
+test "$(sha256sum < "$tmp/mnt/kept")" = "$sum" || fail "a file changed"
+kill -0 "$server" || fail "the server is gone"
