@@ -118,8 +118,13 @@ static int open_and_write(void)
 		return rc;
 	unit_fill(page, 1);
 	rc = kmemblk_start(h);
+	/* The handle is as before: it can be started. */
+	if (rc != 0 && kmemblk_start(h) != 0)
+		abort();
 	if (rc == 0)
 		rc = kmemblk_write(h, page, PAGE, 0);
+	else if (kmemblk_write(h, page, PAGE, 0) != 0)
+		abort();
 	kmemblk_close(h);
 	return rc;
 }

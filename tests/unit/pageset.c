@@ -98,6 +98,79 @@ START_TEST(test_partly_used_zones_come_before_whole_ones)
 }
 END_TEST
 
+START_TEST(test_giving_away_begins_with_whole_zones)
+{
+	struct pageset set;
+	uint64_t first;
+
+	pageset_init(&set, 0, 200 * ZONE_PAGES);
+	ck_assert_uint_eq(pageset_take_back(&set, 10, &first), 0);
+	pageset_add(&set, 3, 100);
+	pageset_add(&set, 150 * ZONE_PAGES, ZONE_PAGES);
+	ck_assert_uint_eq(pageset_take_back(&set, 10000, &first), ZONE_PAGES);
+	ck_assert_uint_eq(first, 150 * ZONE_PAGES);
+	ck_assert_uint_eq(pageset_take_back(&set, 60, &first), 60);
+	ck_assert_uint_eq(first, 3);
+	ck_assert_uint_eq(set.total, 40);
+	pageset_destroy(&set);
+}
+END_TEST
+
+START_TEST(test_aligned_runs)
+{
+	struct pageset set;
+	uint64_t first;
+
+	/* Partly free zones: one run that is too short, one that holds an aligned run of 8. */
+	pageset_init(&set, 1000, 10 * ZONE_PAGES);
+	pageset_add(&set, 1025, 9);
+	pageset_add(&set, 1541, 15);
+	ck_assert(!pageset_take_aligned(&set, 16, 1, 0, &first));
+	ck_assert(!pageset_take_aligned(&set, 13, 8, 0, &first));
+	ck_assert_uint_eq(set.total, 24);
+	ck_assert(pageset_take_aligned(&set, 8, 8, 0, &first));
+	ck_assert_uint_eq(first % 8, 0);
+	ck_assert_uint_eq(set.total, 16);
+	ck_assert(!pageset_has(&set, first) && !pageset_has(&set, first + 7));
+	/* The first page is shift modulo align, where the mapping does not begin at a zone. */
+	ck_assert(pageset_take_aligned(&set, 2, 4, 3, &first));
+	ck_assert_uint_eq(first % 4, 3);
+	/* A whole zone, only from a whole zone. */
+	ck_assert(!pageset_take_aligned(&set, ZONE_PAGES, ZONE_PAGES, 0, &first));
+	pageset_add(&set, 4 * ZONE_PAGES, ZONE_PAGES);
+	ck_assert(!pageset_take_aligned(&set, ZONE_PAGES, ZONE_PAGES, 7, &first));
+	ck_assert(pageset_take_aligned(&set, ZONE_PAGES, ZONE_PAGES, 0, &first));
+	ck_assert_uint_eq(first, 4 * ZONE_PAGES);
+	pageset_destroy(&set);
+}
+END_TEST
+
+START_TEST(test_remove_and_has_run)
+{
+	struct pageset set;
+
+	pageset_init(&set, 600, 3000);
+	pageset_add(&set, 700, 2000);
+	ck_assert(pageset_has_run(&set, 700, 2000));
+	ck_assert(!pageset_has_run(&set, 700, 2001));
+	ck_assert(!pageset_has_run(&set, 699, 2));
+	pageset_remove(&set, 1500, 1);
+	ck_assert_uint_eq(set.total, 1999);
+	ck_assert(!pageset_has_run(&set, 700, 2000));
+	ck_assert(pageset_has_run(&set, 700, 800));
+	ck_assert(pageset_has_run(&set, 1501, 1199));
+	/* Outside of all that the set can hold, also where sums overflow. */
+	ck_assert(!pageset_has_run(&set, 0, 1));
+	ck_assert(!pageset_has_run(&set, 1ull << 40, 1));
+	ck_assert(!pageset_has_run(&set, 1600, UINT64_MAX));
+	ck_assert(!pageset_has_run(&set, UINT64_MAX, 2));
+	pageset_remove(&set, 700, 800);
+	pageset_remove(&set, 1501, 1199);
+	ck_assert_uint_eq(set.total, 0);
+	pageset_destroy(&set);
+}
+END_TEST
+
 /* ---- against an array of flags -------------------------------------------------------------- */
 
 #define MODEL_FIRST 777u
@@ -132,8 +205,22 @@ static bool model_give(struct model *m, uint64_t page)
 static void model_take(struct model *m)
 {
 	uint64_t first = 0, most = 1 + (uint64_t)rand() % 700;
-	uint64_t n = pageset_take(&m->set, most, &first);
-	uint64_t good = 0;
+	uint64_t n, good = 0;
+
+	switch (rand() % 4) {
+	case 0:
+		n = pageset_take_back(&m->set, most, &first);
+		break;
+	case 1:
+		n = 1 + (uint64_t)rand() % 64;
+		if (!pageset_take_aligned(&m->set, n, 16, (uint64_t)rand() % 16, &first))
+			return;
+		ck_assert(n <= m->total);
+		most = n;
+		break;
+	default:
+		n = pageset_take(&m->set, most, &first);
+	}
 
 	ck_assert_uint_le(n, most);
 	ck_assert((n == 0) == (m->total == 0));
@@ -176,4 +263,5 @@ END_TEST
 
 UNIT_MAIN("pageset", test_empty_gives_nothing, test_runs_go_on_where_the_last_ended,
 	  test_runs_end_at_what_is_not_in, test_partly_used_zones_come_before_whole_ones,
+	  test_giving_away_begins_with_whole_zones, test_aligned_runs, test_remove_and_has_run,
 	  test_random_against_a_model)

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * memory.c - free pages lose their storage or are lent, promises keep theirs, and who lacks pages
+ * waits for the memory user as long as he has hope.
+ *
+ * What a thread does is waited for, in steps of a millisecond; the test's time limit ends a wait that
+ * does not end.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bare.h"
+#include "grace.h"
+#include "internal.h"
+#include "unit.h"
+
+#define SIZE (16 * MIB)
+
+static struct kmemblk_info info_of(struct kmemblk *h)
+{
+	struct kmemblk_info info;
+
+	kmemblk_get_info(h, &info);
+	return info;
+}
+
+static struct kmemblk *open_with(const struct kmemblk_memory_options *options)
+{
+	struct kmemblk *h;
+
+	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
+	ck_assert_msg(kmemblk_set_memory(h, options) == 0, "%s", kmemblk_error());
+	ck_assert_msg(kmemblk_start(h) == 0, "%s", kmemblk_error());
+	return h;
+}
+
+static void write_some(struct kmemblk *h, uint64_t first, uint64_t n)
+{
+	for (uint64_t b = first; b < first + n; b++)
+		unit_write(h, b, b);
+}
+
+static void wait_for_storage(uint64_t at_most)
+{
+	while (unit_storage(unit_device) > at_most)
+		usleep(1000);
+}
+
+/* Time for what must not happen to happen. */
+static void pause_a_little(void)
+{
+	usleep(100000);
+}
+
+/* ---- punching ------------------------------------------------------------------------------- */
+
+START_TEST(test_punched_to_three_quarters_of_keep)
+{
+	struct kmemblk *h;
+	struct kmemblk_info info;
+
+	unit_format(SIZE, 0);
+	h = open_with(&(struct kmemblk_memory_options){ .keep = 400 * PAGE });
+	write_some(h, 0, 2000);
+	ck_assert_int_eq(kmemblk_trim(h, 2000 * PAGE, 0), 0);
+	while (info_of(h).pages_resident > 300)
+		usleep(1000);
+	info = info_of(h);
+	ck_assert_uint_eq(info.pages_resident, 300);
+	ck_assert_uint_ge(info.pages_punched, 1700);
+	/* Up to 400 may come and go without a punch. */
+	for (int i = 0; i < 20; i++) {
+		write_some(h, 0, 40);
+		ck_assert_int_eq(kmemblk_trim(h, 40 * PAGE, 0), 0);
+		/* What is retired is not there for others yet, so they would take more. */
+		while (info_of(h).pages_retired > 0)
+			usleep(1000);
+	}
+	pause_a_little();
+	ck_assert_uint_eq(info_of(h).pages_punched, info.pages_punched);
+	kmemblk_close(h);
+}
+END_TEST
+
+START_TEST(test_promises_keep_their_storage)
+{
+	struct kmemblk *h;
+	struct kmemblk_info info;
+
+	unit_format(SIZE, 0);
+	h = open_with(&(struct kmemblk_memory_options){ .keep = 0 });
+	write_some(h, 0, 2000);
+	ck_assert_int_eq(kmemblk_trim(h, 1500 * PAGE, 0), 0);
+	/* Two superblocks, eight leaves, 500 blocks, and as many for overwriting as the spare says. */
+	info = info_of(h);
+	wait_for_storage((10 + 500 + info.pages_spare) * PAGE);
+	pause_a_little();
+	ck_assert_uint_ge(info_of(h).pages_resident, info.pages_spare);
+	for (uint64_t b = 1500; b < 2000; b++)
+		unit_expect(h, b, b);
+	ck_assert_int_eq(kmemblk_trim(h, 500 * PAGE, 1500 * PAGE), 0);
+	wait_for_storage(10 * PAGE);
+	ck_assert_uint_eq(info_of(h).pages_resident, 0);
+	write_some(h, 0, 100);
+	for (uint64_t b = 0; b < 100; b++)
+		unit_expect(h, b, b);
+	kmemblk_close(h);
+	unit_expect_clean();
+}
+END_TEST
+
+START_TEST(test_never_means_never)
+{
+	struct kmemblk *h;
+
+	unit_format(SIZE, 0);
+	h = open_with(&(struct kmemblk_memory_options){ .punch = KMEMBLK_PUNCH_NEVER });
+	write_some(h, 0, 2000);
+	ck_assert_int_eq(kmemblk_trim(h, 2000 * PAGE, 0), 0);
+	pause_a_little();
+	ck_assert_uint_ge(unit_storage(unit_device), 2000 * PAGE);
+	ck_assert_uint_eq(info_of(h).pages_punched, 0);
+	kmemblk_close(h);
+	/* What it left is given back at the next start, also what was never written. */
+	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
+	ck_assert_uint_ge(unit_storage(unit_device), 2000 * PAGE);
+	ck_assert_int_eq(kmemblk_set_memory(h, &(struct kmemblk_memory_options){ .keep = 0 }), 0);
+	ck_assert_int_eq(kmemblk_start(h), 0);
+	wait_for_storage(10 * PAGE);
+	kmemblk_close(h);
+	unit_expect_clean();
+}
+END_TEST
+
+/* ---- a memory user -------------------------------------------------------------------------- */
+
+struct user {
+	struct kmemblk *h;
+	_Atomic unsigned int offers, asked;
+	_Atomic size_t wanted;
+	_Atomic bool dirty; /* an offered run was not zeroed */
+	_Atomic bool take;
+	bool give, more;
+	uint8_t *run[4096];
+	size_t length[4096];
+	unsigned int count;
+	void *loans[8192]; /* borrowed pages */
+	unsigned int borrowed;
+};
+
+static struct user user;
+
+static int on_release(void *opaque, void *memory, size_t length)
+{
+	struct user *u = opaque;
+
+	if (!unit_is_zero(memory, length))
+		u->dirty = true;
+	if (u->take) {
+		memset(memory, 0x77, length);
+		u->run[u->count] = memory;
+		u->length[u->count++] = length;
+	}
+	atomic_fetch_add(&u->offers, 1);
+	return u->take;
+}
+
+static int on_reclaim(void *opaque, size_t length)
+{
+	struct user *u = opaque;
+
+	u->wanted = length;
+	for (; u->give && length > 0 && u->borrowed > 0; length -= PAGE)
+		kmemblk_return(u->h, u->loans[--u->borrowed], PAGE);
+	atomic_fetch_add(&u->asked, 1);
+	return u->more;
+}
+
+static const struct kmemblk_memory_options with_user = {
+	.punch = KMEMBLK_PUNCH_NEVER,
+	.keep = KMEMBLK_DEFAULT,
+	.reserve = 200 * PAGE,
+	.user = { .release = on_release, .reclaim = on_reclaim, .opaque = &user },
+};
+
+static void borrow_all(void)
+{
+	while (kmemblk_borrow(user.h, PAGE, PAGE, &user.loans[user.borrowed]) == 0) {
+		memset(user.loans[user.borrowed], 0x88, PAGE);
+		user.borrowed++;
+	}
+}
+
+START_TEST(test_what_is_released_is_offered_zeroed)
+{
+	user = (struct user){ .take = true };
+	unit_format(SIZE, 0);
+	user.h = open_with(&with_user);
+	write_some(user.h, 0, 2000);
+	ck_assert_int_eq(kmemblk_trim(user.h, 1900 * PAGE, 0), 0);
+	while (info_of(user.h).pages_lent < 1800)
+		usleep(1000);
+	ck_assert(!user.dirty);
+	for (uint64_t b = 1900; b < 2000; b++)
+		unit_expect(user.h, b, b);
+	user.take = false;
+	pause_a_little();
+	/* In whole or in parts. */
+	for (unsigned int i = 0; i < user.count; i++) {
+		ck_assert_int_eq(kmemblk_return(user.h, user.run[i], PAGE), 0);
+		if (user.length[i] > PAGE)
+			ck_assert_int_eq(kmemblk_return(user.h, user.run[i] + PAGE,
+							user.length[i] - PAGE),
+					 0);
+	}
+	ck_assert_uint_eq(info_of(user.h).pages_lent, 0);
+	kmemblk_close(user.h);
+	unit_expect_clean();
+}
+END_TEST
+
+START_TEST(test_a_refusal_ends_the_offers_until_others_are_released)
+{
+	unsigned int before;
+
+	user = (struct user){ .take = false };
+	unit_format(SIZE, 0);
+	user.h = open_with(&with_user);
+	write_some(user.h, 0, 1000);
+	/* Settled: the last trim has been offered, and refused. */
+	for (uint64_t b = 0; b < 50; b++) {
+		before = user.offers;
+		ck_assert_int_eq(kmemblk_trim(user.h, PAGE, b * PAGE), 0);
+		while (user.offers == before)
+			usleep(1000);
+	}
+	pause_a_little();
+	before = user.offers;
+	pause_a_little();
+	ck_assert_uint_eq(user.offers, before);
+	ck_assert_uint_eq(info_of(user.h).pages_lent, 0);
+	ck_assert_int_eq(kmemblk_trim(user.h, PAGE, 100 * PAGE), 0);
+	while (user.offers == before)
+		usleep(1000);
+	kmemblk_close(user.h);
+}
+END_TEST
+
+START_TEST(test_asked_below_the_reserve)
+{
+	user = (struct user){ .give = true };
+	unit_format(SIZE, 0);
+	user.h = open_with(&with_user);
+	borrow_all();
+	pause_a_little();
+	ck_assert_uint_eq(user.asked, 0);
+	write_some(user.h, 0, 1);
+	while (user.asked == 0)
+		usleep(1000);
+	/* Up to a quarter above the reserve. */
+	ck_assert_uint_ge(user.wanted, 50 * PAGE);
+	kmemblk_close(user.h);
+}
+END_TEST
+
+START_TEST(test_every_block_can_be_had_from_who_gives)
+{
+	struct kmemblk_info info;
+
+	user = (struct user){ .give = true };
+	unit_format(SIZE, 0);
+	user.h = open_with(&with_user);
+	borrow_all();
+	info = info_of(user.h);
+	write_some(user.h, 0, info.blocks);
+	for (uint64_t b = 0; b < info.blocks; b++)
+		unit_expect(user.h, b, b);
+	ck_assert_uint_eq(info_of(user.h).pages_lent, user.borrowed);
+	kmemblk_close(user.h);
+	unit_expect_clean();
+}
+END_TEST
+
+/* Write until there is no page; how many blocks were written. */
+static uint64_t write_until_full(void)
+{
+	uint8_t block[PAGE];
+	uint64_t b = 0;
+	int rc;
+
+	do {
+		unit_fill(block, b);
+		rc = kmemblk_write(user.h, block, PAGE, b * PAGE);
+	} while (rc == 0 && ++b < info_of(user.h).blocks);
+	if (rc != 0)
+		unit_expect_error(rc, ENOSPC, "no page is free for a new block");
+	return b;
+}
+
+START_TEST(test_who_refuses_is_asked_and_costs_enospc)
+{
+	uint64_t written;
+
+	user = (struct user){ .give = false };
+	unit_format(SIZE, 0);
+	user.h = open_with(&with_user);
+	borrow_all();
+	written = write_until_full();
+	ck_assert_uint_eq(written, 200);
+	ck_assert_uint_ge(user.asked, 1);
+	for (uint64_t b = 0; b < written; b++)
+		unit_expect(user.h, b, b);
+	for (unsigned int i = 0; i < user.borrowed; i++)
+		ck_assert(((uint8_t *)user.loans[i])[i % PAGE] == 0x88);
+	kmemblk_close(user.h);
+	unit_expect_clean();
+}
+END_TEST
+
+START_TEST(test_more_to_come_that_never_comes_ends_with_the_time)
+{
+	struct kmemblk_memory_options options = with_user;
+
+	options.user.timeout_ms = 50;
+	user = (struct user){ .more = true };
+	unit_format(SIZE, 0);
+	user.h = open_with(&options);
+	borrow_all();
+	ck_assert_uint_eq(write_until_full(), 200);
+	kmemblk_close(user.h);
+}
+END_TEST
+
+static void *write_all(void *opaque)
+{
+	*(uint64_t *)opaque = write_until_full();
+	return NULL;
+}
+
+START_TEST(test_a_writer_is_woken_by_a_return)
+{
+	struct kmemblk_memory_options options = with_user;
+	uint64_t written = 0;
+	pthread_t thread;
+
+	/* So long that the test's time limit would show a wait that is not woken. */
+	options.user.timeout_ms = 1000000;
+	user = (struct user){ .more = true };
+	unit_format(SIZE, 0);
+	user.h = open_with(&options);
+	borrow_all();
+	pthread_create(&thread, NULL, write_all, &written);
+	/* Only when it is in need, and page by page. */
+	for (; user.borrowed > 0; user.borrowed--) {
+		while (user.asked == 0)
+			usleep(1000);
+		ck_assert_int_eq(kmemblk_return(user.h, user.loans[user.borrowed - 1], PAGE), 0);
+	}
+	pthread_join(thread, NULL);
+	ck_assert_uint_eq(written, info_of(user.h).blocks);
+	kmemblk_close(user.h);
+	unit_expect_clean();
+}
+END_TEST
+
+/* ---- below a handle ------------------------------------------------------------------------- */
+
+START_TEST(test_not_offered_before_readers_are_done)
+{
+	uint64_t page[50];
+
+	user = (struct user){ .take = true };
+	bare_open(400, 10, 0);
+	bare.memory.user = with_user.user;
+	bare.memory.reserve = 0;
+	ck_assert_int_eq(bare_admit(300), 0);
+	bare_take(page, 50);
+	pages_settle(&bare, 300, 300);
+	ck_assert_int_eq(memory_start(&bare), 0);
+	while (atomic_load(&user.offers) == 0 && bare.stored > 310)
+		usleep(1000);
+	pause_a_little();
+	user.offers = 0;
+	grace_enter();
+	pages_unmap_begin(&bare);
+	pages_retire(&bare, page, 50);
+	pages_unmap_end(&bare, 50);
+	pause_a_little();
+	ck_assert_uint_eq(user.offers, 0);
+	grace_leave();
+	while (user.offers == 0)
+		usleep(1000);
+	memory_stop(&bare);
+	bare_close();
+}
+END_TEST
+
+UNIT_MAIN("memory", test_punched_to_three_quarters_of_keep, test_promises_keep_their_storage,
+	  test_never_means_never, test_what_is_released_is_offered_zeroed,
+	  test_a_refusal_ends_the_offers_until_others_are_released, test_asked_below_the_reserve,
+	  test_every_block_can_be_had_from_who_gives, test_who_refuses_is_asked_and_costs_enospc,
+	  test_more_to_come_that_never_comes_ends_with_the_time, test_a_writer_is_woken_by_a_return,
+	  test_not_offered_before_readers_are_done)
