@@ -60,7 +60,11 @@ static uint64_t unneeded(const struct pages *pages)
 
 uint64_t memory_may_keep(const struct pages *pages)
 {
-	return pages->memory.punch ? pages->memory.keep : pages->count;
+	/*
+	 * Half, since punching begins above all of it: a writer that is short, and takes storage up
+	 * to the limit, must not have it punched after the next trims.
+	 */
+	return pages->memory.punch ? pages->memory.keep / 2 : pages->count;
 }
 
 /* ---- asking for memory ---------------------------------------------------------------------- */
@@ -311,7 +315,7 @@ static bool offer(struct pages *pages)
 static bool too_much(const struct pages *pages)
 {
 	/* Not what a writer that is short has just had storage given to. */
-	return pages->waiting == 0 && unneeded(pages) > memory_may_keep(pages);
+	return pages->memory.punch && pages->waiting == 0 && unneeded(pages) > pages->memory.keep;
 }
 
 /* Take the storage of one run away, on the way to three quarters of `keep`.  False if at the end. */

@@ -77,7 +77,7 @@ void memory_stop(struct pages *pages);
 /* Look whether there is something for the thread to do: whatever it goes by has changed. */
 void memory_changed(struct pages *pages);
 
-/* Pages that may have storage beyond what promises need, without the thread taking it away. */
+/* Pages that a writer may give storage beyond what promises need, and the thread will leave it. */
 uint64_t memory_may_keep(const struct pages *pages);
 
 /*

@@ -71,9 +71,11 @@ START_TEST(test_punched_to_three_quarters_of_keep)
 	ck_assert_int_eq(kmemblk_trim(h, 2000 * PAGE, 0), 0);
 	while (info_of(h).pages_resident > 300)
 		usleep(1000);
+	/* What is being punched is neither resident nor counted yet. */
+	pause_a_little();
 	info = info_of(h);
 	ck_assert_uint_eq(info.pages_resident, 300);
-	ck_assert_uint_ge(info.pages_punched, 1700);
+	ck_assert_uint_ge(info.pages_punched, 1500);
 	/* Up to 400 may come and go without a punch. */
 	for (int i = 0; i < 20; i++) {
 		write_some(h, 0, 40);
@@ -135,6 +137,25 @@ START_TEST(test_never_means_never)
 	wait_for_storage(10 * PAGE);
 	kmemblk_close(h);
 	unit_expect_clean();
+}
+END_TEST
+
+START_TEST(test_what_a_short_writer_adds_is_not_punched_soon)
+{
+	uint64_t need;
+
+	bare_open(4000, 10, 100);
+	bare.memory.punch = true;
+	bare.memory.keep = 400;
+	need = pages_storage_for(&bare, bare.admitted);
+	pthread_mutex_lock(&bare.lock);
+	for (int i = 0; i < 100; i++)
+		pages_populate_more(&bare);
+	pthread_mutex_unlock(&bare.lock);
+	/* As much again may be trimmed before there is more than is kept. */
+	ck_assert_uint_gt(bare.stored, need + 100);
+	ck_assert_uint_le(bare.stored, need + 201);
+	bare_close();
 }
 END_TEST
 
@@ -383,7 +404,8 @@ START_TEST(test_not_offered_before_readers_are_done)
 	bare_take(page, 50);
 	pages_settle(&bare, 300, 300);
 	ck_assert_int_eq(memory_start(&bare), 0);
-	while (atomic_load(&user.offers) == 0 && bare.stored > 310)
+	/* What is free already is offered first. */
+	while (user.offers == 0)
 		usleep(1000);
 	pause_a_little();
 	user.offers = 0;
@@ -401,7 +423,8 @@ START_TEST(test_not_offered_before_readers_are_done)
 }
 END_TEST
 
-UNIT_MAIN("memory", test_punched_to_three_quarters_of_keep, test_promises_keep_their_storage,
+UNIT_MAIN("memory", test_punched_to_three_quarters_of_keep,
+	  test_what_a_short_writer_adds_is_not_punched_soon, test_promises_keep_their_storage,
 	  test_never_means_never, test_what_is_released_is_offered_zeroed,
 	  test_a_refusal_ends_the_offers_until_others_are_released, test_asked_below_the_reserve,
 	  test_every_block_can_be_had_from_who_gives, test_who_refuses_is_asked_and_costs_enospc,
