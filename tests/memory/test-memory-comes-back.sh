@@ -25,7 +25,7 @@ load verify 0 131072 0
 # Half of it: the other half is as it was.
 test "$(load fill 0 20000 7)" -eq 20000
 load trim 0 10000 0
-at_most $(($limit + 10000 * 4096))
+at_most $((limit + 10000 * 4096))
 load verify 10000 10000 7
 stop_nbdkit
 "$kmemblk" check "$device"
