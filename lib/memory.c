@@ -385,7 +385,7 @@ static void *keeper(void *opaque)
  */
 static void punch_unwritten(struct pages *pages)
 {
-	uint64_t should = pages->first + 1 + pages->stored;
+	uint64_t should = pages->first + 1 + pages->stored + pages->lent.total;
 	struct pageset punched;
 	uint64_t first, n;
 
