@@ -20,8 +20,11 @@ build=(
 	libblkid-dev
 	libc6-dev
 	libisal-dev
+	libjemalloc-dev
+	libjemalloc2
 	libjson-c-dev
 	libnbd-dev
+	libncurses-dev
 	libnuma-dev
 	libpmem-dev
 	libpmem2-dev
@@ -60,6 +63,7 @@ tests=(
 	python3
 	qemu-system-x86
 	qemu-utils
+	redis-tools
 	shellcheck
 	valgrind
 	xfsprogs

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* environment.h - how `kmemblk run` tells libkmemblk-preload.so what to do. */
+#ifndef ENVIRONMENT_H
+#define ENVIRONMENT_H
+
+/* Path of the lending server's socket. */
+#define ENVIRONMENT_SOCKET "KMEMBLK_RUN_SOCKET"
+/* The process that is meant. */
+#define ENVIRONMENT_PID "KMEMBLK_RUN_PID"
+/* At most so many bytes, if it is set. */
+#define ENVIRONMENT_LIMIT "KMEMBLK_RUN_LIMIT"
+/* No ordinary memory, if it is set. */
+#define ENVIRONMENT_STRICT "KMEMBLK_RUN_STRICT"
+
+/* The exit status with strict when nothing can be borrowed: as `kmemblk run` itself. */
+#define ENVIRONMENT_FAILED 8
+
+#endif /* ENVIRONMENT_H */

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pool.h - the program's heap: one range of addresses, in slots of a zone's size.
+ *
+ * A slot is empty (inaccessible), a borrowed zone, or ordinary memory.  Inside, pages are taken and
+ * given by number, counted from the first of the range; see pool.c.  Nothing here calls malloc,
+ * since malloc is what calls it.
+ *
+ * Locks: jemalloc's, then pool.lock, then the borrower's.  So nobody calls jemalloc who holds
+ * pool.lock.
+ */
+#ifndef POOL_H
+#define POOL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "borrower.h"
+
+#define POOL_PAGE ((size_t)4096)
+
+enum slot_kind { SLOT_EMPTY, SLOT_ZONE, SLOT_ORDINARY };
+
+struct slot {
+	uint8_t kind;
+	uint8_t idle;  /* rounds of the keeper that it has been wholly free for */
+	bool untold;   /* it was a zone, and the server does not know yet */
+	uint32_t free; /* pages */
+	/* Free pages at its start, at its end, and in its longest run. */
+	uint32_t head, tail, longest;
+};
+
+struct pool {
+	/* Constant once the pool is there. */
+	bool active;
+	bool strict; /* no ordinary memory */
+	uint8_t *base;
+	size_t slots;
+	size_t zone_size, zone_pages;
+	uint64_t zones_max;
+	/* The rest is under this. */
+	pthread_mutex_t lock;
+	struct kmemblk_borrower *borrower; /* NULL in a forked child */
+	struct slot *slot;
+	uint64_t *free_bits;  /* a bit a page: it is in nobody's hands */
+	uint64_t *clean_bits; /* and holds zeroes */
+	size_t top;	      /* no slot from here on has ever been used */
+	uint64_t zones;
+	uint64_t retry_at; /* in ms: the server had none; until then it is not asked */
+};
+
+extern struct pool pool;
+
+/* Make the pool; -errno. */
+int pool_init(struct kmemblk_borrower *borrower, uint64_t limit, bool strict);
+
+static inline bool pool_has(const void *memory)
+{
+	return pool.active &&
+	       (uintptr_t)memory - (uintptr_t)pool.base < pool.slots * pool.zone_size;
+}
+
+static inline size_t pool_slot_of(const void *memory)
+{
+	return ((uintptr_t)memory - (uintptr_t)pool.base) / pool.zone_size;
+}
+
+static inline uint8_t *pool_slot_at(size_t slot)
+{
+	return pool.base + slot * pool.zone_size;
+}
+
+/* Whole pages; NULL when there are none.  `*clean`: they hold zeroes. */
+void *pool_take(size_t size, size_t alignment, bool *clean);
+void pool_give(void *memory, size_t size);
+
+/* Copies the pages of a slot that are in somebody's hands.  Under the lock. */
+void pool_copy_slot(void *to, size_t slot);
+
+/* A slot's memory is ordinary now, with zeroes where nobody has it.  Under the lock. */
+void pool_now_ordinary(size_t slot);
+
+/*
+ * Gives back the memory of slots that have been wholly free for `rounds` calls; returns how many
+ * bytes of them were the device's.
+ */
+uint64_t pool_trim(unsigned int rounds);
+
+/* Do not ask for more for a while: the disk wants memory back. */
+void pool_pause(void);
+
+#endif /* POOL_H */

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * preload.c - the heap of an unmodified program on borrowed zones: libkmemblk-preload.so.
+ *
+ * `kmemblk run` puts jemalloc and this library before the program (LD_PRELOAD) and says where the
+ * server is in the environment, with its process id: the programs that this one becomes by exec
+ * have their heap there too, those that it starts as other processes do not.  At the start, before
+ * main(), the extent hooks of all of jemalloc's arenas are set; what was allocated before stays
+ * where it is, which is why the hooks know both kinds of memory.
+ *
+ * One thread, the keeper, wakes each second: it has jemalloc give up what it has kept for long
+ * enough, and gives zones back that are wholly free.  When the disk wants memory it gives back all
+ * that is free and then, unless strict, moves zones that are in use to ordinary memory.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <jemalloc/jemalloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "calls.h"
+#include "environment.h"
+#include "pool.h"
+#include "protect.h"
+#include "protocol.h"
+
+#define TICK_MS	     1000
+#define IDLE_ROUNDS  2
+#define KEEPER_STACK (256 * 1024)
+
+/* "arena.<every arena>.decay" and so on. */
+#define EVERY_ARENA(what) "arena.4096." what
+
+static struct kmemblk_borrower borrower;
+
+/* ---- hooks ---------------------------------------------------------------------------------- */
+
+static void *take(extent_hooks_t *hooks, void *at, size_t size, size_t alignment, bool *zero,
+		  bool *commit, unsigned int arena)
+{
+	bool clean = false;
+	void *memory;
+
+	(void)hooks;
+	(void)arena;
+	/* Growing in place is a convenience. */
+	if (at)
+		return NULL;
+	memory = pool_take(size, alignment, &clean);
+	if (!memory)
+		return NULL;
+	if (*zero && !clean)
+		memset(memory, 0, size);
+	*zero = *zero || clean;
+	*commit = true;
+	return memory;
+}
+
+static bool give(extent_hooks_t *hooks, void *memory, size_t size, bool committed,
+		 unsigned int arena)
+{
+	(void)hooks;
+	(void)committed;
+	(void)arena;
+	if (!pool_has(memory))
+		return munmap(memory, size);
+	pool_give(memory, size);
+	return false;
+}
+
+static void destroy(extent_hooks_t *hooks, void *memory, size_t size, bool committed,
+		    unsigned int arena)
+{
+	give(hooks, memory, size, committed, arena);
+}
+
+/* A zone's storage is the device's: there is nothing to give up but the whole of it. */
+static bool purge(extent_hooks_t *hooks, void *memory, size_t size, size_t offset, size_t length,
+		  unsigned int arena)
+{
+	(void)hooks;
+	(void)size;
+	(void)arena;
+	if (pool_has(memory))
+		return true;
+	return madvise((uint8_t *)memory + offset, length, MADV_DONTNEED);
+}
+
+static bool split(extent_hooks_t *hooks, void *memory, size_t size, size_t a, size_t b,
+		  bool committed, unsigned int arena)
+{
+	(void)hooks;
+	(void)memory;
+	(void)size;
+	(void)a;
+	(void)b;
+	(void)committed;
+	(void)arena;
+	return false;
+}
+
+static bool merge(extent_hooks_t *hooks, void *a, size_t a_size, void *b, size_t b_size,
+		  bool committed, unsigned int arena)
+{
+	(void)hooks;
+	(void)a_size;
+	(void)b_size;
+	(void)committed;
+	(void)arena;
+	return pool_has(a) != pool_has(b);
+}
+
+static extent_hooks_t hooks = {
+	.alloc = take,
+	.dalloc = give,
+	.destroy = destroy,
+	.purge_forced = purge,
+	.split = split,
+	.merge = merge,
+};
+
+static int set_hooks(void)
+{
+	extent_hooks_t *ours = &hooks;
+	unsigned int arenas;
+	size_t size = sizeof(arenas);
+	char name[64];
+	int err;
+
+	err = mallctl("arenas.narenas", &arenas, &size, NULL, 0);
+	for (unsigned int i = 0; !err && i < arenas; i++) {
+		snprintf(name, sizeof(name), "arena.%u.extent_hooks", i);
+		err = mallctl(name, NULL, NULL, &ours, sizeof(ours));
+	}
+	return -err;
+}
+
+/* ---- the keeper ----------------------------------------------------------------------------- */
+
+static void *keep(void *opaque)
+{
+	uint64_t wanted, returned;
+
+	(void)opaque;
+	for (;;) {
+		wanted = link_wanted(&borrower.link, TICK_MS);
+		if (!wanted) {
+			mallctl(EVERY_ARENA("decay"), NULL, NULL, NULL, 0);
+			pool_trim(IDLE_ROUNDS);
+			continue;
+		}
+		pool_pause();
+		mallctl(EVERY_ARENA("purge"), NULL, NULL, NULL, 0);
+		returned = pool_trim(0);
+		if (returned < wanted && !pool.strict)
+			returned += protect_move(wanted - returned);
+		link_tell(&borrower.link, LEND_RECLAIMED, 0, returned);
+	}
+	return NULL;
+}
+
+static int start_keeper(void)
+{
+	sigset_t all, saved;
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	err = pthread_attr_init(&attr);
+	if (err)
+		return -err;
+	pthread_attr_setstacksize(&attr, KEEPER_STACK);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &saved);
+	err = pthread_create(&thread, &attr, keep, NULL);
+	pthread_sigmask(SIG_SETMASK, &saved, NULL);
+	pthread_attr_destroy(&attr);
+	return -err;
+}
+
+/* ---- the start ------------------------------------------------------------------------------ */
+
+static uint64_t limit_of(const char *text)
+{
+	uint64_t limit = text ? strtoull(text, NULL, 10) : UINT64_MAX;
+
+	return limit < borrower.link.limit ? limit : borrower.link.limit;
+}
+
+static int begin(const char *socket)
+{
+	int err;
+
+	calls_register_fork();
+	err = borrower_init(&borrower, socket);
+	if (err)
+		return err;
+	err = pool_init(&borrower, limit_of(getenv(ENVIRONMENT_LIMIT)),
+			getenv(ENVIRONMENT_STRICT) != NULL);
+	if (!err)
+		err = protect_init();
+	if (!err)
+		err = set_hooks();
+	if (!err)
+		err = start_keeper();
+	return err;
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	const char *socket = getenv(ENVIRONMENT_SOCKET), *pid = getenv(ENVIRONMENT_PID);
+	int err;
+
+	if (!socket || !pid || strtol(pid, NULL, 10) != (long)getpid())
+		return;
+	err = begin(socket);
+	if (!err)
+		return;
+	fprintf(stderr, "kmemblk: run: cannot borrow from %s: %s\n", socket, strerror(-err));
+	if (getenv(ENVIRONMENT_STRICT))
+		_exit(ENVIRONMENT_FAILED);
+}
