@@ -31,6 +31,9 @@ typedef int subcommand_fn(int argc, char **argv);
 subcommand_fn format_main;
 subcommand_fn info_main;
 subcommand_fn check_main;
+subcommand_fn run_main;
+subcommand_fn stat_main;
+subcommand_fn top_main;
 
 /* ---- main.c --------------------------------------------------------------------------------- */
 
@@ -45,6 +48,9 @@ void command_no_memory(void) __attribute__((noreturn));
  * that the parser does not know.
  */
 error_t command_parse_path(int key, char *arg, struct argp_state *state, const char **path);
+
+/* The same for SOCKET. */
+error_t command_parse_socket(int key, char *arg, struct argp_state *state, const char **socket);
 
 /* ---- progress.c ----------------------------------------------------------------------------- */
 

@@ -24,13 +24,16 @@ static const struct subcommand {
 	{ "format", format_main, "make a device of a file or of persistent memory" },
 	{ "info", info_main, "describe a device, also while it is being served" },
 	{ "check", check_main, "verify a device, and repair what can be repaired" },
+	{ "run", run_main, "run a program with its heap on lent memory" },
+	{ "stat", stat_main, "tell what a lending server is doing" },
+	{ "top", top_main, "show live what a lending server is doing" },
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
 
 static const char doc[] =
-	"Make, describe and check kmemblk devices: disks on persistent memory whose free pages serve "
-	"as memory."
+	"Make, describe and check kmemblk devices, disks on persistent memory whose free pages serve as "
+	"memory, and run programs on that memory."
 	"\v"
 	"A first device, on emulated persistent memory:\n"
 	"\n"
@@ -66,6 +69,22 @@ error_t command_parse_path(int key, char *arg, struct argp_state *state, const c
 	case ARGP_KEY_NO_ARGS:
 		argp_error(state, "PATH is missing: name the device, such as /dev/dax0.0 or "
 				  "/dev/shm/d.img");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+error_t command_parse_socket(int key, char *arg, struct argp_state *state, const char **socket)
+{
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (*socket)
+			argp_error(state, "one SOCKET at a time: '%s' is the second", arg);
+		*socket = arg;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "SOCKET is missing: what the server was given as lend=SOCKET");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

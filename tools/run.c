@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * run.c - kmemblk run: a program with its heap on borrowed zones.
+ *
+ * Sees that there is a lending server, tells the preloaded library through the environment what to
+ * do, and becomes the program.  The work is in preload/.
+ */
+#include <config.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kmemblk.h"
+#include "command.h"
+#include "environment.h"
+
+#define PRELOAD "libkmemblk-preload.so"
+/* By its name alone: where it is, the dynamic linker knows. */
+#define JEMALLOC "libjemalloc.so.2"
+
+/*
+ * Few arenas: each has memory of its own that nobody else can use.  No arena for large allocations,
+ * which would be made later, without our hooks.  And what is unused must come back to us.
+ */
+#define JEMALLOC_OPTIONS "narenas:2,percpu_arena:disabled,oversize_threshold:0,retain:false"
+
+/* As of nohup(1) and the like. */
+#define STATUS_CANNOT_RUN 126
+#define STATUS_NOT_FOUND  127
+
+static const char doc[] =
+	"Run PROGRAM with its heap on memory that the lending server at SOCKET lends: what malloc gives "
+	"it lies on free pages of the device.  When there are no more, ordinary memory takes their "
+	"place.  This process becomes the program, so signals and exit status are the program's."
+	"\v"
+	"Examples:\n"
+	"  nbdkit kmemblk /dev/dax0.0 lend=/run/lend.sock\n"
+	"  kmemblk run --lend=/run/lend.sock -- redis-server --port 7000\n"
+	"  kmemblk run --lend=/run/lend.sock --limit=4G -- ./simulation\n";
+
+enum {
+	OPTION_LEND = 256,
+	OPTION_LIMIT,
+	OPTION_STRICT,
+};
+
+static const struct argp_option options[] = {
+	{ "lend", OPTION_LEND, "SOCKET", 0, "the socket of the lending server", 0 },
+	{ "limit", OPTION_LIMIT, "SIZE", 0, "borrow at most this much", 0 },
+	{ "strict", OPTION_STRICT, NULL, 0, "no ordinary memory: malloc fails instead", 0 },
+	{ 0 },
+};
+
+struct arguments {
+	const char *socket;
+	uint64_t limit; /* 0 none */
+	bool strict;
+	char **program; /* in argv, NULL-terminated */
+};
+
+static error_t parse_opt(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+	const char *wrong;
+
+	switch (key) {
+	case OPTION_LEND:
+		arguments->socket = arg;
+		return 0;
+	case OPTION_LIMIT:
+		wrong = size_parse(arg, &arguments->limit);
+		if (wrong)
+			argp_error(state, "--limit=%s: %s", arg, wrong);
+		return 0;
+	case OPTION_STRICT:
+		arguments->strict = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		/* The rest is the program's. */
+		arguments->program = state->argv + state->next - 1;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "PROGRAM is missing: name what to run, such as: -- redis-server");
+		return 0;
+	case ARGP_KEY_END:
+		if (!arguments->socket)
+			argp_error(state,
+				   "--lend=SOCKET is missing: the socket that the server was given "
+				   "as lend=SOCKET");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* Of the build tree, if this command was started in it (libtool puts it into .libs), else installed. */
+static void find_preload(char path[PATH_MAX])
+{
+	static const char build[] = "/.libs", tools[] = "/tools";
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof("/preload/.libs/" PRELOAD));
+	char *name;
+
+	if (n > 0) {
+		path[n] = 0;
+		name = strrchr(path, '/');
+		*name = 0;
+		if (name - path > (ptrdiff_t)strlen("/tools/.libs") &&
+		    !strcmp(name - strlen(build), build)) {
+			name -= strlen(build);
+			*name = 0;
+			name -= strlen(tools);
+			if (!strcmp(name, tools)) {
+				strcpy(name, "/preload/.libs/" PRELOAD);
+				return;
+			}
+		}
+	}
+	snprintf(path, PATH_MAX, "%s/%s", PKGLIBDIR, PRELOAD);
+}
+
+static void set(const char *name, const char *value)
+{
+	if (setenv(name, value, 1))
+		command_no_memory();
+}
+
+/* `first`, a separator and what the variable has already, or the other way round. */
+static void add(const char *name, const char *value, const char *separator, bool first)
+{
+	const char *had = getenv(name);
+	char *all;
+
+	if (!had || !*had) {
+		set(name, value);
+		return;
+	}
+	if (asprintf(&all, "%s%s%s", first ? value : had, separator, first ? had : value) < 0)
+		command_no_memory();
+	set(name, all);
+	free(all);
+}
+
+static void set_environment(const struct arguments *arguments, const char *preload)
+{
+	char number[32], *socket = realpath(arguments->socket, NULL);
+	char libraries[PATH_MAX + sizeof(JEMALLOC)];
+
+	if (!socket)
+		command_no_memory();
+	set(ENVIRONMENT_SOCKET, socket);
+	free(socket);
+	snprintf(number, sizeof(number), "%ld", (long)getpid());
+	set(ENVIRONMENT_PID, number);
+	unsetenv(ENVIRONMENT_LIMIT);
+	unsetenv(ENVIRONMENT_STRICT);
+	if (arguments->limit) {
+		snprintf(number, sizeof(number), "%" PRIu64, arguments->limit);
+		set(ENVIRONMENT_LIMIT, number);
+	}
+	if (arguments->strict)
+		set(ENVIRONMENT_STRICT, "1");
+	/* jemalloc's malloc must come before any other; of two settings it takes the later. */
+	snprintf(libraries, sizeof(libraries), "%s:%s", JEMALLOC, preload);
+	add("LD_PRELOAD", libraries, ":", true);
+	add("MALLOC_CONF", JEMALLOC_OPTIONS, ",", false);
+}
+
+/* There is a server, it lets this user borrow, and the library is there. */
+static int look(const struct arguments *arguments, const char *preload)
+{
+	struct kmemblk_borrower *borrower;
+	size_t zone;
+	int err;
+
+	err = kmemblk_borrower_connect(arguments->socket, NULL, NULL, &borrower);
+	if (err == -EACCES || err == -EPERM) {
+		fprintf(stderr,
+			"kmemblk: %s: this user may not borrow there; see lend-mode= and lend-allow= "
+			"in nbdkit-kmemblk-plugin(1)\n",
+			kmemblk_error());
+		return STATUS_FAILED;
+	}
+	if (err) {
+		fprintf(stderr,
+			"kmemblk: %s: no lending server; start one: nbdkit kmemblk DEVICE lend=%s\n",
+			kmemblk_error(), arguments->socket);
+		return STATUS_FAILED;
+	}
+	zone = kmemblk_borrower_zone_size(borrower);
+	kmemblk_borrower_close(borrower);
+	if (arguments->limit && arguments->limit < zone) {
+		fprintf(stderr,
+			"kmemblk: run: --limit: smaller than a zone, which has %zu bytes here\n",
+			zone);
+		return STATUS_FAILED;
+	}
+	if (access(preload, R_OK)) {
+		fprintf(stderr, "kmemblk: run: %s: %s; is kmemblk installed as a whole?\n", preload,
+			strerror(errno));
+		return STATUS_FAILED;
+	}
+	return STATUS_OK;
+}
+
+int run_main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse_opt,
+		.args_doc = "PROGRAM [ARGUMENT...]",
+		.doc = doc,
+	};
+	struct arguments arguments = { 0 };
+	char preload[PATH_MAX];
+	int status;
+
+	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments) || !arguments.program)
+		return STATUS_USAGE;
+	find_preload(preload);
+	status = look(&arguments, preload);
+	if (status)
+		return status;
+	set_environment(&arguments, preload);
+	execvp(arguments.program[0], arguments.program);
+	status = errno == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
+	fprintf(stderr, "kmemblk: run: %s: %s\n", arguments.program[0], strerror(errno));
+	return status;
+}
