@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * borrower.c - the borrower's calls of kmemblk.h, for test-borrower.sh.
+ *
+ *   borrower zones SOCKET     borrows and returns many, checks each
+ *   borrower closed SOCKET    closes all its descriptors and goes on
+ *   borrower hold SOCKET N    borrows N zones, prints "ready", and serves reclaim until its input
+ *                             ends; then prints how many bytes were asked back, and what it has
+ *   borrower away SOCKET      prints "ready"; its server then ends, and starts again at a line of
+ *                             its input
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kmemblk.h"
+
+#define ZONES 150
+
+static struct kmemblk_borrower *b;
+static size_t zone;
+static unsigned char *zones[ZONES];
+static size_t held;
+static uint64_t asked;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "borrower: line %d: %s: %s\n", __LINE__, #condition,       \
+				kmemblk_error());                                                  \
+			exit(1);                                                                   \
+		}                                                                                  \
+	} while (0)
+
+static void *borrow(void *at)
+{
+	void *memory;
+
+	CHECK(kmemblk_borrower_borrow(b, at, 1000, &memory) == 0);
+	CHECK((uintptr_t)memory % zone == 0 && (!at || memory == at));
+	for (size_t i = 0; i < zone / sizeof(uint64_t); i++)
+		CHECK(((uint64_t *)memory)[i] == 0);
+	return memory;
+}
+
+static bool is_mapped(void *memory)
+{
+	unsigned char resident;
+
+	return mincore(memory, 4096, &resident) == 0;
+}
+
+static void test_zones(void)
+{
+	unsigned char *range, *some;
+	void *memory;
+	int status;
+
+	CHECK(zone >= 4096 && !(zone & (zone - 1)));
+	for (size_t i = 0; i < ZONES; i++) {
+		zones[i] = borrow(NULL);
+		memset(zones[i], (int)i + 1, zone);
+	}
+	/* Each is its own, and the rest stay when one goes. */
+	for (size_t i = 0; i < ZONES; i++) {
+		some = zones[i * 7 % ZONES];
+		CHECK(some[0] == i * 7 % ZONES + 1 && some[zone - 1] == some[0]);
+		CHECK(kmemblk_borrower_return(b, some, i & 1) == 0);
+		CHECK(is_mapped(some) == (i & 1));
+		CHECK(kmemblk_borrower_return(b, some, 0) == -EINVAL);
+	}
+
+	range = mmap(NULL, 4 * zone, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(range != MAP_FAILED);
+	range += -(uintptr_t)range & (zone - 1);
+	some = borrow(range + zone);
+	CHECK(borrow(range) == range);
+	memset(range, 1, 2 * zone);
+	CHECK(kmemblk_borrower_borrow(b, range, 0, &memory) == -EINVAL && !memory);
+	CHECK(kmemblk_borrower_borrow(b, range + 4096, 0, &memory) == -EINVAL);
+	CHECK(kmemblk_borrower_return(b, range + 4096, 0) == -EINVAL);
+	/* A place that was kept is inaccessible, and can be borrowed into. */
+	CHECK(kmemblk_borrower_return(b, some, 1) == 0);
+	if (!fork()) {
+		*some = 1;
+		_exit(0);
+	}
+	CHECK(wait(&status) > 0 && WIFSIGNALED(status));
+	CHECK(borrow(some) == some);
+
+	/* A child has the memory, and no connection. */
+	if (!fork()) {
+		*range = 99;
+		_exit(kmemblk_borrower_borrow(b, NULL, 0, &memory) == -ENOTCONN ? 0 : 1);
+	}
+	CHECK(wait(&status) > 0 && !status && *range == 99);
+	kmemblk_borrower_close(b);
+	CHECK(*range == 99);
+}
+
+static void test_closed(void)
+{
+	unsigned char *memory = borrow(NULL);
+	void *more;
+
+	memset(memory, 5, zone);
+	closefrom(3);
+	/* What has the numbers now is not the connection. */
+	for (int i = 0; i < 800; i++)
+		CHECK(dup(STDERR_FILENO) > 0);
+	while (kmemblk_borrower_borrow(b, NULL, 1000, &more) == -ENOTCONN)
+		usleep(100000);
+	CHECK(more && memory[0] == 5 && memory[zone - 1] == 5);
+	CHECK(kmemblk_borrower_return(b, more, 0) == 0);
+	CHECK(kmemblk_borrower_return(b, memory, 0) == 0);
+	kmemblk_borrower_close(b);
+}
+
+static void reclaim(void *opaque, size_t length)
+{
+	CHECK(opaque == &held);
+	pthread_mutex_lock(&lock);
+	asked += length;
+	for (size_t got = 0; held && got < length; got += zone)
+		CHECK(kmemblk_borrower_return(b, zones[--held], 0) == 0);
+	pthread_mutex_unlock(&lock);
+}
+
+static void ready(void)
+{
+	printf("ready\n");
+	fflush(stdout);
+}
+
+static void test_hold(size_t n)
+{
+	void *memory;
+
+	/* As many as there are, up to n. */
+	while (held < n && held < ZONES && !kmemblk_borrower_borrow(b, NULL, 100, &memory)) {
+		pthread_mutex_lock(&lock);
+		zones[held++] = memory;
+		memset(memory, 7, zone);
+		pthread_mutex_unlock(&lock);
+	}
+	ready();
+	while (getchar() != EOF)
+		;
+	pthread_mutex_lock(&lock);
+	printf("%ju %zu\n", (uintmax_t)asked, held);
+	pthread_mutex_unlock(&lock);
+	kmemblk_borrower_close(b);
+}
+
+static void test_away(void)
+{
+	unsigned char *memory = borrow(NULL);
+	void *more;
+	int err;
+
+	memset(memory, 5, zone);
+	ready();
+	while ((err = kmemblk_borrower_borrow(b, NULL, 0, &more)) != -ENOTCONN) {
+		CHECK(!err && kmemblk_borrower_return(b, more, 0) == 0);
+		usleep(50000);
+	}
+	ready();
+	CHECK(getchar() != EOF);
+	while ((err = kmemblk_borrower_borrow(b, NULL, 1000, &more)) == -ENOTCONN)
+		usleep(100000);
+	CHECK(!err && memory[0] == 5 && memory[zone - 1] == 5);
+	CHECK(kmemblk_borrower_return(b, memory, 0) == 0);
+	CHECK(kmemblk_borrower_return(b, more, 0) == 0);
+	ready();
+	CHECK(getchar() == EOF);
+	kmemblk_borrower_close(b);
+}
+
+int main(int argc, char **argv)
+{
+	bool hold = argc == 4 && !strcmp(argv[1], "hold");
+
+	CHECK(argc >= 3);
+	CHECK(kmemblk_borrower_connect(argv[2], hold ? reclaim : NULL, &held, &b) == 0);
+	zone = kmemblk_borrower_zone_size(b);
+	if (hold)
+		test_hold((size_t)atoi(argv[3]));
+	else if (!strcmp(argv[1], "zones"))
+		test_zones();
+	else if (!strcmp(argv[1], "closed"))
+		test_closed();
+	else if (!strcmp(argv[1], "away"))
+		test_away();
+	else
+		return 2;
+	return 0;
+}

@@ -1,0 +1,36 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# kmemblk run becomes the program: process id, arguments, environment, exit status and signals are
+# the program's; what prevents it is told with what to type.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+
+lender 256M
+expect_error 7 said "${run[@]}" -- sh -c 'echo said; exit 7'
+expect_error 143 said "${run[@]}" -- sh -c 'echo said; kill -TERM $$'
+expect_error 127 'run: /nonexistent: No such file' "${run[@]}" -- /nonexistent
+expect_error 126 'run: /: Permission denied' "${run[@]}" -- /
+expect_error 8 'no lending server; start one: nbdkit kmemblk DEVICE lend=/nonexistent' \
+	"$kmemblk" run --lend=/nonexistent -- true
+expect_error 8 'smaller than a zone' "${run[@]}" --limit=1M -- true
+expect_error 16 'PROGRAM is missing' "${run[@]}" --
+expect_error 16 'lend=SOCKET is missing' "$kmemblk" run true
+
+"${run[@]}" -- sh -c 'echo "$$ $*"' name --help 'two words' > "$tmp/out" &
+pid=$!
+wait "$pid"
+test "$(cat "$tmp/out")" = "$pid --help two words" || fail "$(cat "$tmp/out") instead of $pid..."
+
+# An LD_PRELOAD that is there stays, after ours.
+LD_PRELOAD=/nonexistent-library.so "${run[@]}" -- sh -c 'echo "$LD_PRELOAD"' > "$tmp/out" 2> "$tmp/err"
+grep -qx 'libjemalloc\.so\.2:/.*/libkmemblk-preload\.so:/nonexistent-library\.so' "$tmp/out" ||
+	fail "LD_PRELOAD is $(cat "$tmp/out")"
+
+# What the program starts is ordinary.
+PYTHONMALLOC=malloc "${run[@]}" -- python3 -c '
+import subprocess
+a = bytearray(1 << 20)
+assert "'"$device"'" in open("/proc/self/maps").read()
+maps = subprocess.run(["cat", "/proc/self/maps"], capture_output=True, text=True).stdout
+assert "[stack]" in maps and "'"$device"'" not in maps' || fail "a child has zones"

@@ -1,0 +1,39 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# kmemblk stat tells who has borrowed how much, as a table and as JSON; a socket where nobody
+# answers is an error that says what to type.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+
+lender 256M
+mkfifo "$tmp/fifo"
+"${run[@]}" -- "$heap" take 20 < "$tmp/fifo" > "$tmp/taken" &
+pid=$!
+cleanup_fn end_process "$pid"
+exec 9> "$tmp/fifo"
+eventually test -s "$tmp/taken"
+
+"$kmemblk" stat "$lend" > "$tmp/out"
+grep -qF "$lend: lends from $device" "$tmp/out" || fail "$(cat "$tmp/out")"
+grep -qE "^ +$pid +$(id -u) heap +2[0-9]\.0 MiB " "$tmp/out" || fail "$(cat "$tmp/out")"
+for word in used free lent resident quarantined released reclaimed moved read write trim flush; do
+	grep -qE "^ +$word " "$tmp/out" || fail "no $word in $(cat "$tmp/out")"
+done
+"$kmemblk" stat --json "$lend" > "$tmp/json"
+python3 - "$tmp/json" "$pid" << 'END' || fail "$(cat "$tmp/json")"
+import json, sys
+j = json.load(open(sys.argv[1]))
+b = [b for b in j["borrowers"] if b["pid"] == int(sys.argv[2])]
+assert len(b) == 1 and b[0]["name"] == "heap" and b[0]["zones"] >= 10
+assert j["zones"]["lent"] == b[0]["zones"]
+assert j["pages"]["lent"] * 4096 == j["zones"]["lent"] * j["zones"]["size"]
+assert set(j["requests"]) == {"read", "write", "trim", "zero", "extents", "flush"}
+END
+exec 9>&-
+wait "$pid" || fail "heap take"
+eventually none_lent
+
+expect_error 8 'no lending server; start one: nbdkit kmemblk DEVICE lend=/nonexistent' \
+	"$kmemblk" stat /nonexistent
+expect_error 16 'SOCKET is missing' "$kmemblk" stat
