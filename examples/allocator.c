@@ -137,10 +137,11 @@ void *pool_alloc(size_t size)
 /* As free(). */
 void pool_free(void *object)
 {
-	struct piece *piece = (struct piece *)((char *)object - UNIT);
+	struct piece *piece;
 
 	if (object == NULL)
 		return;
+	piece = (struct piece *)((char *)object - UNIT);
 	pthread_mutex_lock(&lock);
 	add(piece, piece->length);
 	pay();
