@@ -321,11 +321,11 @@ struct kmemblk_borrower;
  *
  * `reclaim` may be NULL.  It is called on a thread of the library's own when the disk wants `length`
  * bytes back, and returns what it can with kmemblk_borrower_return(); it must not wait for a write
- * to that disk.  If the server goes away the zones stay, and the thread connects again when it is
- * back.
+ * to that disk, and not borrow or close.  If the server goes away the zones stay, and the connection
+ * is made again when it is back; it is also when the program has closed its descriptor.
  *
- * Errors: any error of connect(2); -EACCES not allowed; -EPROTO not a lending server; -ENOMEM,
- * -EAGAIN no thread.
+ * Errors: any error of connect(2); -EACCES not allowed; -EPROTO not a lending server; -ETIMEDOUT it
+ * does not answer; -ENOMEM, -EAGAIN no thread.
  */
 int kmemblk_borrower_connect(const char *socket, void (*reclaim)(void *opaque, size_t length),
 			     void *opaque, struct kmemblk_borrower **borrower);
@@ -337,12 +337,13 @@ size_t kmemblk_borrower_zone_size(const struct kmemblk_borrower *borrower);
  * kmemblk_borrower_borrow - borrow and map a zone.
  *
  * It is zeroed, writable, shared with nobody, and at `*memory`, aligned to its size: at `at` if that
- * is not NULL (what was mapped there is replaced).  Waits up to `wait_ms` for one to become free.
+ * is not NULL (what was mapped there, no zone, is replaced).  Waits up to `wait_ms` for one to become
+ * free, and two seconds more for a server that does not answer; several threads wait in turn.
  * A store before or after it faults, unless something else of the program's is there.  Children made
  * by fork() share it; see kmemblk(1), "run", for a way around that.
  *
- * Errors: -ENOMEM none to be had (in time); -EDQUOT over the limit; -ENOTCONN the server is away;
- * -EINVAL `at`; any error of mmap(2).
+ * Errors: -ENOMEM none to be had (in time); -EDQUOT over the limit; -ENOTCONN the server is away,
+ * or this is a child of the process that connected; -EINVAL `at`; any error of mmap(2).
  */
 int kmemblk_borrower_borrow(struct kmemblk_borrower *borrower, void *at, unsigned int wait_ms,
 			    void **memory);

@@ -18,7 +18,7 @@ expect_error 1 "borrow: /nonexistent: No such file or directory" "$borrower" zon
 
 # The disk is written full: what it needs comes back.
 start_borrower() {
-	rm -f "$tmp/fifo"
+	rm -f "$tmp/fifo" "$tmp/out"
 	mkfifo "$tmp/fifo"
 	"$borrower" "$@" < "$tmp/fifo" > "$tmp/out" &
 	pid=$!
@@ -48,7 +48,8 @@ two_ready() {
 	test "$(grep -c ready "$tmp/out")" -ge "$1"
 }
 eventually two_ready 2
-start_nbdkit "$device" lend="$lend"
+# Not with the pipe that says the end to the borrower.
+start_nbdkit "$device" lend="$lend" 9>&-
 eventually test -S "$lend"
 test "$(lent)" -ge 1 || fail "a zone that is mapped is not lent after a restart"
 echo >&9
