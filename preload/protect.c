@@ -221,8 +221,9 @@ static void copy_all(void)
 	for (size_t s = 0; (n = next_zones(&s)); s += n) {
 		if (!replace(s, n)) {
 			/* What is left is the parent's memory, which this process must not touch. */
-			if (write(STDERR_FILENO, message, sizeof(message) - 1) < 0)
-				_exit(127);
+			ssize_t told = write(STDERR_FILENO, message, sizeof(message) - 1);
+
+			(void)told;
 			_exit(127);
 		}
 	}

@@ -150,6 +150,9 @@ int report_get(const char *socket, struct report *report)
 	if (err == -EBADMSG)
 		fprintf(stderr, "kmemblk: stat: %s: what the server says is no JSON object\n",
 			socket);
+	else if (err == -ETIMEDOUT)
+		fprintf(stderr, "kmemblk: %s: the server is there and does not answer\n",
+			kmemblk_error());
 	else if (err)
 		fprintf(stderr,
 			"kmemblk: %s: no lending server; start one: nbdkit kmemblk DEVICE lend=%s\n",

@@ -186,6 +186,11 @@ static int look(const struct arguments *arguments, const char *preload)
 			kmemblk_error());
 		return STATUS_FAILED;
 	}
+	if (err == -ETIMEDOUT) {
+		fprintf(stderr, "kmemblk: %s: the server is there and does not answer\n",
+			kmemblk_error());
+		return STATUS_FAILED;
+	}
 	if (err) {
 		fprintf(stderr,
 			"kmemblk: %s: no lending server; start one: nbdkit kmemblk DEVICE lend=%s\n",

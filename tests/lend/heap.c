@@ -36,6 +36,7 @@
 #define FORKS	12
 
 static _Atomic bool stop;
+static void *volatile kept;
 
 static void die(const char *what)
 {
@@ -113,7 +114,8 @@ static int be_child(_Atomic uint64_t **words)
 			words[t][i] = UINT64_MAX;
 	}
 	/* malloc works on. */
-	memset(allocate(8 * MIB), 1, 8 * MIB);
+	kept = allocate(8 * MIB);
+	memset(kept, 1, 8 * MIB);
 	return 0;
 }
 
@@ -267,7 +269,8 @@ static volatile unsigned char *end_of_zones(void)
 
 static int test_stray(void)
 {
-	memset(allocate(8 * MIB), 1, 8 * MIB);
+	kept = allocate(8 * MIB);
+	memset(kept, 1, 8 * MIB);
 	*end_of_zones() = 1;
 	die("a stray store did not fault");
 	return 1;
