@@ -22,8 +22,20 @@ static char folder[64]; /* of the socket and the pid file */
 static char device[64]; /* "" until the first server_start() */
 static char socket_path[96];
 static char pid_file[96];
+static char lend_parameter[96];
+static const char *const *lend_parameters; /* NULL: it does not lend */
 static pid_t server; /* 0: none runs */
 static pid_t test;   /* children of the test must not clean up */
+
+void server_lends(const char *const *parameters)
+{
+	lend_parameters = parameters;
+}
+
+const char *server_lend_socket(void)
+{
+	return lend_parameter + strlen("lend=");
+}
 
 static void clean_up(void)
 {
@@ -34,6 +46,7 @@ static void clean_up(void)
 	unlink(device);
 	unlink(socket_path);
 	unlink(pid_file);
+	unlink(server_lend_socket());
 	rmdir(folder);
 }
 
@@ -52,6 +65,7 @@ static void set_up(void)
 	snprintf(device, sizeof device, "/dev/shm/%s.%d", program_invocation_short_name, test);
 	snprintf(socket_path, sizeof socket_path, "%s/socket", folder);
 	snprintf(pid_file, sizeof pid_file, "%s/pid", folder);
+	snprintf(lend_parameter, sizeof lend_parameter, "lend=%s/lend", folder);
 	atexit(clean_up);
 	signal(SIGINT, on_signal);
 	signal(SIGTERM, on_signal);
@@ -91,7 +105,7 @@ static void __attribute__((noreturn)) run_nbdkit(char **argv, int argc)
 void server_start(uint64_t create, const char *option)
 {
 	char create_parameter[32];
-	char *argv[16] = { "nbdkit", "--exit-with-parent", "-U", socket_path, "-P", pid_file };
+	char *argv[24] = { "nbdkit", "--exit-with-parent", "-U", socket_path, "-P", pid_file };
 	int argc = 6;
 	struct stat st;
 
@@ -105,6 +119,10 @@ void server_start(uint64_t create, const char *option)
 	argv[argc++] = device;
 	if (create)
 		argv[argc++] = create_parameter;
+	if (lend_parameters)
+		argv[argc++] = lend_parameter;
+	for (int i = 0; lend_parameters && lend_parameters[i]; i++)
+		argv[argc++] = (char *)lend_parameters[i];
 	unlink(pid_file);
 	unlink(socket_path);
 	server = fork();

@@ -42,6 +42,13 @@
  */
 void server_start(uint64_t create, const char *option);
 
+/*
+ * Parameters of the plugin for all servers started from now on: a list that ends with NULL and stays
+ * the caller's; and lend= with the path at server_lend_socket(), which is there after the first start.
+ */
+void server_lends(const char *const *parameters);
+const char *server_lend_socket(void);
+
 /* End the server with `signum` and wait until it is gone. */
 void server_stop(int signum);
 
