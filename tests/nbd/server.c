@@ -24,8 +24,8 @@ static char socket_path[96];
 static char pid_file[96];
 static char lend_parameter[96];
 static const char *const *lend_parameters; /* NULL: it does not lend */
-static pid_t server; /* 0: none runs */
-static pid_t test;   /* children of the test must not clean up */
+static pid_t server;			   /* 0: none runs */
+static pid_t test;			   /* children of the test must not clean up */
 
 void server_lends(const char *const *parameters)
 {

@@ -21,7 +21,7 @@ void disk_init(struct nbd_handle *nbd)
 
 	CHECK(size > 0 && size / BLOCK_SIZE <= MOST_BLOCKS, "a disk of %" PRIi64 " bytes", size);
 	disk.blocks = (uint64_t)size / BLOCK_SIZE;
-	disk.next = 1;
+	disk.next += disk.next == 0;
 }
 
 static uint64_t new_version(void)
@@ -63,8 +63,7 @@ uint64_t disk_fill(struct nbd_handle *nbd)
 	for (uint64_t block = 0; block < disk.blocks && refused < ENOUGH; block++) {
 		int err = disk.version[block] == 0 ? disk_write(nbd, block) : 0;
 
-		CHECK(err == 0 || err == ENOSPC, "block %" PRIu64 ": %s", block,
-		      nbd_get_error());
+		CHECK(err == 0 || err == ENOSPC, "block %" PRIu64 ": %s", block, nbd_get_error());
 		refused += err != 0;
 	}
 	return refused;

@@ -90,8 +90,8 @@ static void map_zone(struct borrower *borrower, const struct lend_message *messa
 	CHECK(message->length == ZONE_SIZE && fd != -1 && borrower->zones < MOST_ZONES,
 	      "a zone of %lu bytes", message->length);
 	zone->offset = message->offset;
-	zone->memory = mmap(NULL, ZONE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-			    (off_t)zone->offset);
+	zone->memory =
+		mmap(NULL, ZONE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)zone->offset);
 	CHECK(zone->memory != MAP_FAILED, "mmap: %m");
 	close(fd);
 	for (unsigned int i = 0; i < ZONE_SIZE / sizeof zone->memory[0]; i++)
@@ -237,7 +237,6 @@ int raw_run(const char *program, ...)
 		execv(path, argv);
 		_exit(127);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "%s: status %#x", path,
-	      status);
+	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "%s: status %#x", path, status);
 	return WEXITSTATUS(status);
 }

@@ -14,7 +14,7 @@
 #include "protocol.h"
 #include "server.h"
 
-#define ZONE_SIZE ((uint64_t)2 << 20)
+#define ZONE_SIZE  ((uint64_t)2 << 20)
 #define MOST_ZONES 512u
 
 struct zone {
@@ -27,8 +27,8 @@ struct borrower {
 	uint64_t limit; /* as LEND_WELCOME said */
 	struct zone zone[MOST_ZONES];
 	unsigned int zones;
-	unsigned int asked;  /* LEND_RECLAIMs that were met while another answer was awaited */
-	uint64_t asked_for;  /* bytes, of the last one */
+	unsigned int asked; /* LEND_RECLAIMs that were met while another answer was awaited */
+	uint64_t asked_for; /* bytes, of the last one */
 };
 
 /* A connection: a descriptor, or -1 with errno. */

@@ -28,7 +28,7 @@ enum kind { USUAL, CLOSED, INHERITED, KINDS };
 static struct shared {
 	_Atomic pid_t pid; /* who has the zones mapped; set when they are scribbled over */
 	_Atomic bool check, checked;
-} *shared;
+} * shared;
 
 static void __attribute__((noreturn)) hold(struct borrower *borrower, enum kind kind, pid_t test)
 {
