@@ -219,24 +219,32 @@ void raw_kill(pid_t pid)
 	CHECK(waitpid(pid, NULL, 0) == pid, "waitpid: %m");
 }
 
+const char *raw_built(const char *name)
+{
+	static char path[4096];
+	const char *top = getenv("abs_top_builddir");
+
+	snprintf(path, sizeof path, "%s/%s", top ? top : "../..", name);
+	return path;
+}
+
 int raw_run(const char *program, ...)
 {
-	const char *top = getenv("abs_top_builddir");
-	char path[4096], *argv[16] = { path };
+	char *argv[16] = { (char *)program };
 	pid_t pid;
 	va_list args;
 	int status;
 
-	snprintf(path, sizeof path, "%s/%s", top ? top : "../..", program);
 	va_start(args, program);
-	for (int i = 1; i < 16 && (argv[i] = va_arg(args, char *)); i++)
+	for (int i = 1; i < 15 && (argv[i] = va_arg(args, char *)); i++)
 		;
 	va_end(args);
 	pid = raw_fork();
 	if (pid == 0) {
-		execv(path, argv);
+		execvp(program, argv);
 		_exit(127);
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "%s: status %#x", path, status);
+	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "%s: status %#x", program,
+	      status);
 	return WEXITSTATUS(status);
 }

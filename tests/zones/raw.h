@@ -74,7 +74,10 @@ pid_t raw_fork(void);
 /* Kill a child and take its status. */
 void raw_kill(pid_t pid);
 
-/* Run a program of this build, the last argument NULL; its exit status. */
+/* The path of something that was built; holds until the next call. */
+const char *raw_built(const char *name);
+
+/* Run a program, the last argument NULL; its exit status. */
 int raw_run(const char *program, ...);
 
 #endif /* RAW_H */

@@ -98,6 +98,7 @@ int main(void)
 	static const char *const parameters[] = { NULL };
 	const char *socket = server_lend_socket();
 	struct nbd_handle *nbd;
+	int status;
 
 	shared = mmap(NULL, KINDS * sizeof *shared, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -113,8 +114,8 @@ int main(void)
 	server_stop(SIGKILL);
 	nbd_close(nbd);
 
-	CHECK(raw_run("tools/kmemblk", "format", "--force", server_device(), NULL) != 0,
-	      "lent pages were formatted");
+	status = raw_run(raw_built("tools/kmemblk"), "format", "--force", server_device(), NULL);
+	CHECK(status == 8, "format: status %d", status);
 	server_start(0, NULL);
 	nbd = server_connect();
 	CHECK(raw_stat(socket, "zones", "lent") == KINDS * ZONES &&
