@@ -85,13 +85,26 @@ static void take_zone(struct pages *pages, struct taken *taken)
 	pageset_add(&pages->lent, zone_start(pages, taken->zone), ZONE_PAGES);
 }
 
-static void put_zone(struct pages *pages, const struct taken *taken)
+/*
+ * Undo it: each page goes where it belongs by now, since draining may have ended meanwhile, and a
+ * page may have turned out bad.  `allocated`: all of them have storage by now.
+ */
+static void put_zone(struct pages *pages, const struct taken *taken, bool allocated)
 {
-	pageset_remove(&pages->lent, zone_start(pages, taken->zone), ZONE_PAGES);
-	for (unsigned int i = 0; i < 4; i++)
-		pageset_put_zone(set_of(pages, i), taken->zone, taken->bits[i]);
-	pages->stored += pages->resident.count[taken->zone];
-	pthread_cond_broadcast(&pages->freed);
+	uint64_t start = zone_start(pages, taken->zone);
+
+	pageset_remove(&pages->lent, start, ZONE_PAGES);
+	for (unsigned int i = 0; i < ZONE_PAGES; i++) {
+		uint64_t stored = taken->bits[0][i / 64] | taken->bits[2][i / 64];
+
+		if (allocated || (stored >> i % 64 & 1)) {
+			pages->stored++;
+			pages_free_run(pages, start + i, 1);
+		} else {
+			pages_absent_run(pages, start + i, 1);
+		}
+	}
+	pthread_cond_broadcast(&pages->settled);
 }
 
 static bool find_whole(const struct pages *pages, uint64_t *zone)
@@ -104,6 +117,7 @@ static bool find_whole(const struct pages *pages, uint64_t *zone)
 
 int zones_lend(struct pages *pages, uint64_t *first)
 {
+	bool allocated = false;
 	struct taken taken;
 	int rc;
 
@@ -121,12 +135,13 @@ int zones_lend(struct pages *pages, uint64_t *first)
 		pthread_mutex_unlock(&pages->lock);
 		rc = device_allocate(pages->device, *first << LAYOUT_PAGE_SHIFT,
 				     (uint64_t)ZONE_PAGES << LAYOUT_PAGE_SHIFT);
-		if (rc == 0)
+		allocated = rc == 0;
+		if (allocated)
 			rc = memory_clear(pages, *first, ZONE_PAGES);
 		pthread_mutex_lock(&pages->lock);
 	}
 	if (rc != 0) {
-		put_zone(pages, &taken);
+		put_zone(pages, &taken, allocated);
 	} else if (bitmap_test(pages->zones.flags, taken.zone)) {
 		bitmap_clear(pages->zones.flags, taken.zone);
 		pages->zones.count--;

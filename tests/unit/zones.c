@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * zones.c - draining and lending zones: each page is in one set, and the counts say so.
+ *
+ * The linker puts __wrap_...() in the place of what gives storage and what zeroes it, so that either
+ * can fail, and others can do something meanwhile.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "bare.h"
+
+#define COUNT (16u * ZONE_PAGES)
+#define SPARE 16u
+
+static int allocate_rc, clear_rc;
+static bool end_meanwhile;
+static uint64_t bad_page;
+
+int __real_device_allocate(const struct device *device, uint64_t offset, uint64_t length);
+int __wrap_device_allocate(const struct device *device, uint64_t offset, uint64_t length);
+int __real_memory_clear(struct pages *pages, uint64_t first, uint64_t n);
+int __wrap_memory_clear(struct pages *pages, uint64_t first, uint64_t n);
+
+int __wrap_device_allocate(const struct device *device, uint64_t offset, uint64_t length)
+{
+	return allocate_rc != 0 ? allocate_rc : __real_device_allocate(device, offset, length);
+}
+
+int __wrap_memory_clear(struct pages *pages, uint64_t first, uint64_t n)
+{
+	if (end_meanwhile) {
+		pthread_mutex_lock(&pages->lock);
+		zones_end(pages);
+		pthread_mutex_unlock(&pages->lock);
+	}
+	if (clear_rc == 0)
+		return __real_memory_clear(pages, first, n);
+	bad_page = first + 3;
+	pages_mark_bad(pages, bad_page);
+	return clear_rc;
+}
+
+/* All pages are in one place or another, and those that count as stored are. */
+static void expect_whole(uint64_t used)
+{
+	uint64_t free = bare.resident.total + bare.absent.total;
+	uint64_t draining = bare.zones.stored.total + bare.zones.holes.total;
+
+	ck_assert_uint_eq(used + free + draining + bare.lent.total + bare.bad_count, COUNT);
+	ck_assert_uint_eq(bare.stored, used + bare.resident.total);
+	for (uint64_t page = bare.first; page < bare.first + COUNT; page++)
+		ck_assert_int_le(pageset_has(&bare.resident, page) +
+					 pageset_has(&bare.absent, page) +
+					 pageset_has(&bare.zones.stored, page) +
+					 pageset_has(&bare.zones.holes, page) +
+					 pageset_has(&bare.lent, page),
+				 1);
+	if (bare.zones.count == 0)
+		ck_assert_uint_eq(draining, 0);
+}
+
+static void open_with(uint64_t used)
+{
+	allocate_rc = clear_rc = 0;
+	end_meanwhile = false;
+	bare_open(COUNT, SPARE, used);
+	bare.memory.reserve = 0;
+	expect_whole(used);
+	pthread_mutex_lock(&bare.lock);
+}
+
+static void close_bare(void)
+{
+	pthread_mutex_unlock(&bare.lock);
+	bare_close();
+}
+
+START_TEST(test_draining_takes_free_pages_and_gives_all_back)
+{
+	uint64_t page[8], resident, absent;
+
+	open_with(100);
+	/* Some have storage. */
+	ck_assert_int_eq(pages_populate(&bare, 300), 0);
+	resident = bare.resident.total;
+	absent = bare.absent.total;
+	bare.zones.wanted = 3;
+	ck_assert_uint_eq(zones_drain(&bare), 3);
+	ck_assert_uint_eq(bare.zones.count, 3);
+	expect_whole(100);
+	ck_assert_uint_eq(bare.zones.stored.total + bare.zones.holes.total, 3 * ZONE_PAGES);
+	ck_assert(!zones_unfinished(&bare));
+	/* A writer is given none of theirs, while there are others. */
+	pthread_mutex_unlock(&bare.lock);
+	ck_assert_int_eq(bare_admit(8), 0);
+	bare_take(page, 8);
+	for (unsigned int i = 0; i < 8; i++)
+		ck_assert(!zones_draining(&bare, page[i]));
+	pages_put(&bare, page, 8);
+	pages_settle(&bare, 8, 0);
+	pages_empty_slots(&bare);
+	pthread_mutex_lock(&bare.lock);
+	zones_end(&bare);
+	ck_assert_uint_eq(bare.zones.count, 0);
+	ck_assert_uint_eq(bare.resident.total + bare.absent.total, resident + absent);
+	expect_whole(100);
+	close_bare();
+}
+END_TEST
+
+START_TEST(test_emptiest_first_and_not_what_is_needed)
+{
+	open_with(13 * ZONE_PAGES);
+	bare.zones.wanted = 16;
+	/* Room for the spare and the blocks to move must remain outside. */
+	ck_assert_uint_lt(zones_drain(&bare), 3);
+	ck_assert_uint_ge(bare.resident.total + bare.absent.total, SPARE);
+	expect_whole(13 * ZONE_PAGES);
+	zones_end(&bare);
+	expect_whole(13 * ZONE_PAGES);
+	close_bare();
+}
+END_TEST
+
+START_TEST(test_freed_in_a_draining_zone_stays_there)
+{
+	uint64_t page = 0;
+
+	open_with(100);
+	bare.zones.wanted = 16;
+	ck_assert_uint_gt(zones_drain(&bare), 0);
+	/* A block that is moved out of one: its page is released. */
+	for (page = bare.first + 100; !zones_draining(&bare, page); page++)
+		;
+	if (pageset_has(&bare.zones.holes, page))
+		pageset_remove(&bare.zones.holes, page, 1);
+	else
+		pageset_remove(&bare.zones.stored, page, 1);
+	ck_assert(zones_unfinished(&bare));
+	bare.stored++;
+	pages_free_run(&bare, page, 1);
+	ck_assert(pageset_has(&bare.zones.stored, page));
+	ck_assert(!zones_unfinished(&bare));
+	expect_whole(100);
+	zones_end(&bare);
+	expect_whole(100);
+	close_bare();
+}
+END_TEST
+
+START_TEST(test_lent_zones_are_zeroed_and_counted)
+{
+	uint64_t first, lendable;
+
+	open_with(100);
+	for (unsigned int i = 0; (lendable = memory_lendable(&bare)) >= ZONE_PAGES; i++) {
+		int rc = zones_lend(&bare, &first);
+
+		if (rc == -ENOMEM)
+			break;
+		ck_assert_int_eq(rc, 0);
+		ck_assert_uint_eq(first % ZONE_PAGES, 0);
+		ck_assert(unit_is_zero(pm_page(&bare_device.pm, first), ZONE_PAGES * PAGE));
+		ck_assert_uint_eq(bare.lent.total, (i + 1) * ZONE_PAGES);
+		expect_whole(100);
+	}
+	ck_assert_uint_ge(bare.lent.total, 13 * ZONE_PAGES);
+	close_bare();
+}
+END_TEST
+
+START_TEST(test_storage_that_cannot_be_had_changes_nothing)
+{
+	uint64_t first, absent;
+
+	open_with(0);
+	absent = bare.absent.total;
+	allocate_rc = -ENOSPC;
+	ck_assert_int_lt(zones_lend(&bare, &first), 0);
+	ck_assert_uint_eq(bare.lent.total, 0);
+	ck_assert_uint_eq(bare.absent.total, absent);
+	expect_whole(0);
+	allocate_rc = 0;
+	ck_assert_int_eq(zones_lend(&bare, &first), 0);
+	expect_whole(0);
+	close_bare();
+}
+END_TEST
+
+START_TEST(test_a_bad_page_is_quarantined_and_its_zone_not_tried_again)
+{
+	uint64_t first;
+
+	open_with(0);
+	clear_rc = -EIO;
+	ck_assert_int_eq(zones_lend(&bare, &first), -EIO);
+	ck_assert_uint_eq(bare.bad_count, 1);
+	ck_assert(!pageset_has(&bare.resident, bad_page));
+	expect_whole(0);
+	clear_rc = 0;
+	ck_assert_int_eq(zones_lend(&bare, &first), 0);
+	ck_assert(first + 3 != bad_page);
+	expect_whole(0);
+	close_bare();
+}
+END_TEST
+
+START_TEST(test_draining_that_ends_while_a_zone_is_made_ready)
+{
+	uint64_t first;
+
+	open_with(0);
+	bare.zones.wanted = 2;
+	ck_assert_uint_eq(zones_drain(&bare), 2);
+	/* The only whole zones are those. */
+	end_meanwhile = true;
+	clear_rc = -EIO;
+	ck_assert_int_eq(zones_lend(&bare, &first), -EIO);
+	ck_assert_uint_eq(bare.zones.count, 0);
+	expect_whole(0);
+	close_bare();
+}
+END_TEST
+
+static void lock_zone(uint64_t page)
+{
+	struct flock lock = { .l_type = F_WRLCK,
+			      .l_whence = SEEK_SET,
+			      .l_start = (off_t)(page * PAGE),
+			      .l_len = ZONE_PAGES * PAGE };
+	int fd = open(unit_device, O_RDWR | O_CLOEXEC);
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+}
+
+START_TEST(test_locked_zones_are_adopted)
+{
+	open_with(100);
+	lock_zone(3 * ZONE_PAGES);
+	lock_zone(4 * ZONE_PAGES);
+	lock_zone(11 * ZONE_PAGES);
+	ck_assert_int_eq(zones_adopt(&bare), 0);
+	ck_assert_uint_eq(bare.lent.total, 3 * ZONE_PAGES);
+	ck_assert(pageset_has_run(&bare.lent, 3 * ZONE_PAGES, 2 * ZONE_PAGES));
+	ck_assert(pageset_has_run(&bare.lent, 11 * ZONE_PAGES, ZONE_PAGES));
+	expect_whole(100);
+	close_bare();
+}
+END_TEST
+
+UNIT_MAIN("zones", test_draining_takes_free_pages_and_gives_all_back,
+	  test_emptiest_first_and_not_what_is_needed, test_freed_in_a_draining_zone_stays_there,
+	  test_lent_zones_are_zeroed_and_counted, test_storage_that_cannot_be_had_changes_nothing,
+	  test_a_bad_page_is_quarantined_and_its_zone_not_tried_again,
+	  test_draining_that_ends_while_a_zone_is_made_ready, test_locked_zones_are_adopted)
