@@ -16,14 +16,13 @@
 #include "config.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -231,14 +230,17 @@ static void check_answered(struct lending *lending)
 {
 	struct pages *pages = &lending->h->pages;
 
-	if (!lending->asking || atomic_load_explicit(&lending->reclaim, memory_order_acquire) > 0)
+	if (!lending->asking)
 		return;
 	for (int i = 0; i < lending->peer_count; i++)
 		if (lending->peers[i].fd != -1 && lending->peers[i].asked > 0)
 			return;
-	lending->asking = false;
 	pthread_mutex_lock(&pages->lock);
-	memory_answered(pages);
+	/* Under the lock: a note made since then is of a question that nobody has heard yet. */
+	if (atomic_load_explicit(&lending->reclaim, memory_order_acquire) == 0) {
+		lending->asking = false;
+		memory_answered(pages);
+	}
 	pthread_mutex_unlock(&pages->lock);
 }
 
@@ -352,6 +354,8 @@ static int free_place(struct lending *lending)
 	for (int i = 0; i < lending->peer_count; i++)
 		if (lending->peers[i].fd == -1)
 			return i;
+	if (lending->peer_count >= lending->peer_most)
+		return -1;
 	if (lending->peer_count == lending->peer_room) {
 		room = lending->peer_room > 0 ? 2 * lending->peer_room : 16;
 		more = realloc(lending->peers, (size_t)room * sizeof(more[0]));
@@ -370,8 +374,12 @@ static void admit(struct lending *lending)
 	int number;
 
 	peer.fd = accept4(lending->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (peer.fd == -1)
+	if (peer.fd == -1) {
+		/* Out of descriptors it would be told of the same connection for ever. */
+		if (errno == EMFILE || errno == ENFILE)
+			poll(NULL, 0, LOOK_MS);
 		return;
+	}
 	number = peer_identify(&peer, &lending->allowed) ? free_place(lending) : -1;
 	if (number == -1) {
 		close(peer.fd);
@@ -430,59 +438,6 @@ static void *server(void *opaque)
 
 /* ---- making and ending ---------------------------------------------------------------------- */
 
-/* Bind, in place of a socket that nobody listens on any more. */
-static int bind_socket(struct lending *lending, const struct sockaddr_un *address)
-{
-	const struct sockaddr *sa = (const struct sockaddr *)address;
-	int probe, rc;
-
-	if (bind(lending->listener, sa, sizeof(*address)) == 0)
-		return 0;
-	if (errno != EADDRINUSE)
-		return -errno;
-	probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (probe == -1)
-		return -errno;
-	rc = connect(probe, sa, sizeof(*address)) == -1 ? -errno : 0;
-	close(probe);
-	/* Only this says that it is a socket, and that its server has gone. */
-	if (rc != -ECONNREFUSED || unlink(address->sun_path) == -1)
-		return -EADDRINUSE;
-	return bind(lending->listener, sa, sizeof(*address)) == 0 ? 0 : -errno;
-}
-
-static int listen_on(struct lending *lending, const struct kmemblk_lend_options *options)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	struct stat st;
-	mode_t mode = options->mode != 0 ? options->mode : 0600, mask;
-	int rc;
-
-	if (strlen(options->socket) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, options->socket);
-	lending->listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (lending->listener == -1)
-		return -errno;
-	/* Closed to all until it has its owner and mode. */
-	mask = umask(0177);
-	rc = bind_socket(lending, &address);
-	umask(mask);
-	if (rc != 0)
-		return rc;
-	lending->path = strdup(options->socket);
-	if (lending->path == NULL || stat(options->socket, &st) == -1) {
-		unlink(options->socket);
-		return -ENOMEM;
-	}
-	lending->path_dev = st.st_dev;
-	lending->path_ino = st.st_ino;
-	if (chown(options->socket, options->owner, options->group) == -1 ||
-	    chmod(options->socket, mode) == -1 || listen(lending->listener, 128) == -1)
-		return -errno;
-	return 0;
-}
-
 static int make_epoll(struct lending *lending)
 {
 	struct epoll_event event = { .events = EPOLLIN };
@@ -510,12 +465,13 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 	lending->listener = lending->epoll = lending->event = -1;
 	lending->limit =
 		options->limit == KMEMBLK_DEFAULT ? UINT64_MAX : options->limit / ZONE_BYTES;
+	lending->peer_most = peers_most();
 	lending->describe = options->describe;
 	lending->describe_opaque = options->describe_opaque;
 	lending->eager_until = after(0);
 	rc = allowed_parse(&lending->allowed, options->allow);
 	if (rc == 0) {
-		rc = listen_on(lending, options);
+		rc = lending_listen(lending, options);
 		if (rc == 0)
 			rc = make_epoll(lending);
 		if (rc == -EADDRINUSE)
@@ -554,15 +510,6 @@ int lending_start(struct kmemblk *h)
 	return 0;
 }
 
-static void remove_socket(const struct lending *lending)
-{
-	struct stat st;
-
-	if (lending->path != NULL && lstat(lending->path, &st) == 0 &&
-	    st.st_dev == lending->path_dev && st.st_ino == lending->path_ino)
-		unlink(lending->path);
-}
-
 void lending_stop(struct kmemblk *h)
 {
 	struct lending *lending = h->lending;
@@ -575,7 +522,7 @@ void lending_stop(struct kmemblk *h)
 		pthread_join(lending->thread, NULL);
 	}
 	mover_stop(h);
-	remove_socket(lending);
+	lending_remove_socket(lending);
 	for (int i = 0; i < lending->peer_count; i++)
 		if (lending->peers[i].fd != -1)
 			close(lending->peers[i].fd);

@@ -68,6 +68,7 @@ struct lending {
 	struct peer *peers; /* places; a peer's number is its place */
 	int peer_count;	    /* places in use or used */
 	int peer_room;
+	int peer_most;		     /* more are refused */
 	bool asking;		     /* memory_answered() is still due */
 	struct timespec eager_until; /* a peer was refused a zone a moment ago and may try again */
 };
@@ -78,11 +79,20 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options);
 int lending_start(struct kmemblk *h);
 void lending_stop(struct kmemblk *h);
 
+/* ---- listen.c ------------------------------------------------------------------------------- */
+
+/* 0 or -errno without message. */
+int lending_listen(struct lending *lending, const struct kmemblk_lend_options *options);
+void lending_remove_socket(const struct lending *lending);
+
 /* ---- peers.c -------------------------------------------------------------------------------- */
 
 /* Read a list as in "uid:1000,gid:50"; NULL allows all.  0 or -errno with message. */
 int allowed_parse(struct allowed *allowed, const char *list);
 void allowed_free(struct allowed *allowed);
+
+/* How many may be connected at once. */
+int peers_most(void);
 
 /* Say who is at the other end of a socket; false if he may not borrow. */
 bool peer_identify(struct peer *peer, const struct allowed *allowed);

@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -87,6 +89,16 @@ out:
 void allowed_free(struct allowed *allowed)
 {
 	free(allowed->rule);
+}
+
+/* Half of the open files are for others: the disk's clients, and descriptors to send. */
+int peers_most(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur / 2 > INT_MAX)
+		return INT_MAX;
+	return (int)(limit.rlim_cur / 2);
 }
 
 static void read_name(struct peer *peer)

@@ -26,7 +26,8 @@
 #define DEVICE_SIZE (64 << 20)
 #define LIMIT	    3u /* zones, as below */
 #define CONNECTIONS 1000
-#define FOREIGN	    77 /* the honest one's pattern */
+#define OPEN_FILES  512 /* of the server, at most: fewer than connections */
+#define FOREIGN	    77	/* the honest one's pattern */
 
 static const char *const limited[] = { "lend-limit=6M", "lend-mode=0640", "reclaim-timeout=0.5",
 				       NULL };
@@ -161,7 +162,16 @@ static void ask_for_too_much(void)
 	check_honest("requests over the limit");
 }
 
-/* In a process of its own, for whose descriptors the server's limit need not do. */
+static void limit_files(rlim_t count)
+{
+	struct rlimit limit;
+
+	CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0, "%m");
+	limit.rlim_cur = count;
+	CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0, "%lu open files: %m", (unsigned long)count);
+}
+
+/* By a process that may have more open files than the server. */
 static void connect_often(void)
 {
 	struct nbd_handle *nbd;
@@ -172,10 +182,7 @@ static void connect_often(void)
 	CHECK(pipe(made) == 0 && pipe(go) == 0, "pipe: %m");
 	pid = raw_fork();
 	if (pid == 0) {
-		struct rlimit limit = { 2 * CONNECTIONS, 2 * CONNECTIONS };
-
-		if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
-			_exit(77);
+		limit_files(2 * CONNECTIONS);
 		for (unsigned int i = 0; i < CONNECTIONS; i++)
 			raw_connect(server_lend_socket());
 		if (write(made[1], "x", 1) != 1 || read(go[0], &byte, 1) != 1)
@@ -298,6 +305,7 @@ int main(void)
 	struct nbd_handle *nbd;
 	struct load load;
 
+	limit_files(OPEN_FILES);
 	server_lends(limited);
 	server_start(DEVICE_SIZE, NULL);
 	nbd = server_connect();
