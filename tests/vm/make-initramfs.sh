@@ -3,8 +3,8 @@
 #
 # Builds what a guest runs on: FOLDER/kernel and FOLDER/initramfs.  The initramfs holds busybox,
 # programs of this machine and of the unpacked packages with the libraries that they are linked with,
-# the kernel's modules that guests use, and, in /kmemblk, the plugin, the command and the load
-# generator of the build, laid out as in the build tree.
+# the kernel's modules that guests use, and, in /kmemblk, the plugin, the command, the load generator
+# and the borrower of the build, laid out as in the build tree.
 #
 # Not compressed: the guest would spend longer on unpacking it than on reading it.
 #
@@ -20,13 +20,13 @@ folder=$3
 # Programs other than busybox's own of the same name.
 programs=(
 	bash
+	cmp
 	daxctl
 	e2fsck
 	mkfs.ext4
 	mkfs.xfs
 	mount
 	nbd-client
-	nbdfuse
 	nbdinfo
 	nbdkit
 	ndctl
@@ -42,9 +42,7 @@ modules=(
 	device_dax
 	dax_pmem
 	ext4
-	fuse
 	kmem
-	loop
 	nbd
 	nd_pmem
 	nfit
@@ -120,10 +118,14 @@ for program in "${programs[@]}"; do
 	files+=("$file")
 done
 
+# What a client of nbdkit's TLS with a shared key is made of: nbd-client has certificates only.
+nbd_plugin=$(nbdkit --dump-config | sed -n 's/^plugindir=//p')/nbdkit-nbd-plugin.so
+cp -L "$nbd_plugin" "$root/kmemblk/"
 cp -L "$build/kmemblk.so" "$root/kmemblk/kmemblk.so"
 cp "$build/tools/.libs/kmemblk" "$root/kmemblk/tools/kmemblk"
-cp "$build/tests/vm/load" "$root/kmemblk/load"
-copy_libraries "${files[@]}" "$build/kmemblk.so" "$build/tools/.libs/kmemblk" "$build/tests/vm/load"
+cp "$build/tests/vm"/{borrow,load} "$root/kmemblk/"
+copy_libraries "${files[@]}" "$nbd_plugin" "$build/kmemblk.so" "$build/tools/.libs/kmemblk" \
+	"$build/tests/vm"/{borrow,load}
 
 # ---- the kernel ----
 

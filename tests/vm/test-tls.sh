@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Two hosts and TLS: with a shared key (nbdfuse and a loop device) and with certificates (nbd-client
-# and the kernel) the other host attaches a devdax device, makes a file system and works there.  Who
-# has no key, a wrong one, or a certificate of somebody else's is refused.
+# Two hosts and TLS: with a shared key (nbdkit's nbd plugin as a relay) and with certificates (by
+# nbd-client itself) the other host attaches a devdax device, makes a file system and works there.
+# Who has no key, a wrong one, or a certificate of somebody else's is refused.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/vm/guest.sh"
 
@@ -41,16 +41,15 @@ use() {
 with_key() {
 	local uri='nbds://kmemblk@one?tls-psk-file=/guest/keys'
 	expect_error 1 'TLS' nbdinfo nbd://one
-	expect_error 1 'TLS' nbdinfo "$uri/wrong.psk"
-	modprobe -a fuse loop
-	mkdir /nbd
-	nbdfuse -P /tmp/nbdfuse.pid /nbd/disk "$uri/right.psk" &
-	wait_until test -s /tmp/nbdfuse.pid
-	losetup /dev/loop0 /nbd/disk
-	use /dev/loop0
-	losetup -d /dev/loop0
-	umount /nbd
-	wait
+	nbdinfo --size "$uri/right.psk"
+	expect_error 1 'gnutls_handshake|handshake' nbdinfo --size "$uri/wrong.psk"
+	# nbd-client has no such keys: a relay on this host has.
+	nbdkit -U /tmp/relay -P /tmp/relay.pid ./nbdkit-nbd-plugin.so hostname=one tls=require \
+		tls-username=kmemblk tls-psk=/guest/keys/right.psk
+	nbd-client -unix /tmp/relay /dev/nbd0 -b 4096
+	use /dev/nbd0
+	nbd-client -d /dev/nbd0
+	kill "$(cat /tmp/relay.pid)"
 }
 
 # with_certificate FOLDER
