@@ -197,7 +197,7 @@ static void verify(void)
 			verify_block(buf + (j - i) * BLOCK_SIZE, j, before[j], after[j]);
 	}
 	free(buf);
-	printf("load %s: verified %lu acknowledged requests, %u blocks, 0 lost, 0 torn\n", name,
+	printf("load %s: verified %lu acknowledged requests, %d blocks, 0 lost, 0 torn\n", name,
 	       total, BLOCKS);
 }
 

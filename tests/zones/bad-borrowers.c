@@ -278,7 +278,7 @@ static void fight_for_socket(void)
 	CHECK(S_ISSOCK(before.st_mode) && (before.st_mode & 0777) == 0640, "mode %o",
 	      before.st_mode);
 	rc = raw_run("nbdkit", "-f", "-U", "-", raw_built("kmemblk.so"), path, "create=16M",
-		     parameter, "--run", "true", NULL);
+		     parameter, "--run", "true", (char *)NULL);
 	unlink(path);
 	CHECK(rc != 0, "two servers have one socket");
 	CHECK(stat(server_lend_socket(), &after) == 0 && after.st_ino == before.st_ino,

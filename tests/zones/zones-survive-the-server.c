@@ -114,7 +114,8 @@ int main(void)
 	server_stop(SIGKILL);
 	nbd_close(nbd);
 
-	status = raw_run(raw_built("tools/kmemblk"), "format", "--force", server_device(), NULL);
+	status = raw_run(raw_built("tools/kmemblk"), "format", "--force", server_device(),
+			 (char *)NULL);
 	CHECK(status == 8, "format: status %d", status);
 	server_start(0, NULL);
 	nbd = server_connect();
