@@ -23,7 +23,7 @@ int main(void)
 	server_start(64 << 20, NULL);
 	server_stop(SIGTERM);
 	CHECK(raw_run(raw_built("tools/kmemblk"), "format", "--force", "--type=none",
-		      server_device(), NULL) == 0,
+		      server_device(), (char *)NULL) == 0,
 	      "format");
 	server_start(0, NULL);
 	free = raw_stat(socket, "pages", "free") - raw_stat(socket, "pages", "spare");
