@@ -16,6 +16,7 @@ packages=(
 	libkeyutils1
 	libnl-3-200
 	libnl-genl-3-200
+	mdadm
 	nbd-client
 	ndctl
 )

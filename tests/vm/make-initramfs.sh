@@ -23,6 +23,7 @@ programs=(
 	cmp
 	daxctl
 	e2fsck
+	mdadm
 	mkfs.ext4
 	mkfs.xfs
 	mount
