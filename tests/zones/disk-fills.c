@@ -47,21 +47,26 @@ static void borrow_all(void)
 	raw_scribble(&borrower, 3);
 }
 
-/* A borrower in a process of its own, that has borrowed and listens. */
+/* A borrower in a process of its own, that has borrowed all that can be had, and listens. */
 static pid_t start_borrower(enum manner manner)
 {
-	pid_t pid = raw_fork();
+	int ready[2];
+	char byte;
+	pid_t pid;
 
+	CHECK(pipe(ready) == 0, "pipe: %m");
+	pid = raw_fork();
 	if (pid == 0) {
 		borrow_all();
+		CHECK(write(ready[1], "", 1) == 1, "write: %m");
 		answer(&manner);
 		_exit(0);
 	}
+	close(ready[1]);
+	CHECK(read(ready[0], &byte, 1) == 1, "the borrower has ended");
+	close(ready[0]);
+	/* Half a second after the last refusal nobody counts as wanting any more. */
 	raw_await(server_lend_socket(), "zones", "wanted", 0);
-	while (raw_stat(server_lend_socket(), "pages", "lent") == 0 ||
-	       raw_stat(server_lend_socket(), "zones", "wanted") > 0)
-		usleep(1000);
-	/* The last refusal is half a second old: it holds all that can be had. */
 	return pid;
 }
 
