@@ -411,7 +411,10 @@ int memory_start(struct pages *pages)
 	err = pages_thread(&memory->thread, keeper, pages);
 	if (err != 0)
 		return fail_errno(err, "start: %s: the memory thread", pages->device->path);
+	/* The reclaimer, which runs already, reads it. */
+	pthread_mutex_lock(&pages->lock);
 	memory->running = true;
+	pthread_mutex_unlock(&pages->lock);
 	return 0;
 }
 
@@ -423,8 +426,10 @@ void memory_stop(struct pages *pages)
 		return;
 	pthread_mutex_lock(&pages->lock);
 	memory->stop = true;
+	memory->running = false;
 	pthread_cond_signal(&memory->work);
 	pthread_mutex_unlock(&pages->lock);
 	pthread_join(memory->thread, NULL);
-	memory->running = false;
+	/* For another start, if this was the end of one that failed. */
+	memory->stop = false;
 }
