@@ -24,7 +24,8 @@ inside() {
 		esac
 	done < /guest/commands
 	grep -qF 'media        devdax' /tmp/out || fail "info did not say devdax"
-	test $(($(used 2) - $(used 1))) -ge 16000 ||
+	# Meanwhile the kernel writes the inode tables that mkfs left to it, some tens of MiB.
+	test $(($(used 2) - $(used 1))) -ge 8000 ||
 		fail "64 MiB were deleted and trimmed; used: $(used 2) pages before, $(used 1) after"
 	tail -n 1 /tmp/out | grep -q '^/dev/dax0.0: clean' || fail "kmemblk check did not say clean"
 }
