@@ -73,7 +73,7 @@ int kmemblk_lend(struct kmemblk *h, const struct kmemblk_lend_options *options)
 
 int kmemblk_borrow(struct kmemblk *h, size_t length, size_t alignment, void **memory)
 {
-	const size_t zone = (size_t)ZONE_PAGES << LAYOUT_PAGE_SHIFT;
+	const size_t zone = ZONE_BYTES;
 	uint64_t first;
 	int rc = check_writable(h, "borrow", 0, 0);
 

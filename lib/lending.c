@@ -25,11 +25,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "error.h"
 #include "internal.h"
 #include "lending.h"
-
-#define ZONE_BYTES ((uint64_t)ZONE_PAGES << LAYOUT_PAGE_SHIFT)
 
 /* How often unowned zones are looked at, and waiting borrowers' time. */
 #define LOOK_MS 20
@@ -44,28 +43,6 @@
 /* What epoll tells of that is no peer. */
 #define TOKEN_LISTENER UINT64_MAX
 #define TOKEN_EVENT    (UINT64_MAX - 1)
-
-static struct timespec after(long ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += ms % 1000 * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_nsec -= 1000000000;
-		t.tv_sec++;
-	}
-	return t;
-}
-
-static bool passed(const struct timespec *until)
-{
-	struct timespec now = after(0);
-
-	return now.tv_sec > until->tv_sec ||
-	       (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec);
-}
 
 static void wake(struct lending *lending)
 {
@@ -177,12 +154,12 @@ static void serve_waiting(struct lending *lending)
 
 		if (peer->fd == -1 || !peer->waiting || try_lend(lending, i) == 0)
 			continue;
-		if (passed(&peer->until))
+		if (deadline_passed(&peer->until))
 			refuse(lending, i);
 		else
 			wanted += AHEAD;
 	}
-	if (!passed(&lending->eager_until))
+	if (!deadline_passed(&lending->eager_until))
 		wanted += AHEAD;
 	pthread_mutex_lock(&pages->lock);
 	/* Pages that may not be lent need not be brought together. */
@@ -198,18 +175,18 @@ static void borrow(struct lending *lending, int number, uint64_t wait_ms)
 {
 	struct peer *peer = &lending->peers[number];
 	/* An hour is as good as for ever. */
-	long ms = wait_ms > 3600000 ? 3600000 : (long)wait_ms;
+	uint64_t ms = wait_ms > 3600000 ? 3600000 : wait_ms;
 
 	loans_look(&lending->loans);
 	if (try_lend(lending, number) == 0)
 		return;
 	if (ms == 0) {
-		lending->eager_until = after(EAGER_MS);
+		lending->eager_until = deadline_after(EAGER_MS);
 		refuse(lending, number);
 		return;
 	}
 	peer->waiting = true;
-	peer->until = after(ms);
+	peer->until = deadline_after(ms);
 }
 
 /* ---- asking for memory ---------------------------------------------------------------------- */
@@ -396,7 +373,7 @@ static void admit(struct lending *lending)
 /* How long to sleep, in milliseconds; -1: until something happens. */
 static int patience(const struct lending *lending)
 {
-	if (lending->loans.unowned > 0 || !passed(&lending->eager_until))
+	if (lending->loans.unowned > 0 || !deadline_passed(&lending->eager_until))
 		return LOOK_MS;
 	for (int i = 0; i < lending->peer_count; i++)
 		if (lending->peers[i].fd != -1 && lending->peers[i].waiting)
@@ -468,7 +445,7 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 	lending->peer_most = peers_most();
 	lending->describe = options->describe;
 	lending->describe_opaque = options->describe_opaque;
-	lending->eager_until = after(0);
+	lending->eager_until = deadline_after(0);
 	rc = allowed_parse(&lending->allowed, options->allow);
 	if (rc == 0) {
 		rc = lending_listen(lending, options);

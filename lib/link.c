@@ -25,9 +25,9 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "error.h"
 #include "link.h"
 #include "protocol.h"
@@ -278,20 +278,6 @@ static void take_all(struct link *link)
 	}
 }
 
-static struct timespec after(unsigned int ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += (long)(ms % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	return t;
-}
-
 static void *run_receiver(void *opaque)
 {
 	struct link *link = opaque;
@@ -300,7 +286,7 @@ static void *run_receiver(void *opaque)
 	pthread_mutex_lock(&link->lock);
 	while (!link->ended) {
 		if (link->fd < 0 && connect_link(link)) {
-			struct timespec until = after(TICK_MS);
+			struct timespec until = deadline_after(TICK_MS);
 
 			pthread_cond_timedwait(&link->changed, &link->lock, &until);
 			continue;
@@ -401,7 +387,7 @@ void link_close(struct link *link)
 static int ask(struct link *link, unsigned int wait_ms)
 {
 	struct lend_message question = message_of(LEND_BORROW, 0, wait_ms);
-	struct timespec until = after(wait_ms + PATIENCE_MS);
+	struct timespec until = deadline_after((uint64_t)wait_ms + PATIENCE_MS);
 	int err;
 
 	if (link->ended || !still_ours(link))
@@ -460,7 +446,7 @@ void link_tell(struct link *link, uint32_t kind, uint64_t offset, uint64_t value
 
 uint64_t link_wanted(struct link *link, int wait_ms)
 {
-	struct timespec until = after((unsigned int)(wait_ms < 0 ? 0 : wait_ms));
+	struct timespec until = deadline_after(wait_ms < 0 ? 0 : (uint64_t)wait_ms);
 	uint64_t wanted;
 
 	pthread_mutex_lock(&link->lock);

@@ -10,8 +10,6 @@
 
 #include "loans.h"
 
-#define ZONE_BYTES ((uint64_t)ZONE_PAGES << LAYOUT_PAGE_SHIFT)
-
 static uint64_t zone_of(const struct loans *loans, uint64_t offset)
 {
 	return ((offset >> LAYOUT_PAGE_SHIFT) - loans->pages->lent.base) >> ZONE_SHIFT;

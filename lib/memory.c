@@ -4,8 +4,8 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <time.h>
 
+#include "deadline.h"
 #include "error.h"
 #include "guard.h"
 #include "pages.h"
@@ -18,11 +18,11 @@
 /* How long a writer waits for memory to come back. */
 #define TIMEOUT_MS 10000u
 
-void memory_init(struct pages *pages, bool holes)
+void memory_init(struct pages *pages)
 {
 	struct memory *memory = &pages->memory;
 
-	memory->punch = holes;
+	memory->punch = pages->device->holes;
 	memory->keep = pages->count / KEEP_SHARE < KEEP_MAX ? pages->count / KEEP_SHARE : KEEP_MAX;
 	memory->reserve = pages->count / RESERVE_SHARE;
 	memory->user.timeout_ms = TIMEOUT_MS;
@@ -69,32 +69,9 @@ uint64_t memory_may_keep(const struct pages *pages)
 
 /* ---- asking for memory ---------------------------------------------------------------------- */
 
-static bool passed(const struct timespec *until)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec > until->tv_sec ||
-	       (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec);
-}
-
-static struct timespec after_ms(unsigned int ms)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += (long)(ms % 1000) * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
-	return until;
-}
-
 bool memory_asking(const struct pages *pages, const struct admission *admission)
 {
-	return admission->round > pages->memory.answered && !passed(&admission->until);
+	return admission->round > pages->memory.answered && !deadline_passed(&admission->until);
 }
 
 static bool can_ask(const struct memory *memory)
@@ -111,10 +88,10 @@ bool memory_ask(struct pages *pages, uint64_t n, struct admission *admission)
 	if (admission->round == 0) {
 		if (pages->lent.total == 0)
 			return false;
-		admission->until = after_ms(memory->user.timeout_ms);
+		admission->until = deadline_after(memory->user.timeout_ms);
 	} else if (!memory_asking(pages, admission)) {
 		/* It brought nothing, or too late; but others may have taken what it brought. */
-		if (memory->reclaimed == admission->reclaimed || passed(&admission->until))
+		if (memory->reclaimed == admission->reclaimed || deadline_passed(&admission->until))
 			return false;
 		admission->round = 0;
 	}

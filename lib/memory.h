@@ -62,8 +62,8 @@ struct memory {
 	uint64_t reclaimed; /* pages that were given back */
 };
 
-/* Defaults, for a device of which `holes` says that pages can lose their storage. */
-void memory_init(struct pages *pages, bool holes);
+/* Defaults; the device is known. */
+void memory_init(struct pages *pages);
 void memory_destroy(struct pages *pages);
 
 /* Start and end the thread.  0 or -errno with message. */

@@ -520,7 +520,7 @@ int pages_open(struct pages *pages, const struct device *device, const struct su
 	pthread_cond_init(&pages->freed, NULL);
 	pthread_cond_init(&pages->settled, NULL);
 	pthread_cond_init(&pages->work, NULL);
-	memory_init(pages, device->holes);
+	memory_init(pages);
 	pages->bad = bitmap_new(pages->count);
 	rc = pages->bad == NULL ? -ENOMEM : make_slots(pages);
 	if (rc == 0)

@@ -10,14 +10,14 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <time.h>
 
+#include "deadline.h"
 #include "error.h"
 #include "grace.h"
 #include "pages.h"
 
 /* How long to collect when nobody is in a hurry. */
-#define COLLECT_NS 10000000L
+#define COLLECT_MS 10
 /* Freshly released batches kept as they are; what is more goes back to the set by zones. */
 #define RECENT_MAX 32u
 
@@ -144,14 +144,8 @@ static void reclaim(struct pages *pages)
 
 static void wait_for_more(struct pages *pages)
 {
-	struct timespec until;
+	struct timespec until = deadline_after(COLLECT_MS);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += COLLECT_NS;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
 	while (!pages->urgent && !pages->stop && pages->waiting == 0)
 		if (pthread_cond_clockwait(&pages->work, &pages->lock, CLOCK_MONOTONIC, &until) ==
 		    ETIMEDOUT)

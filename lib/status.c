@@ -49,7 +49,7 @@ static struct json_object *zones_status(struct lending *lending)
 	struct json_object *object = json_object_new_object();
 	struct pages *pages = &lending->h->pages;
 
-	put(object, "size", (uint64_t)ZONE_PAGES << LAYOUT_PAGE_SHIFT);
+	put(object, "size", ZONE_BYTES);
 	put(object, "lent", lending->loans.lent);
 	put(object, "unowned", lending->loans.unowned);
 	pthread_mutex_lock(&pages->lock);

@@ -63,25 +63,23 @@ static unsigned int free_in(const struct pages *pages, uint64_t zone)
 	       pages->zones.stored.count[zone] + pages->zones.holes.count[zone];
 }
 
-/* What is taken out of the sets for a loan, so that it can be put back. */
+/* A zone that is taken out of the sets for a loan, and which of its pages had storage. */
 struct taken {
 	uint64_t zone;
-	uint64_t bits[4][ZONE_WORDS];
+	uint64_t stored[ZONE_WORDS];
 };
-
-static struct pageset *set_of(struct pages *pages, unsigned int i)
-{
-	struct pageset *sets[4] = { &pages->resident, &pages->absent, &pages->zones.stored,
-				    &pages->zones.holes };
-
-	return sets[i];
-}
 
 static void take_zone(struct pages *pages, struct taken *taken)
 {
+	uint64_t draining[ZONE_WORDS], none[ZONE_WORDS];
+
 	pages->stored -= pages->resident.count[taken->zone];
-	for (unsigned int i = 0; i < 4; i++)
-		pageset_take_zone(set_of(pages, i), taken->zone, taken->bits[i]);
+	pageset_take_zone(&pages->resident, taken->zone, taken->stored);
+	pageset_take_zone(&pages->zones.stored, taken->zone, draining);
+	for (unsigned int i = 0; i < ZONE_WORDS; i++)
+		taken->stored[i] |= draining[i];
+	pageset_take_zone(&pages->absent, taken->zone, none);
+	pageset_take_zone(&pages->zones.holes, taken->zone, none);
 	pageset_add(&pages->lent, zone_start(pages, taken->zone), ZONE_PAGES);
 }
 
@@ -95,9 +93,7 @@ static void put_zone(struct pages *pages, const struct taken *taken, bool alloca
 
 	pageset_remove(&pages->lent, start, ZONE_PAGES);
 	for (unsigned int i = 0; i < ZONE_PAGES; i++) {
-		uint64_t stored = taken->bits[0][i / 64] | taken->bits[2][i / 64];
-
-		if (allocated || (stored >> i % 64 & 1)) {
+		if (allocated || (taken->stored[i / 64] >> i % 64 & 1)) {
 			pages->stored++;
 			pages_free_run(pages, start + i, 1);
 		} else {
@@ -133,8 +129,7 @@ int zones_lend(struct pages *pages, uint64_t *first)
 	rc = pages_populate_for(pages, pages->admitted);
 	if (rc == 0) {
 		pthread_mutex_unlock(&pages->lock);
-		rc = device_allocate(pages->device, *first << LAYOUT_PAGE_SHIFT,
-				     (uint64_t)ZONE_PAGES << LAYOUT_PAGE_SHIFT);
+		rc = device_allocate(pages->device, *first << LAYOUT_PAGE_SHIFT, ZONE_BYTES);
 		allocated = rc == 0;
 		if (allocated)
 			rc = memory_clear(pages, *first, ZONE_PAGES);

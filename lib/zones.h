@@ -20,7 +20,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "layout.h"
 #include "pageset.h"
+
+#define ZONE_BYTES ((uint64_t)ZONE_PAGES << LAYOUT_PAGE_SHIFT)
 
 struct pages;
 

@@ -15,6 +15,8 @@
 #     requires_root   skips the test unless it runs as root under `make check-root`
 #     cleanup_fn ...  runs the command when the test ends, however it ends; last added, first run
 #     start_nbdkit    starts the server, waits until it accepts connections, ends it at the end
+#     requires_attach skips the test unless the kernel can have the disk as a block device here
+#     attach_disk     makes it one, $loop, until the end
 #     fail, skip      end the test with a sentence
 #
 # The test runs under `set -e`: a command that fails where nobody looks at it fails the test.
@@ -138,6 +140,27 @@ start_nbdkit() {
 		fi
 		sleep 0.05
 	done
+}
+
+# attach_disk: set $loop to a block device of the disk that the server serves, by nbdfuse, on
+# $tmp/fuse, whose pid is $fuse.  Its user needs root.
+requires_attach() {
+	requires_root
+	requires nbdfuse --version
+	requires test -e /dev/fuse
+	requires losetup --find
+}
+attach_disk() {
+	mkdir -p "$tmp/fuse"
+	nbdfuse --pidfile "$tmp/fuse.pid" "$tmp/fuse/disk" "$uri" &
+	fuse=$!
+	cleanup_fn end_process $fuse
+	while ! test -s "$tmp/fuse.pid"; do
+		kill -0 $fuse 2> /dev/null || skip "nbdfuse does not mount here"
+		sleep 0.05
+	done
+	loop=$(losetup --find --show "$tmp/fuse/disk") || skip "no loop device to be had"
+	cleanup_fn losetup --detach "$loop"
 }
 
 # stop_nbdkit: end the server that was started last, as a user would, and wait for it.

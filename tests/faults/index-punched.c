@@ -14,6 +14,7 @@
 #include "block.h"
 #include "own-shm.h"
 #include "server.h"
+#include "versions.h"
 
 #define ROOM	    (24u << 20)
 #define SIZE	    (16u << 20)
@@ -21,30 +22,7 @@
 #define LEAVES	    4u
 #define BLOCKS	    (LEAVES * LEAF_BLOCKS)
 
-static struct nbd_handle *nbd;
-static uint64_t newest[BLOCKS]; /* version */
 static bool lost[LEAVES];
-
-static int write_block(uint64_t number)
-{
-	char buf[BLOCK_SIZE];
-
-	block_fill(buf, number, newest[number] + 1);
-	if (nbd_pwrite(nbd, buf, sizeof buf, number * BLOCK_SIZE, 0) == -1)
-		return -1;
-	newest[number]++;
-	return 0;
-}
-
-static void expect_block(uint64_t number)
-{
-	char buf[BLOCK_SIZE];
-	uint64_t version = 0;
-
-	NBD_CHECK(nbd_pread(nbd, buf, sizeof buf, number * BLOCK_SIZE, 0));
-	CHECK(block_version(buf, number, &version) && version == newest[number],
-	      "block %lu has version %lu instead of %lu", number, version, newest[number]);
-}
 
 static int no_extent(void *opaque, const char *context, uint64_t offset, uint32_t *list,
 		     size_t count, int *error)

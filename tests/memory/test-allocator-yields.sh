@@ -1,43 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A module that has all that the disk can do without, and gives back what it is asked for
-# (at once).  No write fails, though the disk is filled; no block and none of the module's memory changes.
+# A module that gives back what it is asked for at once: gives-back.sh.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
-
-device disk
 export HOLDER=yields
-start_nbdkit -v "$device" create=128M allocator="$modules/holder.so"
-blocks=$(($(nbdinfo --size "$uri") / 4096))
-first=$(pages lent)
-test "$first" -gt $((blocks / 2)) || fail "only $first pages lent of $blocks"
-# Four clients churn a quarter of the disk, while a fifth fills the rest.
-clients=()
-for i in 0 1 2 3; do
-	load churn $((i * 2048)) 2048 1500 &
-	clients+=($!)
-done
-rest=$((blocks - 8192))
-got=$(load fill 8192 $rest 9)
-for pid in "${clients[@]}"; do
-	wait "$pid" || fail "a client failed: $(log | tail -n 5)"
-done
-test "$got" -eq $rest || fail "ENOSPC after $got of $rest blocks, though all is given back"
-test "$(load fill 0 8192 8)" -eq 8192 || fail "ENOSPC though all is given back"
-logged 'holder: asked' || fail "nobody asked"
-load verify 0 8192 8
-load verify 8192 $rest 9
-test "$(pages reclaimed)" -ge $((first / 2)) || fail "reclaimed is not counted"
-# What is trimmed comes to the module again.
-load trim 0 8192 0
-for ((i = 0; i < 500; i++)); do
-	test "$(pages lent)" -lt 3000 || break
-	sleep 0.05
-done
-test "$(pages lent)" -ge 3000 || fail "$(pages lent) pages lent after 8192 were trimmed"
-load verify 8192 $rest 9
-stop_nbdkit
-! logged 'holder: (memory|return|borrow:)' || fail "the module saw something wrong"
-logged 'holder: held [1-9]' || fail "stop was not called"
-"$kmemblk" check "$device"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/gives-back.sh"

@@ -6,25 +6,14 @@
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
 
-requires_root
-requires nbdfuse --version
-requires test -e /dev/fuse
-requires losetup --find
+requires_attach
 requires mkfs.ext4 -V
 grep -qw ext4 /proc/filesystems || modprobe -q ext4 || skip "this kernel has no ext4"
 
 device disk
 start_nbdkit "$device" create=1G
-mkdir "$tmp/fuse" "$tmp/mnt"
-nbdfuse --pidfile "$tmp/fuse.pid" "$tmp/fuse/disk" "$uri" &
-fuse=$!
-cleanup_fn end_process $fuse
-while ! test -s "$tmp/fuse.pid"; do
-	kill -0 $fuse 2> /dev/null || skip "nbdfuse does not mount here"
-	sleep 0.05
-done
-loop=$(losetup --find --show "$tmp/fuse/disk") || skip "no loop device to be had"
-cleanup_fn losetup --detach "$loop"
+mkdir "$tmp/mnt"
+attach_disk
 mkfs.ext4 -q "$loop"
 mount "$loop" "$tmp/mnt"
 cleanup_fn umount "$tmp/mnt"

@@ -60,16 +60,8 @@ stop_nbdkit
 # Its metadata have their pages from the start: zeroes that are written, no holes.
 start_nbdkit --filter=nozero "$device"
 load trim 0 "$blocks" 0
-mkdir "$tmp/fuse" "$tmp/mnt"
-nbdfuse --pidfile "$tmp/fuse.pid" "$tmp/fuse/disk" "$uri" &
-fuse=$!
-cleanup_fn end_process $fuse
-while ! test -s "$tmp/fuse.pid"; do
-	kill -0 $fuse 2> /dev/null || skip "nbdfuse does not mount here"
-	sleep 0.05
-done
-loop=$(losetup --find --show "$tmp/fuse/disk") || skip "no loop device to be had"
-cleanup_fn losetup --detach "$loop"
+mkdir "$tmp/mnt"
+attach_disk
 mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$loop"
 mount -o errors=continue "$loop" "$tmp/mnt"
 cleanup_fn umount "$tmp/mnt"

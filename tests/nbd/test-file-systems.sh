@@ -6,26 +6,14 @@
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
 
-requires_root
-requires nbdfuse --version
-requires test -e /dev/fuse
-requires losetup --find
+requires_attach
 requires mkfs.ext4 -V
 requires mkfs.xfs -V
 
 # attach: serve $device and set $loop to a block device of the disk.
 attach() {
 	start_nbdkit "$device" create=1G
-	mkdir -p "$tmp/fuse"
-	nbdfuse --pidfile "$tmp/fuse.pid" "$tmp/fuse/disk" "$uri" &
-	fuse=$!
-	cleanup_fn end_process $fuse
-	while ! test -s "$tmp/fuse.pid"; do
-		kill -0 $fuse 2> /dev/null || skip "nbdfuse does not mount here"
-		sleep 0.05
-	done
-	loop=$(losetup --find --show "$tmp/fuse/disk") || skip "no loop device to be had"
-	cleanup_fn losetup --detach "$loop"
+	attach_disk
 }
 
 detach() {

@@ -10,24 +10,6 @@
 
 #define SIZE (16 * MIB)
 
-static struct kmemblk_info info_of(struct kmemblk *h)
-{
-	struct kmemblk_info info;
-
-	kmemblk_get_info(h, &info);
-	return info;
-}
-
-static struct kmemblk *open_with(const struct kmemblk_memory_options *options)
-{
-	struct kmemblk *h;
-
-	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
-	ck_assert_msg(kmemblk_set_memory(h, options) == 0, "%s", kmemblk_error());
-	ck_assert_int_eq(kmemblk_start(h), 0);
-	return h;
-}
-
 START_TEST(test_options_are_checked)
 {
 	struct kmemblk_memory_options good = { .keep = KMEMBLK_DEFAULT,
@@ -92,7 +74,7 @@ START_TEST(test_borrow_checks)
 		unit_expect_error(kmemblk_borrow(h, PAGE, alignments[i], &memory), EINVAL,
 				  "a power of 2 from 4096 to 2097152");
 	ck_assert_ptr_null(memory);
-	ck_assert_uint_eq(info_of(h).pages_lent, 0);
+	ck_assert_uint_eq(unit_info(h).pages_lent, 0);
 	kmemblk_close(h);
 	h = unit_open(KMEMBLK_OPEN_READONLY);
 	unit_expect_error(kmemblk_borrow(h, PAGE, PAGE, &memory), EROFS, "opened read-only");
@@ -106,7 +88,7 @@ START_TEST(test_aligned_zeroed_and_nobody_elses)
 	unsigned int borrowed = 0;
 
 	unit_format(SIZE, 0);
-	h = open_with(&(struct kmemblk_memory_options){ .keep = SIZE / 2 });
+	h = unit_open_memory(&(struct kmemblk_memory_options){ .keep = SIZE / 2 });
 	/* Pages that have held blocks, so that there is something to see. */
 	for (uint64_t b = 0; b < 3000; b++)
 		unit_write(h, b, b);
@@ -126,7 +108,7 @@ START_TEST(test_aligned_zeroed_and_nobody_elses)
 	ck_assert_uint_ge(borrowed, 30);
 	for (uint64_t b = 2900; b < 3000; b++)
 		unit_expect(h, b, b);
-	ck_assert_uint_eq(info_of(h).pages_lent, 0);
+	ck_assert_uint_eq(unit_info(h).pages_lent, 0);
 	kmemblk_close(h);
 	unit_expect_clean();
 }
@@ -141,7 +123,7 @@ START_TEST(test_spare_and_reserve_are_not_lent)
 	void *memory;
 
 	unit_format(SIZE, 0);
-	h = open_with(
+	h = unit_open_memory(
 		&(struct kmemblk_memory_options){ .keep = KMEMBLK_DEFAULT, .reserve = 100 * PAGE });
 	unit_write(h, 0, 7);
 	while (kmemblk_borrow(h, PAGE, PAGE, &memory) == 0) {
@@ -150,7 +132,7 @@ START_TEST(test_spare_and_reserve_are_not_lent)
 	}
 	unit_expect_error(kmemblk_borrow(h, PAGE, PAGE, &memory), ENOMEM,
 			  "above spare and reserve");
-	info = info_of(h);
+	info = unit_info(h);
 	ck_assert_uint_eq(info.pages_lent, lent);
 	ck_assert_uint_eq(lent, info.data_pages - info.pages_spare - 100 - 1);
 	/* The reserve is for new blocks, the spare for overwriting; nobody is there to be asked. */
@@ -176,18 +158,18 @@ START_TEST(test_return_in_parts_and_together)
 	h = unit_open(0);
 	ck_assert_int_eq(kmemblk_borrow(h, 16 * PAGE, 16 * PAGE, (void **)&a), 0);
 	ck_assert_int_eq(kmemblk_return(h, a + 4 * PAGE, PAGE), 0);
-	ck_assert_uint_eq(info_of(h).pages_lent, 15);
+	ck_assert_uint_eq(unit_info(h).pages_lent, 15);
 	/* One page of the range is not lent: nothing is given back. */
 	unit_expect_error(kmemblk_return(h, a, 16 * PAGE), EINVAL, "are not all lent pages");
 	unit_expect_error(kmemblk_return(h, a + 4 * PAGE, PAGE), EINVAL, "are not all lent pages");
 	unit_expect_error(kmemblk_return(h, a + 1, PAGE), EINVAL, "are not all lent pages");
 	unit_expect_error(kmemblk_return(h, a, PAGE - 1), EINVAL, "are not all lent pages");
-	ck_assert_uint_eq(info_of(h).pages_lent, 15);
-	ck_assert_uint_eq(info_of(h).pages_reclaimed, 1);
+	ck_assert_uint_eq(unit_info(h).pages_lent, 15);
+	ck_assert_uint_eq(unit_info(h).pages_reclaimed, 1);
 	ck_assert_int_eq(kmemblk_return(h, a, 4 * PAGE), 0);
 	ck_assert_int_eq(kmemblk_return(h, a + 5 * PAGE, 11 * PAGE), 0);
-	ck_assert_uint_eq(info_of(h).pages_lent, 0);
-	ck_assert_uint_eq(info_of(h).pages_reclaimed, 16);
+	ck_assert_uint_eq(unit_info(h).pages_lent, 0);
+	ck_assert_uint_eq(unit_info(h).pages_reclaimed, 16);
 	kmemblk_close(h);
 }
 END_TEST
@@ -209,7 +191,7 @@ START_TEST(test_return_of_what_is_not_the_disks)
 	unit_expect_error(kmemblk_return(h, lent, SIZE_MAX & ~(size_t)4095), EINVAL,
 			  "not all lent");
 	unit_expect_error(kmemblk_return(h, (void *)UINTPTR_MAX, PAGE), EINVAL, "not all lent");
-	ck_assert_uint_eq(info_of(h).pages_lent, 1);
+	ck_assert_uint_eq(unit_info(h).pages_lent, 1);
 	kmemblk_close(h);
 	h = unit_open(KMEMBLK_OPEN_READONLY);
 	unit_expect_error(kmemblk_return(h, h->device.pm.base, PAGE), EINVAL, "not all lent");

@@ -22,24 +22,6 @@
 
 #define SIZE (16 * MIB)
 
-static struct kmemblk_info info_of(struct kmemblk *h)
-{
-	struct kmemblk_info info;
-
-	kmemblk_get_info(h, &info);
-	return info;
-}
-
-static struct kmemblk *open_with(const struct kmemblk_memory_options *options)
-{
-	struct kmemblk *h;
-
-	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
-	ck_assert_msg(kmemblk_set_memory(h, options) == 0, "%s", kmemblk_error());
-	ck_assert_msg(kmemblk_start(h) == 0, "%s", kmemblk_error());
-	return h;
-}
-
 static void write_some(struct kmemblk *h, uint64_t first, uint64_t n)
 {
 	for (uint64_t b = first; b < first + n; b++)
@@ -66,14 +48,14 @@ START_TEST(test_punched_to_three_quarters_of_keep)
 	struct kmemblk_info info;
 
 	unit_format(SIZE, 0);
-	h = open_with(&(struct kmemblk_memory_options){ .keep = 400 * PAGE });
+	h = unit_open_memory(&(struct kmemblk_memory_options){ .keep = 400 * PAGE });
 	write_some(h, 0, 2000);
 	ck_assert_int_eq(kmemblk_trim(h, 2000 * PAGE, 0), 0);
-	while (info_of(h).pages_resident > 300)
+	while (unit_info(h).pages_resident > 300)
 		usleep(1000);
 	/* What is being punched is neither resident nor counted yet. */
 	pause_a_little();
-	info = info_of(h);
+	info = unit_info(h);
 	ck_assert_uint_eq(info.pages_resident, 300);
 	ck_assert_uint_ge(info.pages_punched, 1500);
 	/* Up to 400 may come and go without a punch. */
@@ -81,11 +63,11 @@ START_TEST(test_punched_to_three_quarters_of_keep)
 		write_some(h, 0, 40);
 		ck_assert_int_eq(kmemblk_trim(h, 40 * PAGE, 0), 0);
 		/* What is retired is not there for others yet, so they would take more. */
-		while (info_of(h).pages_retired > 0)
+		while (unit_info(h).pages_retired > 0)
 			usleep(1000);
 	}
 	pause_a_little();
-	ck_assert_uint_eq(info_of(h).pages_punched, info.pages_punched);
+	ck_assert_uint_eq(unit_info(h).pages_punched, info.pages_punched);
 	kmemblk_close(h);
 }
 END_TEST
@@ -96,19 +78,19 @@ START_TEST(test_promises_keep_their_storage)
 	struct kmemblk_info info;
 
 	unit_format(SIZE, 0);
-	h = open_with(&(struct kmemblk_memory_options){ .keep = 0 });
+	h = unit_open_memory(&(struct kmemblk_memory_options){ .keep = 0 });
 	write_some(h, 0, 2000);
 	ck_assert_int_eq(kmemblk_trim(h, 1500 * PAGE, 0), 0);
 	/* Two superblocks, eight leaves, 500 blocks, and as many for overwriting as the spare says. */
-	info = info_of(h);
+	info = unit_info(h);
 	wait_for_storage((10 + 500 + info.pages_spare) * PAGE);
 	pause_a_little();
-	ck_assert_uint_ge(info_of(h).pages_resident, info.pages_spare);
+	ck_assert_uint_ge(unit_info(h).pages_resident, info.pages_spare);
 	for (uint64_t b = 1500; b < 2000; b++)
 		unit_expect(h, b, b);
 	ck_assert_int_eq(kmemblk_trim(h, 500 * PAGE, 1500 * PAGE), 0);
 	wait_for_storage(10 * PAGE);
-	ck_assert_uint_eq(info_of(h).pages_resident, 0);
+	ck_assert_uint_eq(unit_info(h).pages_resident, 0);
 	write_some(h, 0, 100);
 	for (uint64_t b = 0; b < 100; b++)
 		unit_expect(h, b, b);
@@ -122,12 +104,12 @@ START_TEST(test_never_means_never)
 	struct kmemblk *h;
 
 	unit_format(SIZE, 0);
-	h = open_with(&(struct kmemblk_memory_options){ .punch = KMEMBLK_PUNCH_NEVER });
+	h = unit_open_memory(&(struct kmemblk_memory_options){ .punch = KMEMBLK_PUNCH_NEVER });
 	write_some(h, 0, 2000);
 	ck_assert_int_eq(kmemblk_trim(h, 2000 * PAGE, 0), 0);
 	pause_a_little();
 	ck_assert_uint_ge(unit_storage(unit_device), 2000 * PAGE);
-	ck_assert_uint_eq(info_of(h).pages_punched, 0);
+	ck_assert_uint_eq(unit_info(h).pages_punched, 0);
 	kmemblk_close(h);
 	/* What it left is given back at the next start, also what was never written. */
 	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
@@ -222,10 +204,10 @@ START_TEST(test_what_is_released_is_offered_zeroed)
 {
 	user = (struct user){ .take = true };
 	unit_format(SIZE, 0);
-	user.h = open_with(&with_user);
+	user.h = unit_open_memory(&with_user);
 	write_some(user.h, 0, 2000);
 	ck_assert_int_eq(kmemblk_trim(user.h, 1900 * PAGE, 0), 0);
-	while (info_of(user.h).pages_lent < 1800)
+	while (unit_info(user.h).pages_lent < 1800)
 		usleep(1000);
 	ck_assert(!user.dirty);
 	for (uint64_t b = 1900; b < 2000; b++)
@@ -240,7 +222,7 @@ START_TEST(test_what_is_released_is_offered_zeroed)
 							user.length[i] - PAGE),
 					 0);
 	}
-	ck_assert_uint_eq(info_of(user.h).pages_lent, 0);
+	ck_assert_uint_eq(unit_info(user.h).pages_lent, 0);
 	kmemblk_close(user.h);
 	unit_expect_clean();
 }
@@ -252,7 +234,7 @@ START_TEST(test_a_refusal_ends_the_offers_until_others_are_released)
 
 	user = (struct user){ .take = false };
 	unit_format(SIZE, 0);
-	user.h = open_with(&with_user);
+	user.h = unit_open_memory(&with_user);
 	write_some(user.h, 0, 1000);
 	/* Settled: the last trim has been offered, and refused. */
 	for (uint64_t b = 0; b < 50; b++) {
@@ -265,7 +247,7 @@ START_TEST(test_a_refusal_ends_the_offers_until_others_are_released)
 	before = user.offers;
 	pause_a_little();
 	ck_assert_uint_eq(user.offers, before);
-	ck_assert_uint_eq(info_of(user.h).pages_lent, 0);
+	ck_assert_uint_eq(unit_info(user.h).pages_lent, 0);
 	ck_assert_int_eq(kmemblk_trim(user.h, PAGE, 100 * PAGE), 0);
 	while (user.offers == before)
 		usleep(1000);
@@ -277,7 +259,7 @@ START_TEST(test_asked_below_the_reserve)
 {
 	user = (struct user){ .give = true };
 	unit_format(SIZE, 0);
-	user.h = open_with(&with_user);
+	user.h = unit_open_memory(&with_user);
 	borrow_all();
 	pause_a_little();
 	ck_assert_uint_eq(user.asked, 0);
@@ -296,13 +278,13 @@ START_TEST(test_every_block_can_be_had_from_who_gives)
 
 	user = (struct user){ .give = true };
 	unit_format(SIZE, 0);
-	user.h = open_with(&with_user);
+	user.h = unit_open_memory(&with_user);
 	borrow_all();
-	info = info_of(user.h);
+	info = unit_info(user.h);
 	write_some(user.h, 0, info.blocks);
 	for (uint64_t b = 0; b < info.blocks; b++)
 		unit_expect(user.h, b, b);
-	ck_assert_uint_eq(info_of(user.h).pages_lent, user.borrowed);
+	ck_assert_uint_eq(unit_info(user.h).pages_lent, user.borrowed);
 	kmemblk_close(user.h);
 	unit_expect_clean();
 }
@@ -318,7 +300,7 @@ static uint64_t write_until_full(void)
 	do {
 		unit_fill(block, b);
 		rc = kmemblk_write(user.h, block, PAGE, b * PAGE);
-	} while (rc == 0 && ++b < info_of(user.h).blocks);
+	} while (rc == 0 && ++b < unit_info(user.h).blocks);
 	if (rc != 0)
 		unit_expect_error(rc, ENOSPC, "no page is free for a new block");
 	return b;
@@ -330,7 +312,7 @@ START_TEST(test_who_refuses_is_asked_and_costs_enospc)
 
 	user = (struct user){ .give = false };
 	unit_format(SIZE, 0);
-	user.h = open_with(&with_user);
+	user.h = unit_open_memory(&with_user);
 	borrow_all();
 	written = write_until_full();
 	ck_assert_uint_eq(written, 200);
@@ -351,7 +333,7 @@ START_TEST(test_more_to_come_that_never_comes_ends_with_the_time)
 	options.user.timeout_ms = 50;
 	user = (struct user){ .more = true };
 	unit_format(SIZE, 0);
-	user.h = open_with(&options);
+	user.h = unit_open_memory(&options);
 	borrow_all();
 	ck_assert_uint_eq(write_until_full(), 200);
 	kmemblk_close(user.h);
@@ -374,7 +356,7 @@ START_TEST(test_a_writer_is_woken_by_a_return)
 	options.user.timeout_ms = 1000000;
 	user = (struct user){ .more = true };
 	unit_format(SIZE, 0);
-	user.h = open_with(&options);
+	user.h = unit_open_memory(&options);
 	borrow_all();
 	pthread_create(&thread, NULL, write_all, &written);
 	/* Only when it is in need, and page by page. */
@@ -384,7 +366,7 @@ START_TEST(test_a_writer_is_woken_by_a_return)
 		ck_assert_int_eq(kmemblk_return(user.h, user.loans[user.borrowed - 1], PAGE), 0);
 	}
 	pthread_join(thread, NULL);
-	ck_assert_uint_eq(written, info_of(user.h).blocks);
+	ck_assert_uint_eq(written, unit_info(user.h).blocks);
 	kmemblk_close(user.h);
 	unit_expect_clean();
 }

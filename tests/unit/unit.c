@@ -163,6 +163,24 @@ struct kmemblk *unit_open(unsigned int flags)
 	return h;
 }
 
+struct kmemblk *unit_open_memory(const struct kmemblk_memory_options *options)
+{
+	struct kmemblk *h = NULL;
+
+	ck_assert_msg(kmemblk_open(unit_device, 0, &h) == 0, "%s", kmemblk_error());
+	ck_assert_msg(kmemblk_set_memory(h, options) == 0, "%s", kmemblk_error());
+	ck_assert_msg(kmemblk_start(h) == 0, "%s", kmemblk_error());
+	return h;
+}
+
+struct kmemblk_info unit_info(struct kmemblk *h)
+{
+	struct kmemblk_info info;
+
+	kmemblk_get_info(h, &info);
+	return info;
+}
+
 void unit_fill(uint8_t *block, uint64_t number)
 {
 	uint64_t word = number * 0x9e3779b97f4a7c15ull + 1;

@@ -58,6 +58,10 @@ void unit_format_with(const struct kmemblk_format_options *options);
 
 /* Open unit_device and start it; both must succeed. */
 struct kmemblk *unit_open(unsigned int flags);
+/* The same for writing, with kmemblk_set_memory() in between. */
+struct kmemblk *unit_open_memory(const struct kmemblk_memory_options *options);
+
+struct kmemblk_info unit_info(struct kmemblk *h);
 
 /* Fill a block so that each differs from every other, and tell which one it is. */
 void unit_fill(uint8_t *block, uint64_t number);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* versions.h - a disk on which each block's newest version is known. */
+#ifndef VERSIONS_H
+#define VERSIONS_H
+
+#include <stdint.h>
+
+#include "server.h"
+
+/* Blocks that can be written so. */
+#define VERSIONS_MOST 2048u
+
+/* The connection, which the test makes. */
+extern struct nbd_handle *nbd;
+
+/* Write the block's next version: 0, or -1 with libnbd's error. */
+int write_block(uint64_t number);
+
+/* End the test unless the block holds what was written last. */
+void expect_block(uint64_t number);
+
+#endif /* VERSIONS_H */
