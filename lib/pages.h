@@ -172,6 +172,7 @@ struct admission {
 	struct timespec until;
 	uint64_t reclaimed; /* memory.reclaimed when that was made ... */
 	uint64_t seen;	    /* ... and at the last try */
+	unsigned int bad;   /* free pages that the media failed at */
 };
 
 /*
@@ -275,8 +276,8 @@ static inline uint64_t pages_storage_for(const struct pages *pages, uint64_t adm
  */
 int pages_populate(struct pages *pages, uint64_t most);
 /*
- * Give storage to some more, for a writer that is short: 1.  0 if so many have it, or will in a
- * moment, that more would be taken away again.
+ * Give storage to some more, for a writer that is short: 1, also after others did, or left some.  0
+ * if so many have it, or will in a moment, that more would be taken away again.
  */
 int pages_populate_more(struct pages *pages);
 /* Give storage to what `admitted` blocks need, their share of the spare included. */

@@ -77,6 +77,11 @@ int pages_populate_more(struct pages *pages)
 	uint64_t most = pages_storage_for(pages, pages->admitted) + memory_may_keep(pages);
 	int rc;
 
+	if (pages->absent.total == 0 && pages->populating + pages->dropping > 0) {
+		/* Others have the last of them in hand, and may leave some. */
+		pthread_cond_wait(&pages->freed, &pages->lock);
+		return 1;
+	}
 	if (pages->stored + pages->populating > most)
 		return 0;
 	/* One at least, for the first block of an empty device. */

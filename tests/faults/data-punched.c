@@ -86,7 +86,7 @@ static void lose_blocks(uint64_t first, uint64_t count)
 	expect_others(0, 0);
 }
 
-/* Each fails one write, until there is none left; and when there is room, it is used. */
+/* A few fail one write, until there is none left; and when there is room, it is used. */
 static void lose_free_pages(void)
 {
 	unsigned int failed = 0;
