@@ -229,6 +229,73 @@ START_TEST(test_storage_on_its_way_is_no_reason_to_refuse)
 }
 END_TEST
 
+/* Of the thread that sets it: once it has locked so often, what is held goes on, and ends. */
+static __thread int locks_left = -1;
+static _Atomic bool at_the_lock, ended;
+
+int __real_pthread_mutex_lock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex);
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	if (locks_left > 0 && --locks_left == 0) {
+		atomic_store(&at_the_lock, true);
+		while (!atomic_load(&ended))
+			sched_yield();
+	}
+	return __real_pthread_mutex_lock(mutex);
+}
+
+static void *drop_all(void *opaque)
+{
+	pthread_mutex_lock(&bare.lock);
+	*(int64_t *)opaque = pages_drop_storage(&bare, UINT64_MAX);
+	pthread_mutex_unlock(&bare.lock);
+	atomic_store(&ended, true);
+	return NULL;
+}
+
+static void *take_late(void *opaque)
+{
+	/* When pages are short: the slot's refill, the first look, the second. */
+	locks_left = 3;
+	return take_one(opaque);
+}
+
+START_TEST(test_storage_on_its_way_out_is_no_reason_to_refuse)
+{
+	pthread_t dropper, taker;
+	uint64_t page[2];
+	int64_t dropped;
+	int taken;
+
+	sem_init(&began, 0, 0);
+	sem_init(&may_go_on, 0, 0);
+	/* No block has a page, and both pages have storage. */
+	bare_open(2, 1, 0);
+	ck_assert_int_eq(bare_admit(1), 0);
+	bare_take(page, 2);
+	pages_put(&bare, page, 2);
+	pages_settle(&bare, 1, 0);
+	atomic_store(&hold, true);
+	pthread_create(&dropper, NULL, drop_all, &dropped);
+	sem_wait(&began);
+	/*
+	 * The taker finds none.  They are back, without storage, either before it looks again, or, if it
+	 * waits for that, in a while.
+	 */
+	pthread_create(&taker, NULL, take_late, &taken);
+	for (int i = 0; i < 200 && !atomic_load(&at_the_lock); i++)
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	sem_post(&may_go_on);
+	pthread_join(dropper, NULL);
+	pthread_join(taker, NULL);
+	ck_assert_int_eq(dropped, 2);
+	ck_assert_int_eq(taken, 1);
+	bare_close();
+}
+END_TEST
+
 /* ---- bad pages ------------------------------------------------------------------------------- */
 
 START_TEST(test_bad_pages_are_quarantined)
@@ -291,5 +358,6 @@ UNIT_MAIN("pages", test_all_pages_come_out_once, test_named_pages_are_not_free,
 	  test_what_is_written_together_lies_together, test_retired_pages_come_back,
 	  test_more_retired_at_once_than_a_batch_holds, test_taken_pages_have_storage,
 	  test_full_file_system_refuses_new_blocks_only, test_open_makes_sure_of_the_spare,
-	  test_storage_on_its_way_is_no_reason_to_refuse, test_bad_pages_are_quarantined,
+	  test_storage_on_its_way_is_no_reason_to_refuse,
+	  test_storage_on_its_way_out_is_no_reason_to_refuse, test_bad_pages_are_quarantined,
 	  test_pages_outside_the_data_are_nobodys, test_no_page_left_is_an_error_not_a_wait)
