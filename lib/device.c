@@ -239,9 +239,17 @@ out:
 
 int device_map(struct device *device)
 {
-	int rc = pm_map(&device->pm, device->fd, device->size, device->media, device->readonly,
-			device->path);
+	int rc;
 
+	/* As mmap(2) would say of it: Invalid argument. */
+	if (device->size == 0)
+		return fail(
+			EMEDIUMTYPE,
+			"open: %s: not a kmemblk device, and smaller than a page; to make it one, "
+			"type: truncate --size=SIZE %s && kmemblk format %s",
+			device->path, device->path, device->path);
+	rc = pm_map(&device->pm, device->fd, device->size, device->media, device->readonly,
+		    device->path);
 	if (rc == 0)
 		device->media = device->pm.media;
 	return rc;

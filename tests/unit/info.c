@@ -115,9 +115,9 @@ START_TEST(test_probe_of_what_is_no_device)
 
 	unit_expect_error(kmemblk_probe(unit_device, &info), ENOENT, "no such file");
 	unit_make_file(unit_device, 0);
-	unit_expect_error(kmemblk_probe(unit_device, &info), EINVAL, unit_device);
+	unit_expect_error(kmemblk_probe(unit_device, &info), EMEDIUMTYPE, "smaller than a page");
 	unit_make_file(unit_device, 100);
-	ck_assert_int_lt(kmemblk_probe(unit_device, &info), 0);
+	unit_expect_error(kmemblk_probe(unit_device, &info), EMEDIUMTYPE, "smaller than a page");
 	unit_make_file(unit_device, 100 * PAGE);
 	unit_expect_error(kmemblk_probe(unit_device, &info), EMEDIUMTYPE, "not a kmemblk device");
 	unlink(unit_device);
