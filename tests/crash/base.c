@@ -125,7 +125,7 @@ struct kmemblk *base_open(const struct base *base, struct trace *trace)
 	stage_watch(handle);
 	if (kmemblk_start(handle) != 0)
 		fatal("%s", kmemblk_error());
-	stage_settle(handle);
+	stage_settle();
 	wear(handle, base->bad);
 	return handle;
 }

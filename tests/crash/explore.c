@@ -29,6 +29,7 @@ enum {
 	OPT_LIST = 'l',
 	OPT_SCENARIO = 'c',
 	OPT_IMAGE = 'i',
+	OPT_LIGHT = 'g',
 	OPT_SAVE = 'o',
 };
 
@@ -40,6 +41,7 @@ static const struct argp_option options[] = {
 	{ "list-mutants", OPT_LIST, NULL, 0, "name the mutants", 0 },
 	{ "scenario", OPT_SCENARIO, "TEXT", 0, "only this one, as a report names it", 0 },
 	{ "image", OPT_IMAGE, "N[.M]", 0, "of the scenario only this image is judged", 0 },
+	{ "light", OPT_LIGHT, NULL, 0, "fewer images, as a report says if it had fewer", 0 },
 	{ "save", OPT_SAVE, "FILE", 0, "and written to FILE", 0 },
 	{ 0 },
 };
@@ -89,6 +91,9 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	case OPT_IMAGE:
 		if (sscanf(value, "%" SCNu64 ".%" SCNu64, &e.only, &e.only_inner) < 1)
 			argp_error(state, "no image: %s", value);
+		break;
+	case OPT_LIGHT:
+		e.light = true;
 		break;
 	case OPT_SAVE:
 		e.save = value;

@@ -68,6 +68,9 @@ static void tell_command(const struct explorer *e)
 	if (e->outer != NULL)
 		printf("%" PRIu64 ".", e->outer->number);
 	printf("%" PRIu64, e->number);
+	/* What one of its images becomes is always looked at so. */
+	if (e->outer == NULL ? e->light : e->outer->light)
+		printf(" --light");
 	mutant_print(&e->mutant, name, sizeof(name));
 	if (name[0] != '\0')
 		printf(" --mutant=%s", name);

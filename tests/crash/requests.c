@@ -159,7 +159,7 @@ void requests_run(struct explorer *e, char *words)
 		recorder_note(rc == 0 ? EVENT_ACK : EVENT_FAIL, i);
 		if (rc != 0)
 			refused(handle, &requests.ops[i], rc, after[i]);
-		stage_settle(handle);
+		stage_settle();
 	}
 	recorder_stop();
 	kmemblk_close(handle);

@@ -25,7 +25,7 @@ enum position {
 	ABSENT, /* has not entered */
 	STANDS, /* before an event */
 	RUNS,
-	WAITS, /* for another thread, in the library */
+	WAITS, /* in the library, until it is given steps */
 	LEFT,
 };
 
@@ -41,11 +41,9 @@ static __thread struct actor *self; /* NULL: not on the stage */
 static __thread bool own;
 
 static bool held, settling;
-static unsigned int waiting;		/* own threads, for the reclaimer */
-static const pthread_cond_t *for_work;	/* what the reclaimer waits on */
-static const pthread_cond_t *for_pages; /* what they then wait on */
-static unsigned int in_section;
-static bool idle; /* the reclaimer waits for work; covered by pages->lock */
+static struct kmemblk *watched;
+static unsigned int in_section; /* own threads */
+static bool idle;		/* the reclaimer waits for work; covered by pages->lock */
 
 int __real_pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *);
 int __real_pthread_cond_clockwait(pthread_cond_t *, pthread_mutex_t *, clockid_t,
@@ -68,8 +66,7 @@ void stage_own_thread(void)
 
 void stage_watch(struct kmemblk *handle)
 {
-	for_pages = &handle->pages.freed;
-	for_work = &handle->pages.work;
+	watched = handle;
 }
 
 void stage_hold_reclaimer(void)
@@ -95,9 +92,9 @@ static void set_settling(bool value)
 	pthread_mutex_unlock(&lock);
 }
 
-void stage_settle(struct kmemblk *handle)
+void stage_settle(void)
 {
-	struct pages *pages = &handle->pages;
+	struct pages *pages = &watched->pages;
 	bool done;
 
 	/* Else the reclaimer would begin, and how far it came would differ. */
@@ -112,8 +109,7 @@ void stage_settle(struct kmemblk *handle)
 		pthread_mutex_unlock(&pages->lock);
 		if (!done)
 			sched_yield();
-		/* One that has just been woken may have entered a section, and stands there. */
-	} while (!done && (!stage_in_section() || mutate.kind == MUTANT_NO_GRACE));
+	} while (!done);
 	set_settling(false);
 }
 
@@ -164,20 +160,11 @@ void stage_step(void)
 	pthread_mutex_unlock(&lock);
 }
 
-static bool alone(const struct actor *actor)
-{
-	for (unsigned int i = 0; i < DRIVEN_THREADS; i++)
-		if (&actors[i] != actor && actors[i].position != LEFT &&
-		    actors[i].position != ABSENT)
-			return false;
-	return true;
-}
-
-/* Lock held.  True if the actor will do nothing before somebody else does. */
+/* Lock held.  True if the actor will do nothing before it is given steps. */
 static bool at_rest(const struct actor *actor)
 {
-	return actor->position == LEFT || (actor->position == STANDS && actor->steps == 0) ||
-	       (actor->position == WAITS && !alone(actor));
+	return actor->position == LEFT ||
+	       ((actor->position == STANDS || actor->position == WAITS) && actor->steps == 0);
 }
 
 bool stage_run(unsigned int number, unsigned int steps)
@@ -196,9 +183,6 @@ bool stage_run(unsigned int number, unsigned int steps)
 		if (pthread_cond_timedwait(&moved, &lock, &until) == ETIMEDOUT)
 			fatal("thread %u does not come to rest", number);
 	used = actor->position != LEFT || actor->steps == 0 || steps == STAGE_TO_THE_END;
-	/* One that waits goes no further than its next event, when it has been woken. */
-	if (actor->position == WAITS)
-		actor->steps = 0;
 	pthread_mutex_unlock(&lock);
 	return used;
 }
@@ -227,23 +211,24 @@ bool stage_in_section(void)
 static void stand_at_gate(void)
 {
 	pthread_mutex_lock(&lock);
-	while (held && !settling && waiting == 0)
+	while (held && !settling)
 		__real_pthread_cond_wait(&moved, &lock);
 	pthread_mutex_unlock(&lock);
 }
 
 /*
- * The reclaimer waits for work.  What it does next takes locks that a thread of the scenario would
- * find busy at one time and not at another.
+ * A thread of the library waits, most often the reclaimer for work.  What it does next takes locks
+ * that a thread of the scenario would find busy at one time and not at another.
  */
 static int wait_for_work(pthread_cond_t *cond, pthread_mutex_t *mutex)
 {
+	bool reclaimer = watched != NULL && cond == &watched->pages.work;
 	int rc;
 
-	if (cond == for_work)
+	if (reclaimer)
 		idle = true;
 	rc = __real_pthread_cond_wait(cond, mutex);
-	if (cond == for_work)
+	if (reclaimer)
 		idle = false;
 	pthread_mutex_unlock(mutex);
 	stand_at_gate();
@@ -251,25 +236,46 @@ static int wait_for_work(pthread_cond_t *cond, pthread_mutex_t *mutex)
 	return rc;
 }
 
+/*
+ * Nobody on the stage is woken by another: when that happened would depend on who is faster.  Who
+ * waits looks again whenever he is given steps.
+ */
+static void wait_on_stage(pthread_mutex_t *mutex)
+{
+	pthread_mutex_unlock(mutex);
+	pthread_mutex_lock(&lock);
+	self->steps = 0;
+	move(WAITS);
+	while (self->steps == 0)
+		__real_pthread_cond_wait(&moved, &lock);
+	move(RUNS);
+	pthread_mutex_unlock(&lock);
+	pthread_mutex_lock(mutex);
+}
+
+/* The only thread of a scenario waits for pages: it goes on when the reclaimer is done. */
+static void wait_alone(pthread_mutex_t *mutex)
+{
+	uint64_t before = watched->pages.released;
+
+	pthread_mutex_unlock(mutex);
+	stage_settle();
+	pthread_mutex_lock(mutex);
+	if (watched->pages.released == before)
+		fatal("waits for pages, and none has been retired");
+}
+
 int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 {
-	int rc;
-
 	if (!own)
 		return wait_for_work(cond, mutex);
-	pthread_mutex_lock(&lock);
-	waiting += cond == for_pages;
 	if (self != NULL)
-		move(WAITS);
-	pthread_cond_broadcast(&moved);
-	pthread_mutex_unlock(&lock);
-	rc = __real_pthread_cond_wait(cond, mutex);
-	pthread_mutex_lock(&lock);
-	waiting -= cond == for_pages;
-	if (self != NULL)
-		move(RUNS);
-	pthread_mutex_unlock(&lock);
-	return rc;
+		wait_on_stage(mutex);
+	else if (held && cond == &watched->pages.freed)
+		wait_alone(mutex);
+	else
+		return __real_pthread_cond_wait(cond, mutex);
+	return 0;
 }
 
 int __wrap_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, clockid_t clock,

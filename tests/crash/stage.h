@@ -3,9 +3,9 @@
  * stage.h - who runs when, so that a run can be had again exactly.
  *
  * Threads of a scenario run one at a time: each has a number of steps to go, stands still before the
- * next event that it would cause, and goes on when the driver gives it more.  The library's own
- * thread, the reclaimer, frees pages only while a thread of the scenario waits for some, and in
- * stage_settle().
+ * next event that it would cause, or where it waits for somebody, and goes on when the driver gives
+ * it more.  The library's own thread, the reclaimer, frees pages only in stage_settle(), while nobody
+ * else runs.
  */
 #ifndef STAGE_H
 #define STAGE_H
@@ -28,7 +28,7 @@ void stage_free_reclaimer(void);
 void stage_watch(struct kmemblk *handle);
 
 /* Have the reclaimer free all that has been retired, unless a thread stands inside a section. */
-void stage_settle(struct kmemblk *handle);
+void stage_settle(void);
 
 /* Nobody has entered. */
 void stage_clear(void);
@@ -39,7 +39,7 @@ void stage_leave(void);
 void stage_step(void);
 
 /*
- * Give a thread steps and wait until it stands, has left, or waits for another thread.  False if it
+ * Give a thread steps and wait until it stands, has left, or waits for somebody.  False if it
  * had left, or has, with steps to spare.
  */
 bool stage_run(unsigned int number, unsigned int steps);

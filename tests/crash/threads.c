@@ -15,6 +15,8 @@
 #include "stage.h"
 
 #define STEPS_MAX 8u
+/* More turns than any thread needs to end: they wait for each other. */
+#define TURNS_MAX 1000u
 
 struct step {
 	unsigned int thread, events;
@@ -51,13 +53,14 @@ static void *run_one(void *opaque)
  * with a smaller number.  Wherever nobody stands in a section, all that has been retired is freed:
  * the next to run may get it.
  */
-static bool go(struct play *play, struct kmemblk *handle)
+static bool go(struct play *play)
 {
 	bool used = true, all = false;
+	unsigned int turns = 0;
 
 	for (unsigned int i = 0; i < play->step_count; i++) {
 		used = stage_run(play->steps[i].thread, play->steps[i].events) && used;
-		stage_settle(handle);
+		stage_settle();
 	}
 	/* Who waited for another has yet to end, and may wait again. */
 	while (!all) {
@@ -65,8 +68,11 @@ static bool go(struct play *play, struct kmemblk *handle)
 		for (unsigned int i = 0; i < play->step_count; i++)
 			if (!stage_has_left(play->steps[i].thread)) {
 				stage_run(play->steps[i].thread, STAGE_TO_THE_END);
+				stage_settle();
 				all = false;
 			}
+		if (turns++ == TURNS_MAX)
+			fatal("threads wait for each other");
 	}
 	return used;
 }
@@ -122,7 +128,7 @@ void threads_run(struct explorer *e, char *words)
 		if (pthread_create(&threads[i], NULL, run_one, &runs[i]) != 0)
 			fatal("pthread_create");
 	}
-	used = go(&play, handle);
+	used = go(&play);
 	for (unsigned int i = 0; i < play.requests.count; i++)
 		pthread_join(threads[i], NULL);
 	recorder_stop();
