@@ -43,6 +43,12 @@ static struct base bases[] = {
 /* What the blocks of a full base hold: the bytes of an operation that no sequence reaches. */
 #define FILL_OP 1000u
 
+/* How many pages are put by would else depend on how many processors there are. */
+static void use_one_slot(struct kmemblk *handle)
+{
+	handle->pages.slot_count = 1;
+}
+
 static void make(struct base *base)
 {
 	struct kmemblk_format_options options = { .disk_size = DISK_SIZE,
@@ -55,7 +61,10 @@ static void make(struct base *base)
 	base->size = (size_t)base->pages * LAYOUT_PAGE_SIZE;
 	image_make(&device, base->size);
 	if (kmemblk_format(device.path, &options) != 0 ||
-	    kmemblk_open(device.path, 0, &handle) != 0 || kmemblk_start(handle) != 0)
+	    kmemblk_open(device.path, 0, &handle) != 0)
+		fatal("%s", kmemblk_error());
+	use_one_slot(handle);
+	if (kmemblk_start(handle) != 0)
 		fatal("%s", kmemblk_error());
 	kmemblk_get_info(handle, &info);
 	if (info.blocks != BLOCKS)
@@ -122,6 +131,7 @@ struct kmemblk *base_open(const struct base *base, struct trace *trace)
 		fatal("%s", kmemblk_error());
 	/* Storage is taken away when the scenario says so, not when a thread gets round to it. */
 	handle->pages.memory.punch = false;
+	use_one_slot(handle);
 	stage_watch(handle);
 	if (kmemblk_start(handle) != 0)
 		fatal("%s", kmemblk_error());

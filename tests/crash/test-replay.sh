@@ -6,10 +6,11 @@
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
 
-# replay MUTANT SCENARIO
+# replay MUTANT [SCENARIO]: without one, in any
 replay() {
 	local command again
-	./explore --mutant="$1" --scenario="$2" > "$tmp/first" && fail "$1 is not caught in: $2"
+	./explore --mutant="$1" ${2:+--scenario="$2"} > "$tmp/first" &&
+		fail "$1 is not caught in: ${2:-anything}"
 	command=$(sed -n 's/^VIOLATION: //p' "$tmp/first" | head -n 1)
 	[[ $command == "./explore "*--image=* ]] || fail "no command in: $(cat "$tmp/first")"
 	eval "$command" > "$tmp/again" && fail "found nothing: $command"
@@ -31,6 +32,10 @@ replay late-drain:PM_FORMAT_DESTROY 'format tight-full thin holes'
 replay no-drain:PM_REPAIR_SUPER 'format tight-full thin stores'
 replay no-drain:PM_REPAIR_TAIL 'repair tight-full no-copy+entries'
 
+# Here most looks are light ones.
+replay no-grace:PM_WRITE_ENTRY
+replay trust-found:PM_TRIM_ENTRY
+
 # same SCENARIO [IMAGE]: the last image, or this one
 same() {
 	local image=${2:-} i
@@ -48,6 +53,10 @@ same 'requests roomy-full | write@0+16384 zero@100+8192 write@0+16384 write@1000
 same 'requests little-room | write@0+4096 write@4096+4096 trim@0+4096 write@4096+4096'
 same 'threads roomy-full write@0+8192 write@2048+4096 trim@0+16384 | 0:3 1:5 2 0 1'
 same 'threads tight-full write@0+4096 write@0+4096 | 0:5 1 0'
+# Here one waits for the page that another retires, and goes on.
+same 'threads tight-full write@0+4096 write@0+4096 | 0:4 1 0'
+same 'threads tight-full trim@0+16384 punch@0+0 | 0:2 1 0'
+same 'requests worn write@8192+4096 trim@0+4096 write@8192+4096 | write@0+8192 write@8192+4096'
 same 'format roomy-full thick stores' 1500
 same 'format tight-full thin holes' 2.10
 same 'repair tight-full torn-copy+entries' 500
