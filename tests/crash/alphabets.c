@@ -10,26 +10,27 @@
 
 /* Of one thread. */
 static const char *const letters[] = {
-	"write@0+4096",	    "write@4096+4096", "write@0+12288",
-	"write@1000+2000",  "write@3000+1096", "write@2048+4096",
-	"write@2048+8192",  "write@4093+7",    "trim@0+4096",
-	"trim@2048+8192",   "trim@0+16384",    "zero@0+4096",
-	"zero@1000+2000",   "zero@100+8192",   "zero-no-hole@0+4096",
-	"zero-no-hole@8+8", "write@8192+4096", "zero-no-hole@100+8192",
-	"move@0+16384",	    "punch@0+0",       "lend@0+16384",
-	"return@0+0",
+	"write@0+4096",	    "write@4096+4096",	"write@0+12288",
+	"write@1000+2000",  "write@3000+1096",	"write@2048+4096",
+	"write@2048+8192",  "write@4093+7",	"trim@0+4096",
+	"trim@2048+8192",   "trim@0+16384",	"zero@0+4096",
+	"zero@1000+2000",   "zero@100+8192",	"zero-no-hole@0+4096",
+	"zero-no-hole@8+8", "write@8192+4096",	"zero-no-hole@100+8192",
+	"move@0+16384",	    "punch@0+0",	"lend@0+16384",
+	"return@0+0",	    "return-again@0+0", "fill@0+0",
 };
 
 /*
  * Of threads.  One block, first: what is not here would wait, on a tight device, for pages that a
  * thread which stands still has.
  */
-#define ONE_BLOCK 9u
+#define ONE_BLOCK 11u
 
 static const char *const thread_letters[] = {
-	"trim@0+4096",	       "write@0+4096",	"write@1000+2000", "zero@1000+2000",
-	"zero-no-hole@0+4096", "write@2000+96", "zero@0+4096",	   "write@4096+4096",
-	"move@0+4096",	       "trim@0+16384",	"write@0+8192",	   "write@2048+4096",
+	"trim@0+4096",	       "write@0+4096",	  "write@1000+2000", "zero@1000+2000",
+	"zero-no-hole@0+4096", "write@2000+96",	  "zero@0+4096",     "punch@0+0",
+	"lend@0+4096",	       "move@0+4096",	  "write@4096+4096", "trim@0+16384",
+	"write@0+8192",	       "write@2048+4096",
 };
 
 static const char *const bases[] = {

@@ -136,6 +136,8 @@ static bool may_show(const struct group *group, const struct mutant *mutant)
 {
 	if (mutant->kind == MUTANT_NONE)
 		return true;
+	if (mutant->order == PM_ORDER_COUNT)
+		return !group->whole;
 	return mutant_of_whole(mutant) == group->whole &&
 	       mutant_of_threads(mutant) == group->threads;
 }

@@ -7,11 +7,26 @@
 #include "mutant.h"
 
 static const char *const kinds[] = {
-	[MUTANT_NO_FLUSH] = "no-flush",		  [MUTANT_NO_DRAIN] = "no-drain",
-	[MUTANT_LATE_DRAIN] = "late-drain",	  [MUTANT_SHORT_FLUSH] = "short-flush",
-	[MUTANT_TRUST_FOUND] = "trust-found",	  [MUTANT_TRUST_FOUND_PART] = "trust-found-by-part",
-	[MUTANT_PUBLISH_FIRST] = "publish-first", [MUTANT_EARLY_RETIRE] = "early-retire",
-	[MUTANT_EARLY_LOWER] = "early-lower",	  [MUTANT_NO_GRACE] = "no-grace",
+	[MUTANT_NO_FLUSH] = "no-flush",
+	[MUTANT_NO_DRAIN] = "no-drain",
+	[MUTANT_LATE_DRAIN] = "late-drain",
+	[MUTANT_SHORT_FLUSH] = "short-flush",
+	[MUTANT_TRUST_FOUND] = "trust-found",
+	[MUTANT_TRUST_FOUND_PART] = "trust-found-by-part",
+	[MUTANT_PUBLISH_FIRST] = "publish-first",
+	[MUTANT_EARLY_RETIRE] = "early-retire",
+	[MUTANT_EARLY_LOWER] = "early-lower",
+	[MUTANT_NO_GRACE] = "no-grace",
+	[MUTANT_PUNCH_NEEDED] = "punch-needed",
+	[MUTANT_PUNCH_UNCOUNTED] = "punch-uncounted",
+	[MUTANT_PUNCH_RETIRED] = "punch-retired",
+	[MUTANT_PUNCH_TAKEN] = "punch-taken",
+	[MUTANT_LEND_NEEDED] = "lend-needed",
+	[MUTANT_LEND_RETIRED] = "lend-retired",
+	[MUTANT_LEND_TWICE] = "lend-twice",
+	[MUTANT_RETURN_TWICE] = "return-twice",
+	[MUTANT_RETURN_UNCOUNTED] = "return-uncounted",
+	[MUTANT_NO_STORAGE] = "no-storage",
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -35,6 +50,8 @@ const char *mutant_order_name(enum pm_order order)
 /* A flush or drain can be missing or late everywhere; the rest is about requests. */
 static bool exists(enum mutant_kind kind, enum pm_order order)
 {
+	if (kind >= MUTANT_PUNCH_NEEDED || order == PM_ORDER_COUNT)
+		return kind >= MUTANT_PUNCH_NEEDED && order == PM_ORDER_COUNT;
 	switch (kind) {
 	case MUTANT_NO_FLUSH:
 	case MUTANT_NO_DRAIN:
@@ -55,7 +72,8 @@ static bool exists(enum mutant_kind kind, enum pm_order order)
 
 bool mutant_of_whole(const struct mutant *mutant)
 {
-	return mutant->kind != MUTANT_NONE && mutant->order >= PM_FORMAT_DESTROY;
+	return mutant->kind != MUTANT_NONE && mutant->order >= PM_FORMAT_DESTROY &&
+	       mutant->order != PM_ORDER_COUNT;
 }
 
 bool mutant_of_threads(const struct mutant *mutant)
@@ -66,7 +84,9 @@ bool mutant_of_threads(const struct mutant *mutant)
 void mutant_print(const struct mutant *mutant, char *name, size_t size)
 {
 	name[0] = '\0';
-	if (mutant->kind != MUTANT_NONE)
+	if (mutant->order == PM_ORDER_COUNT)
+		snprintf(name, size, "%s", kinds[mutant->kind]);
+	else if (mutant->kind != MUTANT_NONE)
 		snprintf(name, size, "%s:%s", kinds[mutant->kind], orders[mutant->order]);
 }
 
@@ -75,7 +95,7 @@ bool mutant_parse(const char *name, struct mutant *mutant)
 	char own[64];
 
 	for (unsigned int k = MUTANT_NO_FLUSH; k < KINDS; k++)
-		for (unsigned int o = 0; o < PM_ORDER_COUNT; o++) {
+		for (unsigned int o = 0; o <= PM_ORDER_COUNT; o++) {
 			*mutant = (struct mutant){ k, o };
 			mutant_print(mutant, own, sizeof(own));
 			if (strcmp(own, name) == 0)

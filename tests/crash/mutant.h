@@ -4,7 +4,8 @@
  *
  * Most mutants change the replay of a trace: what the media would have been told by a library in
  * which that one flush or drain is missing or late.  The others (mutate.h) change what the library
- * does while it is recorded.  A name is KIND:ORDER-POINT, as in "no-drain:PM_WRITE_DATA".
+ * does while it is recorded.  A name is KIND:ORDER-POINT, as in "no-drain:PM_WRITE_DATA", or only the
+ * kind where there is no order point.
  */
 #ifndef MUTANT_H
 #define MUTANT_H
@@ -28,6 +29,17 @@ enum mutant_kind {
 	MUTANT_EARLY_RETIRE,	 /* the page can be reused before the entry is durable */
 	MUTANT_EARLY_LOWER,	 /* the leaf counts as clear before its entries are durable */
 	MUTANT_NO_GRACE,	 /* a page is reused while sections are open that may know it */
+	/* In the run, and of no order point: what becomes of free pages. */
+	MUTANT_PUNCH_NEEDED,	 /* storage that promises need is taken away */
+	MUTANT_PUNCH_UNCOUNTED,	 /* what has lost its storage counts as having it */
+	MUTANT_PUNCH_RETIRED,	 /* a page loses its storage before its grace period */
+	MUTANT_PUNCH_TAKEN,	 /* a page that a writer or a block has */
+	MUTANT_LEND_NEEDED,	 /* a page of the spare is lent */
+	MUTANT_LEND_RETIRED,	 /* a page is lent before its grace period */
+	MUTANT_LEND_TWICE,	 /* a page that is lent can be taken by writers */
+	MUTANT_RETURN_TWICE,	 /* a page is taken back that is not lent any more */
+	MUTANT_RETURN_UNCOUNTED, /* what is given back does not count as having storage */
+	MUTANT_NO_STORAGE,	 /* an absent page is given out as it is */
 };
 
 struct mutant {
@@ -48,11 +60,12 @@ bool mutant_parse(const char *name, struct mutant *mutant);
 /* Empty if none is set. */
 void mutant_print(const struct mutant *mutant, char *name, size_t size);
 
-/* True if it breaks format or repair, and not requests; or what only threads can tell. */
+/* Of those with an order point: true if it breaks format or repair, and not requests; or what only
+ * threads can tell. */
 bool mutant_of_whole(const struct mutant *mutant);
 bool mutant_of_threads(const struct mutant *mutant);
 
-/* Name all that can be told from the library, one a line. */
+/* Name all that have an order point and can be told from the library, one a line. */
 void mutant_list(FILE *to);
 
 /* Change a trace as the mutant has it, where dropping events does not do. */

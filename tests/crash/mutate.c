@@ -59,7 +59,7 @@ void mutate_stop(void)
 	on = false;
 }
 
-static bool is(enum mutant_kind kind, enum pm_order order)
+bool mutate_is(enum mutant_kind kind, enum pm_order order)
 {
 	return on && mutant_is(&mutate, kind, order);
 }
@@ -67,7 +67,7 @@ static bool is(enum mutant_kind kind, enum pm_order order)
 bool mutate_store(void *dst, const void *src, size_t len, enum pm_order order)
 {
 	contents = order;
-	if (!is(MUTANT_PUBLISH_FIRST, order))
+	if (!mutate_is(MUTANT_PUBLISH_FIRST, order))
 		return false;
 	if (len > sizeof(late.src))
 		fatal("%zu bytes to be published at once", len);
@@ -95,8 +95,8 @@ unsigned int __wrap_pages_retire_now(struct pages *pages, unsigned int slot, con
 {
 	unsigned int done = __real_pages_retire_now(pages, slot, page, n);
 
-	if ((is(MUTANT_EARLY_RETIRE, PM_WRITE_ENTRY) && contents == PM_WRITE_DATA) ||
-	    (is(MUTANT_EARLY_RETIRE, PM_PART_ENTRY) && contents == PM_PART_DATA)) {
+	if ((mutate_is(MUTANT_EARLY_RETIRE, PM_WRITE_ENTRY) && contents == PM_WRITE_DATA) ||
+	    (mutate_is(MUTANT_EARLY_RETIRE, PM_PART_ENTRY) && contents == PM_PART_DATA)) {
 		/* A grace period that begins now sees nobody here. */
 		grace_leave();
 		left_early = true;
@@ -108,7 +108,7 @@ int __wrap_index_persist(const struct index *index, uint64_t block, uint64_t n, 
 {
 	int rc;
 
-	if (order == PM_TRIM_ENTRY && is(MUTANT_TRUST_FOUND_PART, order))
+	if (order == PM_TRIM_ENTRY && mutate_is(MUTANT_TRUST_FOUND_PART, order))
 		return 0;
 	rc = __real_index_persist(index, block, n, order);
 	if (left_early)
@@ -135,13 +135,13 @@ int __wrap_index_persist_guarded(const struct index *index, uint64_t block, uint
 	uint32_t by;
 	int rc;
 
-	if (order == PM_TRIM_ENTRY && is(MUTANT_EARLY_RETIRE, order)) {
+	if (order == PM_TRIM_ENTRY && mutate_is(MUTANT_EARLY_RETIRE, order)) {
 		postponed.index = index;
 		postponed.block = block;
 		postponed.n = n;
 		return 0;
 	}
-	if (order != PM_TRIM_ENTRY || !is(MUTANT_EARLY_LOWER, order))
+	if (order != PM_TRIM_ENTRY || !mutate_is(MUTANT_EARLY_LOWER, order))
 		return __real_index_persist_guarded(index, block, n, order);
 	by = *count - named(index, index_leaf(block));
 	*count -= by;

@@ -14,6 +14,8 @@ void mutate_stop(void);
 
 /* A store and flush is about to be made; true if it is not to be, or not yet. */
 bool mutate_store(void *dst, const void *src, size_t len, enum pm_order order);
+/* True if it is this one, and acts. */
+bool mutate_is(enum mutant_kind kind, enum pm_order order);
 /* This thread has published a page. */
 void mutate_published(void);
 

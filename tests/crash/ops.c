@@ -91,10 +91,17 @@ static void scribble(uint8_t *memory, unsigned int number)
 
 static void *lent[LENT_MAX];
 static unsigned int lent_count;
+static void *given_back;
 
 void ops_begin(void)
 {
 	lent_count = 0;
+	given_back = NULL;
+}
+
+unsigned int ops_lent(void)
+{
+	return lent_count;
 }
 
 static int run_lend(struct kmemblk *handle, const struct op *op, unsigned int number)
@@ -117,10 +124,27 @@ static int run_return(struct kmemblk *handle, const struct op *op, unsigned int 
 
 	(void)op;
 	while (rc == 0 && lent_count > 0) {
-		scribble(lent[--lent_count], number);
-		rc = kmemblk_return(handle, lent[lent_count], BLOCK_SIZE);
+		/* Another thread may borrow while this one stands before the store. */
+		given_back = lent[--lent_count];
+		scribble(given_back, number);
+		rc = kmemblk_return(handle, given_back, BLOCK_SIZE);
 	}
 	return rc;
+}
+
+static int run_return_again(struct kmemblk *handle, const struct op *op, unsigned int number)
+{
+	(void)op, (void)number;
+	if (given_back != NULL)
+		(void)kmemblk_return(handle, given_back, BLOCK_SIZE);
+	return 0;
+}
+
+static int run_fill(struct kmemblk *handle, const struct op *op, unsigned int number)
+{
+	(void)handle, (void)op, (void)number;
+	recorder_fill_file_system();
+	return 0;
 }
 
 static const struct {
@@ -137,6 +161,8 @@ static const struct {
 	[OP_PUNCH] = { "punch", EFFECT_NONE, false, run_punch },
 	[OP_LEND] = { "lend", EFFECT_NONE, false, run_lend },
 	[OP_RETURN] = { "return", EFFECT_NONE, false, run_return },
+	[OP_RETURN_AGAIN] = { "return-again", EFFECT_NONE, false, run_return_again },
+	[OP_FILL] = { "fill", EFFECT_NONE, false, run_fill },
 };
 
 bool op_parse(const char *text, struct op *op)

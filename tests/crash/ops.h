@@ -24,10 +24,12 @@ enum op_kind {
 	OP_TRIM,
 	OP_ZERO,
 	OP_ZERO_NO_HOLE,
-	OP_MOVE,   /* its blocks, to other pages */
-	OP_PUNCH,  /* all free pages that may be; place and length mean nothing */
-	OP_LEND,   /* pages are borrowed, as many as the length has, and stored to */
-	OP_RETURN, /* they are stored to once more, and given back */
+	OP_MOVE,	 /* its blocks, to other pages */
+	OP_PUNCH,	 /* all free pages that may be; place and length mean nothing */
+	OP_LEND,	 /* pages are borrowed, as many as the length has, and stored to */
+	OP_RETURN,	 /* they are stored to once more, and given back */
+	OP_RETURN_AGAIN, /* the last of them once more, which is to be refused or do no harm */
+	OP_FILL,	 /* the file system runs full, where it can */
 	OP_KINDS
 };
 
@@ -35,6 +37,9 @@ struct op {
 	enum op_kind kind;
 	uint32_t offset, count;
 };
+
+/* Pages that are lent now. */
+unsigned int ops_lent(void);
 
 /* Another device is opened: nothing of it is lent. */
 void ops_begin(void);

@@ -192,6 +192,13 @@ void recorder_put(void *dst, const void *src, size_t len, enum pm_order order)
 	pthread_mutex_unlock(&lock);
 }
 
+void recorder_fill_file_system(void)
+{
+	pthread_mutex_lock(&lock);
+	terms.room = 0;
+	pthread_mutex_unlock(&lock);
+}
+
 void recorder_store(void *dst, const void *src, size_t len)
 {
 	stage_step();
@@ -333,6 +340,8 @@ int __wrap_device_allocate(const struct device *device, uint64_t offset, uint64_
 {
 	unsigned int missing;
 
+	if (mutate_is(MUTANT_NO_STORAGE, PM_ORDER_COUNT) && is_recorded(&device->pm))
+		return 0;
 	if (is_recorded(&device->pm)) {
 		missing = (unsigned int)(length / LAYOUT_PAGE_SIZE) - pages_stored(offset, length);
 		if (terms.limited && missing > terms.room)

@@ -69,6 +69,8 @@ void recorder_note(enum event_kind kind, unsigned int op);
 void recorder_put(void *dst, const void *src, size_t len, enum pm_order order);
 /* A store that is not made through pm.h, without a flush, such as a borrower's to a lent page. */
 void recorder_store(void *dst, const void *src, size_t len);
+/* Somebody else has taken what room its file system has left. */
+void recorder_fill_file_system(void);
 /* Storage has been taken away, durably. */
 void recorder_hole(const struct pm *pm, uint64_t offset, uint64_t length);
 

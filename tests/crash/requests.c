@@ -111,7 +111,8 @@ static int note_hole(void *opaque, uint64_t offset, uint64_t count, unsigned int
 }
 
 /* The request has failed: may it, so?  What can be read now goes to `after`. */
-static void refused(struct kmemblk *handle, const struct op *op, int rc, uint8_t *after)
+static void refused(const struct base *base, struct kmemblk *handle, const struct op *op, int rc,
+		    uint8_t *after)
 {
 	char message[256];
 	bool hole = false;
@@ -124,6 +125,8 @@ static void refused(struct kmemblk *handle, const struct op *op, int rc, uint8_t
 		fatal("%s", kmemblk_error());
 	if (!hole)
 		fatal("refused, though each of its blocks has a page: %s", message);
+	if (!base->terms.limited && base->bad == 0 && ops_lent() == 0)
+		fatal("refused, though there is a page for each block: %s", message);
 }
 
 /* "BASE OP... | OP..." */
@@ -158,7 +161,7 @@ void requests_run(struct explorer *e, char *words)
 		rc = op_run(handle, &requests.ops[i], i);
 		recorder_note(rc == 0 ? EVENT_ACK : EVENT_FAIL, i);
 		if (rc != 0)
-			refused(handle, &requests.ops[i], rc, after[i]);
+			refused(requests.base, handle, &requests.ops[i], rc, after[i]);
 		stage_settle();
 	}
 	recorder_stop();

@@ -42,9 +42,51 @@ for kind in no-flush no-drain late-drain; do
 done
 hunt no-flush:PM_FORMAT_CLEAR --scenario='format tight-full thick stores'
 
+# page MUTANT SCENARIO [SENTENCE]: the same for what is done with free pages, where the scenario must
+# be clean without the mutant.  With a sentence, it is not an image that shows it: the run itself ends
+# so, as the request would that is refused or waits for ever.
+page() {
+	local mutant=$1 scenario=$2 sentence=${3:-} status=0
+	./explore --scenario="$scenario" > "$tmp/log" 2>&1 ||
+		fail "without a mutant: $(tail -n 5 "$tmp/log")"
+	if test -z "$sentence"; then
+		hunt "$mutant" --scenario="$scenario"
+		return
+	fi
+	./explore --mutant="$mutant" --scenario="$scenario" > "$tmp/log" 2>&1 || status=$?
+	if test $status -eq 2 && grep -qF ": $sentence" "$tmp/log"; then
+		row "$mutant" "$scenario: $sentence"
+	else
+		missed+=("$mutant $scenario")
+		row "$mutant" 'NOT CAUGHT'
+	fi
+}
+
+# Free pages that are given away, or given back, against the rules.
+refused='refused, though each of its blocks has a page'
+page punch-needed 'requests no-room punch@0+0 fill@0+0 | write@0+4096' "$refused"
+page punch-uncounted \
+	'requests little-room write@0+4096 trim@0+4096 punch@0+0 fill@0+0 | write@0+4096' \
+	'waits for pages, and none has been retired'
+page punch-retired 'threads roomy-full write@0+4096 punch@0+0 | 0:3 1 0'
+page punch-taken 'threads roomy-full write@0+4096 punch@0+0 | 0:2 1 0'
+page punch-taken 'requests roomy-full write@0+4096 | punch@0+0'
+page lend-needed 'requests tight-full lend@0+4096 | write@0+4096' "$refused"
+page lend-retired 'threads roomy-full write@0+4096 lend@0+4096 | 0:3 1 0'
+page lend-twice 'requests roomy-full lend@0+4096 write@0+4096 | return@0+0'
+page return-twice \
+	'requests tight-empty lend@0+16384 return@0+0 write@0+16384 return-again@0+0 | write@0+16384'
+page return-uncounted 'requests tight-empty lend@0+16384 return@0+0 | write@0+16384' \
+	'refused, though there is a page for each block'
+page no-storage 'requests little-room | write@0+4096' 'a store to page'
+
 # What a crash does not show: a page reused under a reader.
 grep -q 'test-grace-mutant.sh' "$abs_top_srcdir/tests/model/Makefile.am" ||
 	missed+=('no grace period for readers')
 row 'no grace period for readers' 'tests/model/test-grace-mutant.sh'
+# And a page that is lent and taken, under many threads.
+grep -q 'test-lend-mutant.sh' "$abs_top_srcdir/tests/model/Makefile.am" ||
+	missed+=('lent pages are taken')
+row 'lent pages are taken' 'tests/model/test-lend-mutant.sh'
 
 test ${#missed[@]} -eq 0 || fail "not caught: ${missed[*]}"

@@ -35,6 +35,8 @@ replay no-drain:PM_REPAIR_TAIL 'repair tight-full no-copy+entries'
 # Here most looks are light ones.
 replay no-grace:PM_WRITE_ENTRY
 replay trust-found:PM_TRIM_ENTRY
+replay punch-taken 'threads roomy-full write@0+4096 punch@0+0 | 0:2 1 0'
+replay lend-retired 'threads roomy-full write@0+4096 lend@0+4096 | 0:3 1 0'
 
 # same SCENARIO [IMAGE]: the last image, or this one
 same() {
