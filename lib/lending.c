@@ -192,12 +192,12 @@ static void borrow(struct lending *lending, int number, uint64_t wait_ms)
 /* ---- asking for memory ---------------------------------------------------------------------- */
 
 /* In the memory thread, with pages->lock. */
-static bool reclaim(struct lending *lending, uint64_t pages)
+static bool reclaim(struct lending *lending, uint64_t pages, uint64_t round)
 {
 	if (atomic_load_explicit(&lending->holders, memory_order_relaxed) == 0)
 		return false;
-	/* Release, with the exchange below: it is noted before the thread is woken for it. */
-	atomic_fetch_add_explicit(&lending->reclaim, pages, memory_order_release);
+	lending->reclaim += pages;
+	lending->round = round;
 	wake(lending);
 	return true;
 }
@@ -212,24 +212,36 @@ static void check_answered(struct lending *lending)
 	for (int i = 0; i < lending->peer_count; i++)
 		if (lending->peers[i].fd != -1 && lending->peers[i].asked > 0)
 			return;
+	lending->asking = false;
 	pthread_mutex_lock(&pages->lock);
-	/* Under the lock: a note made since then is of a question that nobody has heard yet. */
-	if (atomic_load_explicit(&lending->reclaim, memory_order_acquire) == 0) {
-		lending->asking = false;
-		memory_answered(pages);
+	memory_answered(pages, lending->asked);
+	pthread_mutex_unlock(&pages->lock);
+}
+
+/* How many pages are wanted back, and note for which round.  Mostly 0. */
+static uint64_t take_note(struct lending *lending)
+{
+	struct pages *pages = &lending->h->pages;
+	uint64_t wanted;
+
+	pthread_mutex_lock(&pages->lock);
+	wanted = lending->reclaim;
+	lending->reclaim = 0;
+	if (wanted > 0) {
+		lending->asking = true;
+		lending->asked = lending->round;
 	}
 	pthread_mutex_unlock(&pages->lock);
+	return wanted;
 }
 
 /* Ask each borrower for its share of what is wanted. */
 static void ask_peers(struct lending *lending)
 {
-	uint64_t pages = atomic_exchange_explicit(&lending->reclaim, 0, memory_order_acquire);
-	uint64_t owned = 0;
+	uint64_t pages = take_note(lending), owned = 0;
 
 	if (pages == 0)
 		return;
-	lending->asking = true;
 	for (int i = 0; i < lending->peer_count; i++)
 		owned += lending->peers[i].fd != -1 ? lending->peers[i].zones : 0;
 	for (int i = 0; i < lending->peer_count; i++) {

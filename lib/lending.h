@@ -60,8 +60,10 @@ struct lending {
 	pthread_t thread;
 	bool running;
 	_Atomic bool stop;
-	_Atomic uint64_t reclaim;     /* pages to ask for, noted by the memory thread */
 	_Atomic unsigned int holders; /* connected peers that have zones */
+	/* Covered by pages->lock: what the memory thread has noted. */
+	uint64_t reclaim; /* pages to ask for ... */
+	uint64_t round;	  /* ... and in which round */
 
 	/* The thread's own. */
 	struct loans loans;
@@ -69,7 +71,8 @@ struct lending {
 	int peer_count;	    /* places in use or used */
 	int peer_room;
 	int peer_most;		     /* more are refused */
-	bool asking;		     /* memory_answered() is still due */
+	bool asking;		     /* memory_answered() is still due ... */
+	uint64_t asked;		     /* ... for this round */
 	struct timespec eager_until; /* a peer was refused a zone a moment ago and may try again */
 };
 

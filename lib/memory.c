@@ -130,6 +130,16 @@ static uint64_t missing(const struct pages *pages, uint64_t wanted)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
+void memory_answered(struct pages *pages, uint64_t round)
+{
+	struct memory *memory = &pages->memory;
+
+	/* Rounds that have been taken up since then are still to be answered. */
+	if (memory->answered < round)
+		memory->answered = round;
+	pthread_cond_broadcast(&pages->settled);
+}
+
 /* Ask those who have memory for what is missing.  False if there is no need. */
 static bool ask(struct pages *pages)
 {
@@ -153,18 +163,13 @@ static bool ask(struct pages *pages)
 		n = missing(pages, wanted);
 	}
 	if (n > 0 && memory->lender != NULL)
-		more |= memory->lender_reclaim(memory->lender, n);
+		more |= memory->lender_reclaim(memory->lender, n, round);
 	/* More to come: whoever waits goes on waiting, until it comes or his time is over. */
-	if (!more && memory->answered < round)
-		memory->answered = round;
-	pthread_cond_broadcast(&pages->settled);
+	if (more)
+		pthread_cond_broadcast(&pages->settled);
+	else
+		memory_answered(pages, round);
 	return true;
-}
-
-void memory_answered(struct pages *pages)
-{
-	pages->memory.answered = pages->memory.taken_up;
-	pthread_cond_broadcast(&pages->settled);
 }
 
 /* ---- lending -------------------------------------------------------------------------------- */

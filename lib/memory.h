@@ -36,10 +36,11 @@ struct memory {
 	struct kmemblk_memory_user user;
 	/*
 	 * The lending server beside it, NULL for none: asked for pages with the lock held, so it
-	 * only notes it; false if nobody is there who has any.  Ends with memory_answered().
+	 * only notes it; false if nobody is there who has any.  `round` is what it tells
+	 * memory_answered() when those whom it asked have answered.
 	 */
 	struct lending *lender;
-	bool (*lender_reclaim)(struct lending *lender, uint64_t pages);
+	bool (*lender_reclaim)(struct lending *lender, uint64_t pages, uint64_t round);
 	bool punch;
 	uint64_t keep;	  /* pages; see above */
 	uint64_t reserve; /* pages that stay free beside the spare while others are lent */
@@ -88,8 +89,8 @@ bool memory_ask(struct pages *pages, uint64_t n, struct admission *admission);
 /* True while the answer is still to come. */
 bool memory_asking(const struct pages *pages, const struct admission *admission);
 
-/* Those who were asked have given back what they can: no more to come. */
-void memory_answered(struct pages *pages);
+/* Those who were asked in this round or before have given back what they can: no more to come. */
+void memory_answered(struct pages *pages, uint64_t round);
 
 /* Pages that may be lent. */
 uint64_t memory_lendable(const struct pages *pages);

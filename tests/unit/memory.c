@@ -372,6 +372,76 @@ START_TEST(test_a_writer_is_woken_by_a_return)
 }
 END_TEST
 
+/* The last round that a lending server was asked in. */
+static _Atomic uint64_t lender_round;
+
+static bool lender_reclaim(struct lending *lending, uint64_t pages, uint64_t round)
+{
+	(void)lending;
+	ck_assert_uint_gt(pages, 0);
+	lender_round = round;
+	return true;
+}
+
+static int on_reclaim_answer_late(void *opaque, size_t length)
+{
+	struct pages *pages = &user.h->pages;
+
+	(void)opaque;
+	(void)length;
+	if (lender_round == 0)
+		return 0;
+	pthread_mutex_lock(&pages->lock);
+	memory_answered(pages, lender_round);
+	pthread_mutex_unlock(&pages->lock);
+	return 0;
+}
+
+static void *write_one(void *opaque)
+{
+	uint64_t *block = opaque;
+	uint8_t data[PAGE];
+
+	unit_fill(data, *block);
+	return kmemblk_write(user.h, data, PAGE, *block * PAGE) == 0 ? block : NULL;
+}
+
+START_TEST(test_an_answer_is_of_the_round_that_was_asked)
+{
+	struct kmemblk_memory_options options = with_user;
+	uint64_t block[2] = { 0, 1 };
+	pthread_t thread[2];
+	void *written;
+
+	options.reserve = 0;
+	options.user.timeout_ms = 1000000;
+	options.user.reclaim = on_reclaim_answer_late;
+	user = (struct user){ .take = false };
+	unit_format(SIZE, 0);
+	user.h = unit_open_memory(&options);
+	borrow_all();
+	pthread_mutex_lock(&user.h->pages.lock);
+	user.h->pages.memory.lender_reclaim = lender_reclaim;
+	user.h->pages.memory.lender = (struct lending *)&lender_round;
+	pthread_mutex_unlock(&user.h->pages.lock);
+	for (uint64_t i = 0; i < 2; i++) {
+		pthread_create(&thread[i], NULL, write_one, &block[i]);
+		while (lender_round != i + 1)
+			usleep(1000);
+	}
+	/* The second round was being taken up when the first was answered. */
+	pthread_join(thread[0], &written);
+	ck_assert_ptr_null(written);
+	pause_a_little();
+	ck_assert_int_eq(kmemblk_return(user.h, user.loans[--user.borrowed], PAGE), 0);
+	pthread_join(thread[1], &written);
+	ck_assert_ptr_eq(written, &block[1]);
+	unit_expect(user.h, 1, 1);
+	kmemblk_close(user.h);
+	unit_expect_clean();
+}
+END_TEST
+
 /* ---- below a handle ------------------------------------------------------------------------- */
 
 START_TEST(test_not_offered_before_readers_are_done)
@@ -411,4 +481,4 @@ UNIT_MAIN("memory", test_punched_to_three_quarters_of_keep,
 	  test_a_refusal_ends_the_offers_until_others_are_released, test_asked_below_the_reserve,
 	  test_every_block_can_be_had_from_who_gives, test_who_refuses_is_asked_and_costs_enospc,
 	  test_more_to_come_that_never_comes_ends_with_the_time, test_a_writer_is_woken_by_a_return,
-	  test_not_offered_before_readers_are_done)
+	  test_an_answer_is_of_the_round_that_was_asked, test_not_offered_before_readers_are_done)
