@@ -143,11 +143,12 @@ int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle);
 /*
  * kmemblk_start - make the handle ready for I/O in this process.
  *
- * Starts the threads that take retired pages back and give free ones away, and keeps the mapping out of children forked
- * later.  Call it once, after the last fork, before the first call below; not from two threads.
+ * Starts the threads that take retired pages back, give free ones away and lend them, and keeps the
+ * mapping out of children forked later.  Call it once, after the last fork, before the first call below; not from two threads.
  * A read-only handle needs it too (it starts no thread).
  *
- * Errors: -EAGAIN or -ENOMEM no thread could be made; the handle is as before.
+ * Errors: -EAGAIN or -ENOMEM no thread could be made; the handle is as before, the socket of
+ * kmemblk_lend() included, so it may be called again.
  */
 int kmemblk_start(struct kmemblk *handle);
 

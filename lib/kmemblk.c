@@ -237,6 +237,7 @@ void kmemblk_close(struct kmemblk *h)
 	if (h == NULL)
 		return;
 	stop(h);
+	lending_close(h);
 	pages_close(&h->pages);
 	index_close(&h->index);
 	free((void *)h->shared);

@@ -470,7 +470,7 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 			fail_errno(-rc, "lend: %s", options->socket);
 	}
 	if (rc != 0)
-		lending_stop(h);
+		lending_close(h);
 	return rc;
 }
 
@@ -509,8 +509,18 @@ void lending_stop(struct kmemblk *h)
 		atomic_store_explicit(&lending->stop, true, memory_order_relaxed);
 		wake(lending);
 		pthread_join(lending->thread, NULL);
+		lending->running = false;
 	}
 	mover_stop(h);
+	loans_destroy(&lending->loans);
+}
+
+void lending_close(struct kmemblk *h)
+{
+	struct lending *lending = h->lending;
+
+	if (lending == NULL)
+		return;
 	lending_remove_socket(lending);
 	for (int i = 0; i < lending->peer_count; i++)
 		if (lending->peers[i].fd != -1)
@@ -519,7 +529,6 @@ void lending_stop(struct kmemblk *h)
 	     fd++)
 		if (*fd != -1)
 			close(*fd);
-	loans_destroy(&lending->loans);
 	allowed_free(&lending->allowed);
 	free(lending->peers);
 	free(lending->path);

@@ -78,9 +78,11 @@ struct lending {
 
 /* Make the socket.  0 or -errno with message. */
 int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options);
-/* Start and end the thread, if there is a socket.  0 or -errno with message. */
+/* Start and end the threads, if there is a socket.  0 or -errno with message. */
 int lending_start(struct kmemblk *h);
 void lending_stop(struct kmemblk *h);
+/* Remove the socket; what is lent stays with its borrowers.  The threads have ended. */
+void lending_close(struct kmemblk *h);
 
 /* ---- listen.c ------------------------------------------------------------------------------- */
 

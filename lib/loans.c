@@ -39,6 +39,7 @@ int loans_init(struct loans *loans, struct pages *pages)
 void loans_destroy(struct loans *loans)
 {
 	free(loans->loan);
+	*loans = (struct loans){ 0 };
 }
 
 /* A new open file description of the device, with a lock on the zone: the descriptor or -errno. */

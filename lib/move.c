@@ -189,4 +189,6 @@ void mover_stop(struct kmemblk *h)
 	pthread_mutex_unlock(&h->pages.lock);
 	pthread_join(h->mover.thread, NULL);
 	h->mover.running = false;
+	/* For another start, if this was the end of one that failed. */
+	atomic_store_explicit(&h->mover.stop, false, memory_order_relaxed);
 }

@@ -17,16 +17,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "protocol.h"
 #include "unit.h"
 
 /* Calls until one fails; -1: none will. */
-static int fails_in = -1;
+static _Atomic int fails_in = -1;
 /* It has failed. */
-static bool failed;
+static _Atomic bool failed;
 /* What was allocated and not freed. */
-static long live;
+static _Atomic long live;
 
 static bool fail_now(void)
 {
@@ -84,6 +87,20 @@ void __wrap_free(void *memory)
 	__real_free(memory);
 }
 
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+	void *moved = NULL;
+
+	errno = ENOMEM;
+	if (!fail_now())
+		moved = __real_realloc(memory, size);
+	live += memory == NULL && moved != NULL;
+	return moved;
+}
+
 int __real_open(const char *path, int flags, ...);
 int __wrap_open(const char *path, int flags, ...);
 
@@ -126,6 +143,49 @@ static int open_and_write(void)
 	else if (kmemblk_write(h, page, PAGE, 0) != 0)
 		abort();
 	kmemblk_close(h);
+	return rc;
+}
+
+/* A lending server answers at the socket. */
+static bool is_served(const char *path)
+{
+	struct lend_message message = { .version = LEND_VERSION, .kind = LEND_HELLO };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	bool served;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	served = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+		 send(fd, &message, sizeof(message), MSG_NOSIGNAL) == sizeof(message) &&
+		 recv(fd, &message, sizeof(message), 0) == sizeof(message) &&
+		 message.kind == LEND_WELCOME;
+	close(fd);
+	return served;
+}
+
+static int open_and_lend(void)
+{
+	struct kmemblk_lend_options options = {
+		.socket = unit_path("lend"), .owner = -1u, .group = -1u, .limit = KMEMBLK_DEFAULT
+	};
+	struct kmemblk *h;
+	int rc = kmemblk_open(unit_device, 0, &h);
+
+	if (rc != 0)
+		return rc;
+	rc = kmemblk_lend(h, &options);
+	if (rc == 0) {
+		rc = kmemblk_start(h);
+		/* The handle is as before, and the socket is there. */
+		if (rc != 0 && kmemblk_start(h) != 0)
+			abort();
+		fails_in = -1;
+		if (!is_served(options.socket))
+			abort();
+	}
+	kmemblk_close(h);
+	if (access(options.socket, F_OK) == 0)
+		abort();
 	return rc;
 }
 
@@ -231,6 +291,14 @@ START_TEST(test_open)
 }
 END_TEST
 
+START_TEST(test_lend)
+{
+	make();
+	/* Five of them at the start. */
+	ck_assert_uint_ge(fail_each(open_and_lend, unit_expect_clean), 15);
+}
+END_TEST
+
 START_TEST(test_probe)
 {
 	make();
@@ -270,4 +338,4 @@ START_TEST(test_format)
 }
 END_TEST
 
-UNIT_MAIN("out-of-memory", test_open, test_probe, test_check, test_create, test_format)
+UNIT_MAIN("out-of-memory", test_open, test_lend, test_probe, test_check, test_create, test_format)
