@@ -144,7 +144,8 @@ int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle);
  * kmemblk_start - make the handle ready for I/O in this process.
  *
  * Starts the threads that take retired pages back, give free ones away and lend them, and keeps the
- * mapping out of children forked later.  Call it once, after the last fork, before the first call below; not from two threads.
+ * mapping out of children forked later.  Call it once, after the last fork, before the first call
+ * below; not from two threads.
  * A read-only handle needs it too (it starts no thread).
  *
  * Errors: -EAGAIN or -ENOMEM no thread could be made; the handle is as before, the socket of
@@ -293,7 +294,10 @@ struct kmemblk_lend_options {
 	 * all.
 	 */
 	const char *allow;
-	/* At most this many bytes a borrower (a connection); KMEMBLK_DEFAULT: no limit. */
+	/*
+	 * At most this many bytes a borrower (a connection), what he has returned and not unmapped
+	 * included; KMEMBLK_DEFAULT: no limit.
+	 */
 	uint64_t limit;
 	/* Adds to what kmemblk stat shows: a JSON object, to be freed with free(); may be NULL. */
 	char *(*describe)(void *opaque);

@@ -79,6 +79,13 @@ static void drop_peer(struct lending *lending, int number)
 	loans_owner_gone(&lending->loans, number);
 }
 
+static void loan_ended(void *opaque, int number)
+{
+	struct lending *lending = opaque;
+
+	count_zones(lending, &lending->peers[number], -1);
+}
+
 /* Send a message, with a descriptor if `fd` is not -1 and with text.  False: the peer is dropped. */
 static bool say(struct lending *lending, int number, const struct lend_message *message, int fd,
 		const char *text)
@@ -306,8 +313,7 @@ static bool understand(struct lending *lending, int number, const struct lend_me
 		borrow(lending, number, message->value);
 		return true;
 	case LEND_RETURNED:
-		if (loans_returned(&lending->loans, number, message->offset))
-			count_zones(lending, peer, -1);
+		loans_returned(&lending->loans, number, message->offset);
 		return true;
 	case LEND_RECLAIMED:
 		if (peer->asked == 0)
@@ -385,7 +391,7 @@ static void admit(struct lending *lending)
 /* How long to sleep, in milliseconds; -1: until something happens. */
 static int patience(const struct lending *lending)
 {
-	if (lending->loans.unowned > 0 || !deadline_passed(&lending->eager_until))
+	if (lending->loans.watched > 0 || !deadline_passed(&lending->eager_until))
 		return LOOK_MS;
 	for (int i = 0; i < lending->peer_count; i++)
 		if (lending->peers[i].fd != -1 && lending->peers[i].waiting)
@@ -481,7 +487,7 @@ int lending_start(struct kmemblk *h)
 
 	if (lending == NULL)
 		return 0;
-	if (loans_init(&lending->loans, &h->pages) != 0)
+	if (loans_init(&lending->loans, &h->pages, loan_ended, lending) != 0)
 		return fail(ENOMEM, "start: %s: out of memory for zones", h->device.path);
 	h->mover.done = zones_made;
 	h->mover.opaque = lending;

@@ -20,18 +20,37 @@ static uint64_t offset_of(const struct loans *loans, uint64_t zone)
 	return (loans->pages->lent.base + (zone << ZONE_SHIFT)) << LAYOUT_PAGE_SHIFT;
 }
 
-int loans_init(struct loans *loans, struct pages *pages)
+static bool is_watched(const struct loan *loan)
 {
-	*loans = (struct loans){ .pages = pages, .zones = pages->lent.zones };
+	return loan->lent && (loan->owner == LOANS_UNOWNED || loan->returned);
+}
+
+static void watch(struct loans *loans, uint64_t zone, bool returned, int owner)
+{
+	struct loan *loan = &loans->loan[zone];
+
+	loans->watched += !is_watched(loan);
+	loans->unowned += owner == LOANS_UNOWNED;
+	loans->fresh = true;
+	loan->returned = returned;
+	loan->owner = owner;
+}
+
+int loans_init(struct loans *loans, struct pages *pages, void (*ended)(void *opaque, int owner),
+	       void *opaque)
+{
+	*loans = (struct loans){
+		.pages = pages, .zones = pages->lent.zones, .ended = ended, .opaque = opaque
+	};
 	loans->loan = calloc(loans->zones + 1, sizeof(loans->loan[0]));
 	if (loans->loan == NULL)
 		return -ENOMEM;
 	for (uint64_t zone = 0; zone < loans->zones; zone++) {
 		if (pages->lent.count[zone] == 0)
 			continue;
-		loans->loan[zone] = (struct loan){ true, LOANS_UNOWNED, time(NULL) };
+		loans->loan[zone] = (struct loan){ .lent = true, .since = time(NULL) };
 		loans->lent++;
-		loans->unowned++;
+		watch(loans, zone, false, LOANS_UNOWNED);
 	}
 	return 0;
 }
@@ -68,6 +87,7 @@ static int open_zone(const struct device *device, uint64_t offset)
 /* The zone's free pages go back to the disk.  What else is in it was never lent. */
 static void take_back(struct loans *loans, uint64_t zone)
 {
+	struct loan loan = loans->loan[zone];
 	struct pages *pages = loans->pages;
 	uint64_t first, n;
 
@@ -77,19 +97,29 @@ static void take_back(struct loans *loans, uint64_t zone)
 		memory_return(pages, first, n);
 	}
 	pthread_mutex_unlock(&pages->lock);
-	if (loans->loan[zone].owner == LOANS_UNOWNED)
-		loans->unowned--;
-	loans->loan[zone].lent = false;
 	loans->lent--;
+	loans->watched -= is_watched(&loan);
+	loans->unowned -= loan.owner == LOANS_UNOWNED;
+	loans->loan[zone] = (struct loan){ .lent = false };
+	if (loan.owner != LOANS_UNOWNED)
+		loans->ended(loans->opaque, loan.owner);
 }
 
-/* True if it was free and is taken back. */
-static bool look(struct loans *loans, uint64_t zone)
+/* Take back what is free of the zones [zone, zone + n), halved until that is known: mostly, all is. */
+static bool look_at(struct loans *loans, uint64_t zone, uint64_t n)
 {
-	if (claim_locked(loans->pages->device, offset_of(loans, zone), ZONE_BYTES) != 0)
+	int rc = claim_locked(loans->pages->device, offset_of(loans, zone), n * ZONE_BYTES);
+	bool any;
+
+	if (rc == 0) {
+		for (uint64_t i = 0; i < n; i++)
+			take_back(loans, zone + i);
+		return true;
+	}
+	if (rc < 0 || n == 1)
 		return false;
-	take_back(loans, zone);
-	return true;
+	any = look_at(loans, zone, n / 2);
+	return look_at(loans, zone + n / 2, n - n / 2) || any;
 }
 
 int loans_lend(struct loans *loans, int owner, uint64_t *offset, int *fd)
@@ -105,53 +135,48 @@ int loans_lend(struct loans *loans, int owner, uint64_t *offset, int *fd)
 		return rc == -ENOSPC ? -ENOMEM : rc;
 	*offset = first << LAYOUT_PAGE_SHIFT;
 	zone = zone_of(loans, *offset);
-	loans->loan[zone] = (struct loan){ true, owner, time(NULL) };
+	loans->loan[zone] = (struct loan){ .lent = true, .owner = owner, .since = time(NULL) };
 	loans->lent++;
 	*fd = open_zone(pages->device, *offset);
 	if (*fd < 0) {
+		watch(loans, zone, false, LOANS_UNOWNED);
 		take_back(loans, zone);
 		return *fd;
 	}
 	return 0;
 }
 
-static void disown(struct loans *loans, uint64_t zone)
-{
-	if (look(loans, zone))
-		return;
-	loans->loan[zone].owner = LOANS_UNOWNED;
-	loans->unowned++;
-}
-
-bool loans_returned(struct loans *loans, int owner, uint64_t offset)
+void loans_returned(struct loans *loans, int owner, uint64_t offset)
 {
 	uint64_t zone = zone_of(loans, offset);
 
-	/* From whoever else it comes, it is a reason to look, and no more. */
 	if (offset % ZONE_BYTES != 0 || zone >= loans->zones || !loans->loan[zone].lent)
-		return false;
-	if (loans->loan[zone].owner == owner) {
-		disown(loans, zone);
-		return true;
-	}
-	if (loans->loan[zone].owner == LOANS_UNOWNED)
-		look(loans, zone);
-	return false;
+		return;
+	if (loans->loan[zone].owner == owner && !loans->loan[zone].returned)
+		watch(loans, zone, true, owner);
+	/* From whoever else it comes, it is a reason to look, and no more. */
+	if (is_watched(&loans->loan[zone]))
+		look_at(loans, zone, 1);
 }
 
 void loans_owner_gone(struct loans *loans, int owner)
 {
 	for (uint64_t zone = 0; zone < loans->zones; zone++)
 		if (loans->loan[zone].lent && loans->loan[zone].owner == owner)
-			disown(loans, zone);
+			watch(loans, zone, false, LOANS_UNOWNED);
 }
 
 bool loans_look(struct loans *loans)
 {
 	bool any = false;
+	uint64_t n;
 
-	for (uint64_t zone = 0; loans->unowned > 0 && zone < loans->zones; zone++)
-		if (loans->loan[zone].lent && loans->loan[zone].owner == LOANS_UNOWNED)
-			any |= look(loans, zone);
+	loans->fresh = false;
+	for (uint64_t zone = 0; loans->watched > 0 && zone < loans->zones; zone += n + 1) {
+		for (n = 0; zone + n < loans->zones && is_watched(&loans->loan[zone + n]);)
+			n++;
+		if (n > 0)
+			any |= look_at(loans, zone, n);
+	}
 	return any;
 }

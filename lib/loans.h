@@ -4,8 +4,9 @@
  *
  * A zone is lent through an open file description of its own, which holds a lock on the zone's bytes
  * until its last descriptor and mapping are gone.  Only that makes the zone free again: a borrower's
- * word, or its end, is a reason to look.  A zone whose borrower has said so, or has gone, and which
- * is still locked, is *unowned*: it is looked at now and then.
+ * word, or its end, is a reason to look.  A zone whose borrower has called it returned, or has gone,
+ * and which is still locked, is *watched*: it is looked at now and then.  It is *unowned* only when the
+ * borrower has gone: what he has called returned and keeps mapped is still his.
  *
  * Used by one thread, that of the lending server; takes pages->lock where needed.
  */
@@ -23,7 +24,8 @@
 
 struct loan {
 	bool lent;
-	int owner; /* as the server numbers its borrowers */
+	bool returned; /* the owner says */
+	int owner;     /* as the server numbers its borrowers */
 	time_t since;
 };
 
@@ -33,10 +35,18 @@ struct loans {
 	uint64_t zones;
 	uint64_t lent;
 	uint64_t unowned;
+	uint64_t watched;
+	bool fresh; /* a zone is watched since the last look */
+	void (*ended)(void *opaque, int owner);
+	void *opaque;
 };
 
-/* Zones that are lent already are those of an earlier server.  0 or -ENOMEM without message. */
-int loans_init(struct loans *loans, struct pages *pages);
+/*
+ * Zones that are lent already are those of an earlier server.  `ended` is called for each loan of an
+ * owner that has not gone, when it ends.  0 or -ENOMEM without message.
+ */
+int loans_init(struct loans *loans, struct pages *pages, void (*ended)(void *opaque, int owner),
+	       void *opaque);
 void loans_destroy(struct loans *loans);
 
 /*
@@ -45,13 +55,13 @@ void loans_destroy(struct loans *loans);
  */
 int loans_lend(struct loans *loans, int owner, uint64_t *offset, int *fd);
 
-/* Somebody says that he has unmapped a zone.  True if it was his. */
-bool loans_returned(struct loans *loans, int owner, uint64_t offset);
+/* Somebody says that he has unmapped a zone. */
+void loans_returned(struct loans *loans, int owner, uint64_t offset);
 
-/* A borrower has gone. */
+/* A borrower has gone: his zones are worth a look. */
 void loans_owner_gone(struct loans *loans, int owner);
 
-/* Look at the unowned zones.  True if one has become free. */
+/* Look at the zones that are watched.  True if one has become free. */
 bool loans_look(struct loans *loans);
 
 #endif /* LOANS_H */

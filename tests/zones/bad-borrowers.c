@@ -4,7 +4,7 @@
  *
  * One honest borrower keeps a pattern in its zones, and a verified load runs on the disk, while
  * others send garbage, speak out of turn, return what is not theirs, ask for more than they may
- * have, connect a thousand times, stop, do not read, and store beyond their zone.  After each the
+ * have, lie about what they have, connect a thousand times, stop, do not read, and store beyond their zone.  After each the
  * honest one can still borrow.  Who may connect at all is tried, too, and who may have the socket.
  */
 #include "config.h"
@@ -160,6 +160,26 @@ static void ask_for_too_much(void)
 	CHECK(raw_send(greedy.fd, LEND_BORROW, 0, UINT64_MAX), "hung up");
 	close(greedy.fd);
 	check_honest("requests over the limit");
+}
+
+/* What is called returned and is mapped counts; what is unmapped without a word does not. */
+static void lie_about_returns(void)
+{
+	static struct borrower liar;
+
+	raw_hello(&liar, server_lend_socket());
+	CHECK(raw_borrow_all(&liar, 1000) == -EDQUOT && liar.zones == LIMIT, "%u zones",
+	      liar.zones);
+	for (unsigned int i = 0; i < LIMIT; i++)
+		CHECK(raw_send(liar.fd, LEND_RETURNED, liar.zone[i].offset, 0), "hung up");
+	CHECK(raw_borrow(&liar, 0) == -EDQUOT, "more than the limit is mapped");
+	CHECK(munmap(liar.zone[0].memory, ZONE_SIZE) == 0, "munmap: %m");
+	CHECK(raw_borrow(&liar, 10000) == 0 && raw_borrow(&liar, 0) == -EDQUOT,
+	      "one zone has been unmapped");
+	for (unsigned int i = 1; i < liar.zones; i++)
+		CHECK(munmap(liar.zone[i].memory, ZONE_SIZE) == 0, "munmap: %m");
+	close(liar.fd);
+	check_honest("lies");
 }
 
 static void limit_files(rlim_t count)
@@ -322,6 +342,7 @@ int main(void)
 	speak_out_of_turn();
 	return_what_is_not_ours();
 	ask_for_too_much();
+	lie_about_returns();
 	connect_often();
 	stop_a_borrower(nbd);
 	never_read();
