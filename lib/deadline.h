@@ -32,4 +32,14 @@ static inline bool deadline_passed(const struct timespec *until)
 	       (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec);
 }
 
+/* In milliseconds, rounded up; 0 if it has passed. */
+static inline uint64_t deadline_left(const struct timespec *until)
+{
+	struct timespec now = deadline_after(0);
+	int64_t ns =
+		(int64_t)(until->tv_sec - now.tv_sec) * 1000000000 + until->tv_nsec - now.tv_nsec;
+
+	return ns > 0 ? ((uint64_t)ns + 999999) / 1000000 : 0;
+}
+
 #endif /* DEADLINE_H */

@@ -30,8 +30,12 @@
 #include "internal.h"
 #include "lending.h"
 
-/* How often unowned zones are looked at, and waiting borrowers' time. */
-#define LOOK_MS 20
+/*
+ * How often watched zones are looked at, and waiting borrowers' time: at first, and when it has been
+ * doubled again and again because nothing became free and nobody wanted it.
+ */
+#define LOOK_MS	     20
+#define LOOK_MOST_MS 640
 /* A borrower that did not want to wait is counted as wanting for so long. */
 #define EAGER_MS 500
 /*
@@ -209,6 +213,48 @@ static bool reclaim(struct lending *lending, uint64_t pages, uint64_t round)
 	return true;
 }
 
+/* ---- zones that may have become free -------------------------------------------------------- */
+
+/* Somebody waits for a zone, or will try again at once. */
+static bool is_wanted(const struct lending *lending)
+{
+	for (int i = 0; i < lending->peer_count; i++)
+		if (lending->peers[i].fd != -1 && lending->peers[i].waiting)
+			return true;
+	return !deadline_passed(&lending->eager_until);
+}
+
+static void look_soon(struct lending *lending)
+{
+	lending->look_ms = LOOK_MS;
+	lending->look_at = deadline_after(0);
+}
+
+static void look(struct lending *lending)
+{
+	if (lending->loans.fresh || is_wanted(lending))
+		look_soon(lending);
+	if (lending->loans.watched == 0 || !deadline_passed(&lending->look_at))
+		return;
+	if (loans_look(&lending->loans))
+		lending->look_ms = LOOK_MS;
+	lending->look_at = deadline_after(lending->look_ms);
+	if (lending->look_ms < LOOK_MOST_MS)
+		lending->look_ms *= 2;
+}
+
+/* How long to sleep, in milliseconds; -1: until something happens. */
+static int patience(const struct lending *lending)
+{
+	if (is_wanted(lending))
+		return LOOK_MS;
+	if (lending->loans.fresh)
+		return 0;
+	return lending->loans.watched > 0 ? (int)deadline_left(&lending->look_at) : -1;
+}
+
+/* ---- asking for memory, the lending thread's part ------------------------------------------- */
+
 /* If nobody is left who has been asked and has not answered, say so. */
 static void check_answered(struct lending *lending)
 {
@@ -249,6 +295,7 @@ static void ask_peers(struct lending *lending)
 
 	if (pages == 0)
 		return;
+	look_soon(lending);
 	for (int i = 0; i < lending->peer_count; i++)
 		owned += lending->peers[i].fd != -1 ? lending->peers[i].zones : 0;
 	for (int i = 0; i < lending->peer_count; i++) {
@@ -388,17 +435,6 @@ static void admit(struct lending *lending)
 
 /* ---- the thread ----------------------------------------------------------------------------- */
 
-/* How long to sleep, in milliseconds; -1: until something happens. */
-static int patience(const struct lending *lending)
-{
-	if (lending->loans.watched > 0 || !deadline_passed(&lending->eager_until))
-		return LOOK_MS;
-	for (int i = 0; i < lending->peer_count; i++)
-		if (lending->peers[i].fd != -1 && lending->peers[i].waiting)
-			return LOOK_MS;
-	return -1;
-}
-
 static void happened(struct lending *lending, uint64_t token)
 {
 	uint64_t count;
@@ -424,7 +460,7 @@ static void *server(void *opaque)
 		for (int i = 0; i < n; i++)
 			happened(lending, events[i].data.u64);
 		ask_peers(lending);
-		loans_look(&lending->loans);
+		look(lending);
 		serve_waiting(lending);
 		check_answered(lending);
 	}
@@ -464,6 +500,7 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 	lending->describe = options->describe;
 	lending->describe_opaque = options->describe_opaque;
 	lending->eager_until = deadline_after(0);
+	look_soon(lending);
 	rc = allowed_parse(&lending->allowed, options->allow);
 	if (rc == 0) {
 		rc = lending_listen(lending, options);

@@ -73,6 +73,8 @@ struct lending {
 	int peer_most;		     /* more are refused */
 	bool asking;		     /* memory_answered() is still due ... */
 	uint64_t asked;		     /* ... for this round */
+	struct timespec look_at;     /* when to look at watched zones */
+	unsigned int look_ms;	     /* and how long after that, if nothing is free then */
 	struct timespec eager_until; /* a peer was refused a zone a moment ago and may try again */
 };
 

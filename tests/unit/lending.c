@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lending.c - zones that stay locked are looked at less and less, until somebody wants one.
+ *
+ * The borrower's side is spoken here, word by word; the descriptor that it is sent holds the lock.
+ */
+#include "config.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "protocol.h"
+#include "unit.h"
+
+static _Atomic unsigned int looks;
+
+int __real_claim_locked(const struct device *device, uint64_t offset, uint64_t length);
+int __wrap_claim_locked(const struct device *device, uint64_t offset, uint64_t length);
+
+int __wrap_claim_locked(const struct device *device, uint64_t offset, uint64_t length)
+{
+	looks++;
+	return __real_claim_locked(device, offset, length);
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static struct kmemblk *open_and_lend(void)
+{
+	struct kmemblk_lend_options options = {
+		.socket = unit_path("lend"), .owner = -1u, .group = -1u, .limit = KMEMBLK_DEFAULT
+	};
+	struct kmemblk *h;
+
+	unit_format(16 * MIB, 0);
+	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
+	ck_assert_msg(kmemblk_lend(h, &options) == 0, "%s", kmemblk_error());
+	ck_assert_int_eq(kmemblk_start(h), 0);
+	return h;
+}
+
+static void say(int fd, uint32_t kind, uint64_t value)
+{
+	struct lend_message message = { .version = LEND_VERSION, .kind = kind, .value = value };
+
+	ck_assert_int_eq(send(fd, &message, sizeof(message), 0), sizeof(message));
+}
+
+/* The descriptor that came with the message, or -1. */
+static int hear(int fd, uint32_t kind)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct lend_message message;
+	struct iovec part = { &message, sizeof(message) };
+	struct msghdr packet = { .msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = control.bytes,
+				 .msg_controllen = sizeof(control.bytes) };
+	int received = -1;
+
+	ck_assert_int_eq(recvmsg(fd, &packet, MSG_CMSG_CLOEXEC), sizeof(message));
+	ck_assert_uint_eq(message.kind, kind);
+	ck_assert_int_eq(message.status, 0);
+	if (CMSG_FIRSTHDR(&packet) != NULL)
+		memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&packet)), sizeof(int));
+	return received;
+}
+
+static int become_borrower(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", unit_path("lend"));
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	say(fd, LEND_HELLO, 0);
+	hear(fd, LEND_WELCOME);
+	return fd;
+}
+
+static int borrow(int fd)
+{
+	int zone;
+
+	say(fd, LEND_BORROW, 0);
+	zone = hear(fd, LEND_ZONE);
+	ck_assert_int_ge(zone, 0);
+	return zone;
+}
+
+/* And wait until the server has seen it. */
+static void go_away(int fd)
+{
+	looks = 0;
+	close(fd);
+	while (looks == 0)
+		usleep(1000);
+}
+
+static void wait_until_lent(struct kmemblk *h, uint64_t zones)
+{
+	while (unit_info(h).pages_lent != zones * 512)
+		usleep(1000);
+}
+
+START_TEST(test_locked_zones_are_looked_at_less_and_less)
+{
+	struct kmemblk *h = open_and_lend();
+	int fd = become_borrower(), zone = borrow(fd);
+	double start;
+
+	go_away(fd);
+	start = now();
+	looks = 0;
+	sleep(2);
+	/* After 20, 60, 140, 300, 620 ms and then every 640; every 20 ms would be a hundred. */
+	ck_assert_uint_le(looks, 6 + (unsigned int)((now() - start) / 0.64));
+	ck_assert_uint_ge(looks, 1);
+	/* It goes on. */
+	close(zone);
+	wait_until_lent(h, 0);
+	kmemblk_close(h);
+	unit_expect_clean();
+}
+END_TEST
+
+START_TEST(test_who_wants_one_gets_what_has_become_free)
+{
+	struct kmemblk *h = open_and_lend();
+	int fd = become_borrower(), other = become_borrower(), zone[16];
+	unsigned int n;
+
+	/* So many that the other cannot be given others. */
+	for (n = 0; n < 7 && unit_info(h).pages_free - unit_info(h).pages_lent > 1100; n++)
+		zone[n] = borrow(fd);
+	ck_assert_uint_ge(n, 4);
+	go_away(fd);
+	sleep(1);
+	/* Nothing says that it has been closed: whoever wants a zone must make the server look. */
+	for (unsigned int i = 0; i < n; i++)
+		close(zone[i]);
+	for (unsigned int i = 0; i < n; i++)
+		borrow(other);
+	kmemblk_close(h);
+}
+END_TEST
+
+UNIT_MAIN("lending", test_locked_zones_are_looked_at_less_and_less,
+	  test_who_wants_one_gets_what_has_become_free)
