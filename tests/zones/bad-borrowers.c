@@ -6,6 +6,9 @@
  * others send garbage, speak out of turn, return what is not theirs, ask for more than they may
  * have, lie about what they have, connect a thousand times, stop, do not read, and store beyond their zone.  After each the
  * honest one can still borrow.  Who may connect at all is tried, too, and who may have the socket.
+ *
+ * What goes wrong is mostly an answer that does not come.  So each part has a time of its own, many
+ * times what it takes, after which the test says where it was and ends.
  */
 #include "config.h"
 
@@ -33,7 +36,30 @@ static const char *const limited[] = { "lend-limit=6M", "lend-mode=0640", "recla
 				       NULL };
 static const char *const for_others[] = { "lend-allow=uid:54321,gid:54321", NULL };
 
+/* Seconds for a part; the longest, which waits for reclaim-timeout=, takes five. */
+#define TIME_LIMIT 60
+
 static struct borrower honest;
+static const char *last_part;
+
+static void on_alarm(int signum)
+{
+	static const char words[] = ": this was the last that went well, and now nothing happens\n";
+
+	(void)signum;
+	if (write(STDERR_FILENO, last_part, strlen(last_part)) == -1 ||
+	    write(STDERR_FILENO, words, sizeof words - 1) == -1)
+		_exit(EXIT_FAILURE);
+	/* What removes the server and its files. */
+	raise(SIGTERM);
+}
+
+/* What comes next has its own time. */
+static void next_part(const char *last)
+{
+	last_part = last;
+	alarm(getenv("KMEMBLK_VALGRIND") ? 30 * TIME_LIMIT : TIME_LIMIT);
+}
 
 /* It has what it had, and can still borrow. */
 static void check_honest(const char *after)
@@ -43,6 +69,7 @@ static void check_honest(const char *after)
 	CHECK(raw_borrow(&honest, 10000) == 0, "no zone after %s", after);
 	raw_scribble(&honest, FOREIGN);
 	server_check_alive();
+	next_part(after);
 }
 
 /* True if the server has hung up on us, which is all that we may hear from now on. */
@@ -325,6 +352,8 @@ int main(void)
 	struct nbd_handle *nbd;
 	struct load load;
 
+	signal(SIGALRM, on_alarm);
+	next_part("the beginning");
 	limit_files(OPEN_FILES);
 	server_lends(limited);
 	server_start(DEVICE_SIZE, NULL);
@@ -337,6 +366,7 @@ int main(void)
 		CHECK(raw_borrow(&honest, 1000) == 0, "no zone");
 	raw_scribble(&honest, FOREIGN);
 	load_start(&load, 0, disk.blocks / 4);
+	check_honest("the load's start");
 
 	send_garbage();
 	speak_out_of_turn();
@@ -355,6 +385,7 @@ int main(void)
 	raw_check(&honest, FOREIGN);
 	server_stop(SIGKILL);
 	nbd_close(nbd);
+	next_part("the end");
 	refuse_others();
 	server_check_device();
 	return 0;
