@@ -65,6 +65,7 @@ tests=(
 	qemu-utils
 	redis-tools
 	shellcheck
+	systemd
 	valgrind
 	xfsprogs
 	xz-utils
