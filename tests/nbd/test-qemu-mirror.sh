@@ -1,0 +1,106 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# examples/qemu-mirror.sh: a disk of QEMU on three servers.  One is killed while it is written to, and
+# no request fails; when it is back with what it had before, nothing of that is read, and reading
+# brings it up to date.  Zeros that are written free pages.  Without two servers, writes fail.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+
+requires qemu-io --version
+requires qemu-storage-daemon --version
+
+# Of QEMU, $uri is the mirror.
+qemu_io() {
+	local args=()
+	for command; do
+		args+=(-c "$command")
+	done
+	qemu-io -f raw "${args[@]}" "$uri" > "$tmp/qemu-io.log" 2>&1 || return 1
+	! grep -qiE 'fail|error|invalid' "$tmp/qemu-io.log"
+}
+
+must() {
+	qemu_io "$@" || fail "$*: $(cat "$tmp/qemu-io.log" "$tmp/qemu.log")"
+}
+
+pages_used() {
+	"$kmemblk" info --json "$1" | sed -n 's/.*"pages_used": *\([0-9]*\).*/\1/p'
+}
+
+# A server that is only asked to end waits for its clients.
+kill_server() {
+	kill -KILL "${pids[$1]}" 2> /dev/null || true
+	wait "${pids[$1]}" 2> /dev/null || true
+}
+
+devices=() pids=() sockets=()
+for i in 0 1 2; do
+	device "disk$i"
+	start_nbdkit "$device" create=64M
+	devices+=("$device") pids+=("$server") sockets+=("$socket")
+done
+
+# It stands for a guest: it stays while servers come and go.
+uri="nbd+unix:///mirror?socket=$tmp/qemu"
+qemu-storage-daemon \
+	--blockdev "node-name=mirror,$("$abs_top_srcdir/examples/qemu-mirror.sh" "${sockets[@]}")" \
+	--nbd-server addr.type=unix,addr.path="$tmp/qemu" --pidfile "$tmp/qemu.pid" \
+	--export type=nbd,id=mirror,node-name=mirror,writable=on > "$tmp/qemu.log" 2>&1 &
+qemu=$!
+cleanup_fn end_process "$qemu"
+until test -s "$tmp/qemu.pid"; do
+	kill -0 "$qemu" 2> /dev/null || fail "qemu-storage-daemon: $(cat "$tmp/qemu.log")"
+	sleep 0.1
+done
+
+must 'write -P 0x11 0 16M'
+for device in "${devices[@]}"; do
+	test "$(pages_used "$device")" -eq 4096 || fail "$device: $(pages_used "$device") pages used"
+done
+
+# Under load, wherever that then is; and once more, without the server for certain.
+load=()
+for ((i = 0; i < 64; i++)); do
+	load+=("write -P 0x22 $((i * 64))k 64k")
+done
+must "${load[@]}" &
+load_pid=$!
+kill_server 0
+wait $load_pid || fail "a server's end was seen in the load"
+must 'write -P 0x33 2M 6M' 'read -P 0x22 0 2M' 'read -P 0x33 2M 6M' 'read -P 0x11 8M 8M'
+
+# On its old socket.
+rm -f "${sockets[0]}"
+nbdkit -f -U "${sockets[0]}" -P "$tmp/again.pid" "$plugin" "${devices[0]}" > "$tmp/again.log" 2>&1 &
+pids[0]=$!
+cleanup_fn kill_server 0
+until test -s "$tmp/again.pid"; do
+	kill -0 "${pids[0]}" 2> /dev/null || fail "nbdkit did not start again: $(cat "$tmp/again.log")"
+	sleep 0.1
+done
+mirror=$uri
+uri="nbd+unix:///?socket=${sockets[0]}"
+must 'read -P 0x11 4M 4M'
+# QEMU connects again at some time.
+until qemu_io 'read -P 0x22 0 2M' 'read -P 0x33 2M 6M' 'read -P 0x11 8M 8M'; do
+	uri=$mirror
+	must 'read -P 0x22 0 2M' 'read -P 0x33 2M 6M' 'read -P 0x11 8M 8M'
+	sleep 0.2
+	uri="nbd+unix:///?socket=${sockets[0]}"
+done
+uri=$mirror
+
+must 'write -P 0 0 8M' 'read -P 0 0 8M'
+for i in 0 1 2; do
+	test "$(pages_used "${devices[i]}")" -eq 2048 ||
+		fail "${devices[i]}: $(pages_used "${devices[i]}") pages used"
+	qemu-img compare -f raw -F raw "nbd+unix:///?socket=${sockets[0]}" \
+		"nbd+unix:///?socket=${sockets[i]}" > "$tmp/compare" 2>&1 ||
+		fail "disks 0 and $i: $(cat "$tmp/compare")"
+done
+
+# What only one has would be outvoted later.
+kill_server 0
+kill_server 1
+! qemu_io 'write -P 0x44 8M 64k' || fail "a write that one server has was acknowledged"
