@@ -14,11 +14,15 @@ packages=(
 	daxctl
 	libiniparser1
 	libkeyutils1
+	libkmod2
 	libnl-3-200
 	libnl-genl-3-200
+	libsystemd-shared
 	mdadm
 	nbd-client
 	ndctl
+	systemd
+	udev
 )
 
 # The package of this name only names the kernel's current one.

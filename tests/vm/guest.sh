@@ -52,8 +52,9 @@ nvdimm() {
 #     acks=FILE            what it writes to /dev/vport0p1 is appended to the file before the
 #                          write returns
 #     nodes=2              has two NUMA nodes with a processor each
+#     init=systemd         runs the function as a service of systemd, with what is installed
 guest_parse() {
-	name=$1 files=() nvdimms=() peer='' acks_file='' nodes=1 arguments=$#
+	name=$1 files=() nvdimms=() peer='' acks_file='' nodes=1 init='' arguments=$#
 	shift
 	while test "$1" != --; do
 		case $1 in
@@ -62,6 +63,7 @@ guest_parse() {
 		net=*) peer=${1#*=} ;;
 		acks=*) acks_file=${1#*=} ;;
 		nodes=*) nodes=${1#*=} ;;
+		init=*) init=${1#*=} ;;
 		*) fail "guest $name: $1: no such option" ;;
 		esac
 		shift
@@ -71,7 +73,7 @@ guest_parse() {
 
 # guest_start NAME [OPTION...] -- FUNCTION [ARGUMENT...]
 guest_start() {
-	local name files nvdimms peer acks_file nodes arguments options
+	local name files nvdimms peer acks_file nodes init arguments options
 	guest_parse "$@"
 	shift $((arguments + 1))
 	guest_script "$@" > "$tmp/script"
@@ -86,7 +88,7 @@ guest_start() {
 
 # guest_terminal NAME [OPTION...]: a guest with a prompt, in this terminal, until it is left.
 guest_terminal() {
-	local name files nvdimms peer acks_file nodes arguments options
+	local name files nvdimms peer acks_file nodes init arguments options
 	guest_parse "$@" --
 	guest_initramfs "${files[@]}" > "$tmp/$name.initramfs"
 	guest_options stdio,id=console,signal=off
@@ -100,7 +102,8 @@ guest_script() {
 	printf '. /guest-functions.sh\n%s\n' "$(printf '%q ' "$@")"
 }
 
-# The common initramfs and the files of this guest: the kernel unpacks one after the other.
+# The common initramfs, that of $init and the files of this guest: the kernel unpacks one after the
+# other.
 guest_initramfs() {
 	local file folder=$tmp/initramfs
 	rm -rf "$folder"
@@ -108,7 +111,7 @@ guest_initramfs() {
 	for file; do
 		cp -r "$file" "$folder/guest/"
 	done
-	cat "$guest_folder/initramfs"
+	cat "$guest_folder/initramfs" ${init:+"$guest_folder/$init"}
 	(cd "$folder" && find guest | cpio --quiet -o -H newc)
 }
 
