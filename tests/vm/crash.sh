@@ -107,7 +107,7 @@ build=$(sha256sum < "$abs_top_builddir/kmemblk.so" | cut -c 1-12)
 # The last acknowledged request of each thread, by load.  A line that was cut off is none.
 acknowledged() {
 	test -z "$(tail -c 1 "$acks")" || sed -i '$d' "$acks"
-	awk -v load="$1" '$1 == load && $3 > last[$2] { last[$2] = $3 }
+	awk -v which="$1" '$1 == which && $3 > last[$2] { last[$2] = $3 }
 		END { print last[0] + 0 "," last[1] + 0 "," last[2] + 0 "," last[3] + 0 }' "$acks"
 }
 
