@@ -106,6 +106,18 @@ end_process() {
 	wait "$1" 2> /dev/null || true
 }
 
+# await_file PID FILE LOG WHAT: wait until a process of this test has made a file, or a socket.  If
+# it ends before, the test fails with WHAT and what is in LOG.
+await_file() {
+	until test -S "$2" || test -s "$2"; do
+		if ! kill -0 "$1" 2> /dev/null; then
+			cat "$3" >&2
+			fail "$4"
+		fi
+		sleep 0.05
+	done
+}
+
 # start_nbdkit [NBDKIT-ARGUMENT...] [PLUGIN [PARAMETER...]]: start the server of this build's
 # plugin on a UNIX socket.  Sets $server (its pid), $socket and $uri.
 #
@@ -133,13 +145,7 @@ start_nbdkit() {
 	cleanup_fn end_process "$server"
 
 	# nbdkit writes the pid file once it accepts connections; if it ends before, it will not.
-	while ! test -s "$tmp/nbdkit$servers.pid"; do
-		if ! kill -0 "$server" 2> /dev/null; then
-			cat "$log" >&2
-			fail "nbdkit did not start: $*"
-		fi
-		sleep 0.05
-	done
+	await_file "$server" "$tmp/nbdkit$servers.pid" "$log" "nbdkit did not start: $*"
 }
 
 # attach_disk: set $loop to a block device of the disk that the server serves, by nbdfuse, on

@@ -8,6 +8,7 @@
 #     storage               bytes of storage that $device has
 #     at_most BYTES         waits until $device has at most so many; $waited: milliseconds
 #     pages NAME            a number from the server's line about pages, as of now (needs -v)
+#     lent_at_least N WHAT  waits until so many pages are lent; WHAT fails otherwise
 #     field NAME            a number from kmemblk info --json $device
 #     log                   what the server has said so far
 #     logged PATTERN        true if it has said something like that; prints it
@@ -54,6 +55,15 @@ pages() {
 		sleep 0.02
 	done
 	logged 'pages: used=' | tail -n 1 | sed "s/.* $1=\\([0-9]*\\).*/\\1/"
+}
+
+lent_at_least() {
+	local i
+	for ((i = 0; i < 500; i++)); do
+		test "$(pages lent)" -lt "$1" || break
+		sleep 0.05
+	done
+	test "$(pages lent)" -ge "$1" || fail "$(pages lent) pages lent, not $1 or more: $2"
 }
 
 field() {

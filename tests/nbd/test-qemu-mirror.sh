@@ -49,10 +49,7 @@ qemu-storage-daemon \
 	--export type=nbd,id=mirror,node-name=mirror,writable=on > "$tmp/qemu.log" 2>&1 &
 qemu=$!
 cleanup_fn end_process "$qemu"
-until test -s "$tmp/qemu.pid"; do
-	kill -0 "$qemu" 2> /dev/null || fail "qemu-storage-daemon: $(cat "$tmp/qemu.log")"
-	sleep 0.1
-done
+await_file "$qemu" "$tmp/qemu.pid" "$tmp/qemu.log" "qemu-storage-daemon did not start"
 
 must 'write -P 0x11 0 16M'
 for device in "${devices[@]}"; do
@@ -75,10 +72,7 @@ rm -f "${sockets[0]}"
 nbdkit -f -U "${sockets[0]}" -P "$tmp/again.pid" "$plugin" "${devices[0]}" > "$tmp/again.log" 2>&1 &
 pids[0]=$!
 cleanup_fn kill_server 0
-until test -s "$tmp/again.pid"; do
-	kill -0 "${pids[0]}" 2> /dev/null || fail "nbdkit did not start again: $(cat "$tmp/again.log")"
-	sleep 0.1
-done
+await_file "${pids[0]}" "$tmp/again.pid" "$tmp/again.log" "nbdkit did not start again"
 mirror=$uri
 uri="nbd+unix:///?socket=${sockets[0]}"
 must 'read -P 0x11 4M 4M'

@@ -39,10 +39,7 @@ socket=$tmp/socket
 systemd-socket-activate --listen="$socket" "${arguments[@]}" > "$tmp/server.log" 2>&1 &
 server=$!
 cleanup_fn end_process "$server"
-until test -S "$socket"; do
-	kill -0 "$server" 2> /dev/null || fail "systemd-socket-activate: $(cat "$tmp/server.log")"
-	sleep 0.1
-done
+await_file "$server" "$socket" "$tmp/server.log" "systemd-socket-activate did not start"
 test "$(cat "/proc/$server/comm")" != nbdkit || fail "it was started before a client came"
 
 qemu_io() {
