@@ -19,6 +19,7 @@
 
 #include "block.h"
 #include "harness.h"
+#include "packet.h"
 #include "protocol.h"
 
 #define DEVICE_SIZE (24 << 20)
@@ -113,21 +114,10 @@ static void say(uint32_t kind, uint64_t offset, uint64_t value)
 
 static struct lend_message hear(int *descriptor)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
 	struct lend_message message;
-	struct iovec part = { &message, sizeof(message) };
-	struct msghdr packet = { .msg_iov = &part,
-				 .msg_iovlen = 1,
-				 .msg_control = control.bytes,
-				 .msg_controllen = sizeof(control.bytes) };
 
-	CHECK(recvmsg(fd, &packet, MSG_CMSG_CLOEXEC) == sizeof(message), "recvmsg: %m");
-	*descriptor = -1;
-	if (CMSG_FIRSTHDR(&packet) != NULL)
-		memcpy(descriptor, CMSG_DATA(CMSG_FIRSTHDR(&packet)), sizeof(int));
+	CHECK(packet_receive(fd, &message, sizeof(message), descriptor) == sizeof(message),
+	      "recvmsg: %m");
 	return message;
 }
 

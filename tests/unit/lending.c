@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "packet.h"
 #include "protocol.h"
 #include "unit.h"
 
@@ -61,23 +62,12 @@ static void say(int fd, uint32_t kind, uint64_t value)
 /* The descriptor that came with the message, or -1. */
 static int hear(int fd, uint32_t kind)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
 	struct lend_message message;
-	struct iovec part = { &message, sizeof(message) };
-	struct msghdr packet = { .msg_iov = &part,
-				 .msg_iovlen = 1,
-				 .msg_control = control.bytes,
-				 .msg_controllen = sizeof(control.bytes) };
-	int received = -1;
+	int received;
 
-	ck_assert_int_eq(recvmsg(fd, &packet, MSG_CMSG_CLOEXEC), sizeof(message));
+	ck_assert_int_eq(packet_receive(fd, &message, sizeof(message), &received), sizeof(message));
 	ck_assert_uint_eq(message.kind, kind);
 	ck_assert_int_eq(message.status, 0);
-	if (CMSG_FIRSTHDR(&packet) != NULL)
-		memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&packet)), sizeof(int));
 	return received;
 }
 

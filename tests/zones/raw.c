@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "packet.h"
 #include "raw.h"
 
 int raw_connect(const char *path)
@@ -43,25 +44,13 @@ bool raw_send(int fd, uint32_t kind, uint64_t offset, uint64_t value)
 
 bool raw_receive(int fd, struct lend_message *message, int *descriptor)
 {
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec part = { message, sizeof *message };
-	struct msghdr packet = { .msg_iov = &part,
-				 .msg_iovlen = 1,
-				 .msg_control = control.bytes,
-				 .msg_controllen = sizeof control.bytes };
-	ssize_t n = recvmsg(fd, &packet, MSG_CMSG_CLOEXEC);
-	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&packet);
-	int received = -1;
+	int received;
+	ssize_t n = packet_receive(fd, message, sizeof *message, &received);
 
 	if (n <= 0)
 		return false;
 	CHECK(n == sizeof *message && message->version == LEND_VERSION && message->zero == 0,
 	      "%zd bytes, version %u", n, message->version);
-	if (cmsg)
-		memcpy(&received, CMSG_DATA(cmsg), sizeof received);
 	if (descriptor)
 		*descriptor = received;
 	else if (received != -1)
