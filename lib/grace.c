@@ -6,7 +6,8 @@
  * waiting side pays, with the membarrier system call.  A thread is registered at its first section
  * and unregistered when it ends, by a thread-specific key, so callers need not know.  Where no key
  * or no memory for it can be had, the thread registers around each section instead, which is slow
- * and right.
+ * and right; and where the program, a user of liburcu too, has registered the thread, it is asked
+ * anew at each section, since the program may unregister it at any time.
  */
 #include "config.h"
 
@@ -22,6 +23,9 @@
  * for it in a program that loads the library at run time, as nbdkit does.
  */
 static __thread struct urcu_reader *reader __attribute__((tls_model("initial-exec")));
+
+/* Without one: whether the end of the section at hand unregisters the thread. */
+static __thread bool unregisters __attribute__((tls_model("initial-exec")));
 
 /*
  * The read side inline: two of liburcu's functions of under ten lines, which it offers to code of
@@ -79,21 +83,28 @@ static void make_key(void)
 	key_made = pthread_key_create(&key, thread_ends) == 0;
 }
 
-/* The first section of a thread; every section where there is no key. */
+/* The first section of a thread; every section where there is no key, or where we do not own it. */
 static __attribute__((noinline)) void register_and_enter(void)
 {
 	pthread_once(&once, make_key);
-	urcu_memb_register_thread();
-	/* Any value but NULL makes the key's destructor run. */
-	if (key_made && pthread_setspecific(key, &key) == 0)
-		reader = &urcu_memb_reader;
+	unregisters = false;
+	/* Registering twice would end the program. */
+	if (!urcu_memb_reader.registered) {
+		urcu_memb_register_thread();
+		/* Any value but NULL makes the key's destructor run. */
+		if (key_made && pthread_setspecific(key, &key) == 0)
+			reader = &urcu_memb_reader;
+		else
+			unregisters = true;
+	}
 	urcu_memb_read_lock();
 }
 
 static __attribute__((noinline)) void leave_and_unregister(void)
 {
 	urcu_memb_read_unlock();
-	urcu_memb_unregister_thread();
+	if (unregisters)
+		urcu_memb_unregister_thread();
 }
 
 void grace_enter(void)

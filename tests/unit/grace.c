@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <urcu/urcu-memb.h>
+
 #include "grace.h"
 #include "unit.h"
 
@@ -103,6 +105,30 @@ START_TEST(test_sections_in_destructors_of_other_keys)
 }
 END_TEST
 
+/* The program uses liburcu, too. */
+static void *one_section_registered(void *opaque)
+{
+	urcu_memb_register_thread();
+	one_section(opaque);
+	/* Its own sections and ours nest. */
+	urcu_memb_read_lock();
+	one_section(opaque);
+	urcu_memb_read_unlock();
+	urcu_memb_unregister_thread();
+	/* And now it is the library that registers it. */
+	return one_section(opaque);
+}
+
+START_TEST(test_sections_in_a_thread_that_the_program_registered)
+{
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, one_section_registered, NULL), 0);
+	pthread_join(thread, NULL);
+	grace_wait();
+}
+END_TEST
+
 #define FRESH 1
 #define STALE 2
 
@@ -153,4 +179,5 @@ END_TEST
 
 UNIT_MAIN("grace", test_waits_for_an_open_section, test_ended_threads_are_forgotten,
 	  test_sections_in_destructors_of_other_keys,
+	  test_sections_in_a_thread_that_the_program_registered,
 	  test_what_was_looked_up_stays_until_the_section_ends)
