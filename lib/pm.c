@@ -159,12 +159,14 @@ void pm_clear(void *dst, size_t len)
 void pm_read(void *dst, const void *src, size_t len)
 {
 	/*
-	 * The same either way, but of a constant size the compiler knows to choose a string move,
-	 * which gets one page out of memory faster than a loop of vector loads.  ThreadSanitizer
-	 * would not see that.
+	 * The same either way, but of a constant size and alignment the compiler knows to choose a
+	 * string move, which gets one page out of memory faster than a loop of vector loads; and
+	 * nothing else: to align the move itself it would load both ends of the page first (a
+	 * fifteenth of a 4 KiB read at random, measured).  ThreadSanitizer would not see that.
 	 */
-	if (len == LAYOUT_PAGE_SIZE && !PM_PLAIN_COPY)
-		memcpy(dst, src, LAYOUT_PAGE_SIZE);
+	if (len == LAYOUT_PAGE_SIZE && ((uintptr_t)dst | (uintptr_t)src) % 8 == 0 && !PM_PLAIN_COPY)
+		memcpy(__builtin_assume_aligned(dst, 8), __builtin_assume_aligned(src, 8),
+		       LAYOUT_PAGE_SIZE);
 	else
 		memcpy(dst, src, len);
 }

@@ -5,9 +5,9 @@
  * Whole blocks, in chunks, by these steps:
  *
  *  1. Take pages.  May wait; nothing is held yet.
- *  2. Promise.  If there are blocks without a page: give their leaves storage, get them admitted.
+ *  2. Fill the pages.   Power lost here: old contents; the pages are free again at the next open.
+ *  3. Promise.  If there are blocks without a page: give their leaves storage, get them admitted.
  *     Does not wait; if there is something to wait for, give the pages back, wait, begin again.
- *  3. Fill the pages.   Power lost here: old contents; the pages are free again at the next open.
  *  4. Drain.            PM_WRITE_DATA: contents before entries (invariant 2).
  *  5. Publish each, by compare-and-exchange on its entry: the linearisation point of the block's
  *     write.            Power lost here: each block is old or new, for its entry is 8 bytes.
@@ -21,10 +21,11 @@
  * of use for good (pages_freeze(); the media may still name them) and the handle goes read-only.
  * Every way out after the first exchange goes through 6 and 7.
  *
- * The order of taking and retiring is for speed.  Both are atomic instructions, which wait for all
- * earlier stores; placed here, they wait for nothing that is not waited for anyway: pages are taken
- * before the entry is looked at, so that it comes from memory while the page is filled, and retired
- * before the entry's flush, not after.
+ * The order of taking, promising and retiring is for speed.  Taking and retiring are atomic
+ * instructions, which wait for all earlier stores; placed here, they wait for nothing that is not
+ * waited for anyway: pages are retired before the entry's flush, not after.  The entry, which is
+ * seldom cached, is looked at after the page has been filled: it then comes from memory while the
+ * page is on its way to the media, and no store waits behind that load.
  *
  * Part of a block is the same with one page, except that the section begins before the old contents
  * are read: it keeps the old page from being reused, so an equal entry means equal contents (no
@@ -41,27 +42,29 @@
 #include "internal.h"
 
 /* Blocks a chunk: enough to make drains and waits rare, few enough for the stack. */
-#define CHUNK_BLOCKS 256u
+#define CHUNK_BLOCKS 64u
 
 /* Free pages whose media may fail before a request gives up. */
 #define BAD_PAGES 3u
 
+#define ALWAYS_INLINE __attribute__((always_inline))
+
 struct chunk {
 	struct kmemblk *h;
 	struct admission *admission;
-	uint64_t block;	       /* first */
-	unsigned int count;    /* blocks, and pages taken for them */
-	const uint8_t *src;    /* NULL: zeroes */
-	struct near near;      /* see pages_take() */
-	uint64_t promises;     /* pages_admit()ed and not yet settled ... */
-	uint64_t bound;	       /* ... and how many of those have been kept */
-	unsigned int replaced; /* of old[] ... */
-	unsigned int retired;  /* ... and how many of those have been retired */
-	int rc;		       /* of step 2: what pages_admit() and index_allocate_leaf() said */
-	int persist;	       /* of steps 3 and 6: -errno of msync */
-	enum pm_order order;   /* of step 6 */
+	uint64_t block;	      /* first */
+	unsigned int count;   /* blocks, and pages taken for them */
+	const uint8_t *src;   /* NULL: zeroes */
+	struct near near;     /* see pages_take() */
+	uint64_t promises;    /* pages_admit()ed and not yet settled ... */
+	uint64_t bound;	      /* ... and how many of those have been kept */
+	unsigned int retired; /* how many of old[] have been retired */
+	int rc;		      /* of step 3: what pages_admit() and index_allocate_leaf() said */
+	int persist;	      /* of steps 2 and 6: -errno of msync */
+	enum pm_order order;  /* of step 6 */
 	/* Read after a fault: */
 	volatile unsigned int published;
+	volatile unsigned int replaced; /* of old[] */
 	volatile bool in_section;
 	volatile bool persisted;
 	uint64_t page[CHUNK_BLOCKS]; /* taken; [published, count) still are */
@@ -103,7 +106,7 @@ static int promise_leaf(struct kmemblk *h, uint64_t block)
 	return rc;
 }
 
-/* Step 2 for `unmapped` blocks of the chunk. */
+/* Step 3 for `unmapped` blocks of the chunk. */
 static int promise(struct chunk *c, unsigned int unmapped)
 {
 	struct kmemblk *h = c->h;
@@ -121,11 +124,11 @@ static int promise(struct chunk *c, unsigned int unmapped)
 	return rc;
 }
 
-/* Step 3, a run of adjacent pages at a time. */
-static inline int fill(const struct chunk *c)
+/* Step 2, a run of adjacent pages at a time. */
+static inline ALWAYS_INLINE int fill(const struct chunk *c, unsigned int count)
 {
 	const struct pm *pm = &c->h->device.pm;
-	unsigned int i = 0, n, count = c->count;
+	unsigned int i = 0, n;
 	int rc;
 
 	do {
@@ -144,10 +147,10 @@ static inline int fill(const struct chunk *c)
 }
 
 /* How many blocks of the chunk have no page. */
-static inline unsigned int count_unmapped(const struct chunk *c)
+static inline ALWAYS_INLINE unsigned int count_unmapped(const struct chunk *c, unsigned int count)
 {
 	const struct index *index = &c->h->index;
-	unsigned int i = 0, unmapped = 0, count = c->count;
+	unsigned int i = 0, unmapped = 0;
 
 	do
 		unmapped += index_load(index, c->block + i) == 0;
@@ -198,10 +201,15 @@ static inline enum exchanged exchange(struct chunk *c, uint64_t block, uint64_t 
 static inline void replaced(struct chunk *c, uint64_t seen)
 {
 	uint64_t page = index_page_of(&c->h->index, seen);
+	unsigned int n = c->replaced;
 
 	/* A bad entry names no page of ours to retire. */
-	if (page != 0 && page != INDEX_BAD_PAGE)
-		c->old[c->replaced++] = page;
+	if (page == 0 || page == INDEX_BAD_PAGE)
+		return;
+	c->old[n] = page;
+	/* The page before its count, for who reads both after a fault. */
+	atomic_signal_fence(memory_order_release);
+	c->replaced = n + 1;
 }
 
 /* Publish the i-th page.  False if its block needs a promise and none is to be had. */
@@ -236,7 +244,7 @@ static void enter(struct chunk *c)
  * Always inline: a function that only prefetches has no effect to the compiler, which leaves out
  * calls of it.
  */
-static inline __attribute__((always_inline)) void touch_next(const struct chunk *c)
+static inline ALWAYS_INLINE void touch_next(const struct chunk *c)
 {
 	__builtin_prefetch(pm_page(&c->h->device.pm, c->near.next), 1);
 }
@@ -260,30 +268,40 @@ static inline void persist(struct chunk *c)
 }
 
 /* Steps 2 to 6.  What step 5 leaves unpublished is tried again by the caller. */
-static void whole_access(void *opaque)
+static inline ALWAYS_INLINE void access_blocks(struct chunk *c, unsigned int count)
 {
-	struct chunk *c = opaque;
 	unsigned int unmapped, i = 0;
 
 	touch_now(c);
+	c->persist = fill(c, count);
+	if (__builtin_expect(c->persist != 0, 0))
+		return;
+	touch_next(c);
 	c->admission->changes = pages_changes(&c->h->pages);
-	unmapped = count_unmapped(c);
+	unmapped = count_unmapped(c, count);
 	if (__builtin_expect(unmapped > 0, 0)) {
 		c->rc = promise(c, unmapped);
 		if (c->rc != 0)
 			return;
 	}
-	c->persist = fill(c);
-	if (__builtin_expect(c->persist != 0, 0))
-		return;
-	touch_next(c);
 	/* Before the drain for speed: there it costs nothing, for the drain takes longer. */
 	enter(c);
 	/* Contents before the entries that will name them.  Else: another block's bytes. */
 	pm_drain(&c->h->device.pm, PM_WRITE_DATA);
-	while (publish_one(c, i) && ++i < c->count)
+	while (publish_one(c, i) && ++i < count)
 		;
 	persist(c);
+}
+
+static void whole_access(void *opaque)
+{
+	struct chunk *c = opaque;
+
+	/* One block, the usual case, gets code without loops. */
+	if (c->count == 1)
+		access_blocks(c, 1);
+	else
+		access_blocks(c, c->count);
 }
 
 /* End the section, if one was begun; first, after a fault, what step 6 has left to do. */
