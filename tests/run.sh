@@ -66,8 +66,20 @@ cleanup() {
 	test -n "$keep_work" || { chmod -R u+w "$work" && rm -rf "$work"; }
 }
 trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
+child=
+# stop STATUS: end what is running, with its children, and then this.
+stop() {
+	trap '' INT TERM HUP
+	if test -n "$child" && kill -TERM -- "-$child" 2> /dev/null; then
+		for ((i = 0; i < 100; i++)); do
+			kill -0 -- "-$child" 2> /dev/null || break
+			sleep 0.1
+		done
+	fi
+	exit "$1"
+}
+trap 'stop 130' INT
+trap 'stop 143' TERM HUP
 
 # ---- the copy: what git tracks and what is about to be added; without git, everything ----
 
@@ -109,7 +121,14 @@ run() {
 	local name=$1 log=$work/${1// /-}.log from=$SECONDS status=0
 	shift
 	printf '%-28s' "$name"
-	"$@" > "$log" 2>&1 < /dev/null || status=$?
+	# In a process group of its own, for stop().  Bash answers a signal while it waits, but not while
+	# a command has the foreground.
+	set -m
+	"$@" > "$log" 2>&1 < /dev/null &
+	child=$!
+	set +m
+	wait $child || status=$?
+	child=
 	if test $status -eq 0; then
 		printf 'ok      %4d s\n' $((SECONDS - from))
 	else
