@@ -45,6 +45,12 @@ serve() {
 	shift
 	rm -f /tmp/server.pid
 	nbdkit -P /tmp/server.pid "$@" ./kmemblk.so "$device"
+	read_server_pid
+}
+
+# nbdkit is in the background before it has written its process id.
+read_server_pid() {
+	wait_until test -s /tmp/server.pid
 	server=$(cat /tmp/server.pid)
 }
 

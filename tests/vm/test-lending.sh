@@ -11,7 +11,7 @@
 lend() {
 	rm -f /tmp/server.pid
 	nbdkit -P /tmp/server.pid ./kmemblk.so /dev/dax0.0 lend=/tmp/lend
-	server=$(cat /tmp/server.pid)
+	read_server_pid
 }
 
 # zones_lent COUNT: so many zones are lent.

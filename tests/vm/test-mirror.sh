@@ -8,6 +8,8 @@
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/vm/guest.sh"
 
 rounds=${MIRROR_ROUNDS:-2}
+# A round takes half a minute, and more where the host is busy.
+guest_seconds=$((600 + rounds * 60))
 
 # Does what it is told, one word a connection.
 other_host() {

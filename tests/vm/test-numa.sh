@@ -45,7 +45,7 @@ inside() {
 
 	rm /tmp/server.pid
 	nbdkit -P /tmp/server.pid ./kmemblk.so /dev/dax0.0 numa=off
-	server=$(cat /tmp/server.pid)
+	read_server_pid
 	test "$(processors)" = 0-1 || fail "with numa=off threads may run on: $(processors)"
 }
 

@@ -71,5 +71,9 @@ afterwards() {
 
 nvdimm disk 256M
 guest_run one init=systemd nvdimm="$nvdimm" -- inside
+# In a wrong order of shutdown, ext4 still writes when the disk is gone; the log saves its files.
+if grep -a 'I/O error' "$tmp/one.log"; then
+	fail "the disk was detached, or its server ended, before it was unmounted"
+fi
 guest_run after nvdimm="$nvdimm" -- afterwards
 cat "$tmp/one.log" "$tmp/after.log"

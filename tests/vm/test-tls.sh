@@ -52,9 +52,9 @@ with_key() {
 	kill "$(cat /tmp/relay.pid)"
 }
 
-# with_certificate FOLDER
+# with_certificate FOLDER AUTHORITY
 with_certificate() {
-	nbd-client one 10810 /dev/nbd0 -b 4096 -tlshostname one -cacertfile "$1/ca-cert.pem" \
+	nbd-client one 10810 /dev/nbd0 -b 4096 -tlshostname one -cacertfile "$2/ca-cert.pem" \
 		-certfile "$1/client-cert.pem" -keyfile "$1/client-key.pem"
 }
 
@@ -63,8 +63,10 @@ client_host() {
 	wait_until bash -c ": < /dev/tcp/one/10810"
 	with_key
 	expect_error 1 '' nbd-client one 10810 /dev/nbd0 -b 4096
-	expect_error 1 '' with_certificate /guest/stranger
-	with_certificate /guest/client
+	# The server does not believe this client, and this one not the server.
+	expect_error 1 '' with_certificate /guest/stranger /guest/client
+	expect_error 1 '' with_certificate /guest/client /guest/stranger
+	with_certificate /guest/client /guest/client
 	use /dev/nbd0
 	nbd-client -d /dev/nbd0
 	echo "done" | nc one 4000
