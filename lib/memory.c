@@ -361,8 +361,8 @@ static void *keeper(void *opaque)
 }
 
 /*
- * Free pages that were given storage and never written look like holes (SEEK_DATA), so they were
- * taken for absent ones at open.  If the file has more storage than it should, make them that.
+ * Free pages that were given storage and never written were taken for absent ones at open, as
+ * pages_find_storage() tells, too.  If the file has more storage than it should, make them that.
  * Before any thread: nobody looks at the sets.  What fails costs memory, and nothing else.
  */
 static void punch_unwritten(struct pages *pages)

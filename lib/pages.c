@@ -543,6 +543,8 @@ int pages_open(struct pages *pages, const struct device *device, const struct su
 	}
 	pthread_mutex_lock(&pages->lock);
 	rc = pages_populate_for(pages, used);
+	if (rc != 0 && pages_find_storage(pages, used))
+		rc = 0;
 	/* All there is has storage: bad pages have taken from the spare. */
 	if (rc == -ENOSPC && pages->absent.total == 0)
 		rc = 0;

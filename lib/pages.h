@@ -282,6 +282,11 @@ int pages_populate(struct pages *pages, uint64_t most);
 int pages_populate_more(struct pages *pages);
 /* Give storage to what `admitted` blocks need, their share of the spare included. */
 int pages_populate_for(struct pages *pages, uint64_t admitted);
+/*
+ * At open, when that failed: the same out of storage that the file has had all along, which takes
+ * nothing from its file system.  False if there is not enough.
+ */
+bool pages_find_storage(struct pages *pages, uint64_t admitted);
 
 /* Absent pages given storage at a time, at most, where the file system has room. */
 #define POPULATE_PAGES 512u

@@ -72,6 +72,30 @@ int pages_populate_for(struct pages *pages, uint64_t admitted)
 	return 0;
 }
 
+/*
+ * Free pages that were given storage and never written look like holes (SEEK_DATA), so they were
+ * taken for absent ones at open.  Where the file system is full these are the ones that storage can
+ * be given to, and only asking for each tells which they are.
+ */
+bool pages_find_storage(struct pages *pages, uint64_t admitted)
+{
+	uint64_t target = pages_storage_for(pages, admitted);
+	uint64_t limit = pages->first + pages->count;
+
+	if (device_storage(pages->device) >> LAYOUT_PAGE_SHIFT < target)
+		return false;
+	for (uint64_t page = pages->first; page < limit && pages->stored < target; page++) {
+		if (!pageset_has(&pages->absent, page) ||
+		    device_allocate(pages->device, page << LAYOUT_PAGE_SHIFT, LAYOUT_PAGE_SIZE) !=
+			    0)
+			continue;
+		pageset_remove(&pages->absent, page, 1);
+		pages->stored++;
+		pages_free_run(pages, page, 1);
+	}
+	return pages->stored >= target;
+}
+
 int pages_populate_more(struct pages *pages)
 {
 	uint64_t most = pages_storage_for(pages, pages->admitted) + memory_may_keep(pages);
