@@ -31,7 +31,7 @@ other_host() {
 }
 
 tell() {
-	until echo "$1" | nc two 4000; do
+	until nc two 4000 <<< "$1"; do
 		sleep 0.2
 	done
 }

@@ -31,7 +31,8 @@ client_host() {
 	umount /mnt
 	check_fs ext4 /dev/nbd0
 	nbd-client -d /dev/nbd0
-	echo "done" | nc one 4000
+	# No pipe: this may end, when the other end does, before it has read.
+	nc one 4000 <<< "done"
 }
 
 acknowledged() {

@@ -69,7 +69,8 @@ client_host() {
 	with_certificate /guest/client /guest/client
 	use /dev/nbd0
 	nbd-client -d /dev/nbd0
-	echo "done" | nc one 4000
+	# No pipe: this may end, when the other end does, before it has read.
+	nc one 4000 <<< "done"
 }
 
 # An authority, a certificate of the server's and one of the client's.  certificates FOLDER
