@@ -43,13 +43,14 @@ devdax() {
 serve() {
 	local device=$1
 	shift
-	rm -f /tmp/server.pid
-	nbdkit -P /tmp/server.pid "$@" ./kmemblk.so "$device"
-	read_server_pid
+	start_nbdkit "$@" ./kmemblk.so "$device"
 }
 
-# nbdkit is in the background before it has written its process id.
-read_server_pid() {
+# start_nbdkit ARGUMENT...: sets $server.
+start_nbdkit() {
+	rm -f /tmp/server.pid
+	nbdkit -P /tmp/server.pid "$@"
+	# It is in the background before it has written its process id.
 	wait_until test -s /tmp/server.pid
 	server=$(cat /tmp/server.pid)
 }

@@ -9,9 +9,7 @@
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/vm/guest.sh"
 
 lend() {
-	rm -f /tmp/server.pid
-	nbdkit -P /tmp/server.pid ./kmemblk.so /dev/dax0.0 lend=/tmp/lend
-	read_server_pid
+	start_nbdkit ./kmemblk.so /dev/dax0.0 lend=/tmp/lend
 }
 
 # zones_lent COUNT: so many zones are lent.

@@ -43,9 +43,7 @@ inside() {
 	nbd-client -d /dev/nbd0
 	stop_server
 
-	rm /tmp/server.pid
-	nbdkit -P /tmp/server.pid ./kmemblk.so /dev/dax0.0 numa=off
-	read_server_pid
+	start_nbdkit ./kmemblk.so /dev/dax0.0 numa=off
 	test "$(processors)" = 0-1 || fail "with numa=off threads may run on: $(processors)"
 }
 
