@@ -29,8 +29,10 @@
  * or the call fails with -EINVAL and changes nothing.  Calls return 0 or a negative errno; after
  * a failure kmemblk_error() has the sentence to show a person.  Unless a call says otherwise, any
  * number of threads may make it at once on one handle, and it must not be made from a signal
- * handler.  "Durable" means: survives a power failure where the media does (see the member
- * `persistence` of struct kmemblk_info).
+ * handler.  A thread that the program itself registers with liburcu, flavour memb, is registered
+ * before its first call, since liburcu ends a program that registers it twice.  "Durable" means:
+ * survives a power failure where the media does (see the member `persistence` of struct
+ * kmemblk_info).
  */
 #ifndef KMEMBLK_H
 #define KMEMBLK_H

@@ -6,8 +6,8 @@
  * waiting side pays, with the membarrier system call.  A thread is registered at its first section
  * and unregistered when it ends, by a thread-specific key, so callers need not know.  Where no key
  * or no memory for it can be had, the thread registers around each section instead, which is slow
- * and right; and where the program, a user of liburcu too, has registered the thread, it is asked
- * anew at each section, since the program may unregister it at any time.
+ * and right; and where the program, a user of liburcu too, has registered the thread, that is
+ * looked at anew at each section, since the program may unregister it at any time.
  */
 #include "config.h"
 
@@ -83,8 +83,8 @@ static void make_key(void)
 	key_made = pthread_key_create(&key, thread_ends) == 0;
 }
 
-/* The first section of a thread; every section where there is no key, or where we do not own it. */
-static __attribute__((noinline)) void register_and_enter(void)
+/* A thread's first section; every one where there is no key, or where the program registers. */
+static __attribute__((noinline)) void enter_slowly(void)
 {
 	pthread_once(&once, make_key);
 	unregisters = false;
@@ -100,7 +100,7 @@ static __attribute__((noinline)) void register_and_enter(void)
 	urcu_memb_read_lock();
 }
 
-static __attribute__((noinline)) void leave_and_unregister(void)
+static __attribute__((noinline)) void leave_slowly(void)
 {
 	urcu_memb_read_unlock();
 	if (unregisters)
@@ -112,7 +112,7 @@ void grace_enter(void)
 	if (__builtin_expect(reader != NULL, 1))
 		read_lock();
 	else
-		register_and_enter();
+		enter_slowly();
 }
 
 void grace_leave(void)
@@ -121,7 +121,7 @@ void grace_leave(void)
 	if (__builtin_expect(reader != NULL, 1))
 		read_unlock();
 	else
-		leave_and_unregister();
+		leave_slowly();
 }
 
 void grace_wait(void)

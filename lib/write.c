@@ -27,9 +27,10 @@
  * seldom cached, is looked at after the page has been filled: it then comes from memory while the
  * page is on its way to the media, and no store waits behind that load.
  *
- * Part of a block is the same with one page, except that the section begins before the old contents
- * are read: it keeps the old page from being reused, so an equal entry means equal contents (no
- * ABA), and an exchange that fails starts again.
+ * Part of a block is the same with one page, except that the promise comes before the page is
+ * filled, since what fills it is read from the block, and that the section begins before that: it
+ * keeps the old page from being reused, so an equal entry means equal contents (no ABA), and an
+ * exchange that fails starts again.
  */
 #include "config.h"
 
@@ -433,7 +434,7 @@ static void compose(struct part *part, uint64_t page)
 		memcpy(part->contents + part->from, part->src, part->len);
 }
 
-/* Steps 3 to 6, in the section. */
+/* Steps 2 and 4 to 6, in the section. */
 static enum part_outcome replace_part(struct part *part)
 {
 	struct chunk *c = part->c;

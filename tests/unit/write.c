@@ -115,7 +115,9 @@ START_TEST(test_edges)
 		{ 8191, 4096 + 2 },
 		{ 511 * PAGE, 2 * PAGE },	/* two leaves */
 		{ 511 * PAGE + 9, 2 * PAGE },	/* and with parts */
-		{ 200 * PAGE, 256 * PAGE },	/* a chunk */
+		{ 200 * PAGE, 64 * PAGE },	/* a chunk */
+		{ 200 * PAGE, 65 * PAGE },	/* and one more */
+		{ 200 * PAGE, 256 * PAGE },	/* four */
 		{ 200 * PAGE, 257 * PAGE },	/* and one more */
 		{ 100 * PAGE + 1, 900 * PAGE }, /* several */
 		{ 0, BLOCKS * PAGE },		/* all */
