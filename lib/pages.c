@@ -110,8 +110,11 @@ static bool refill(struct pages *pages, struct slot *slot, unsigned int wanted)
 	unsigned int most = refill_size(pages, wanted);
 	uint64_t first, n;
 
-	/* Ask for the retired pages before they are needed. */
-	if (pages->resident.total + pages->recent.count * BATCH_PAGES <= pages->spare / 2)
+	/*
+	 * Ask for the retired pages before they are needed; but late, for a grace period interrupts
+	 * every processor that writes, and so the fewer serve for the same pages.
+	 */
+	if (pages->resident.total + pages->recent.count * BATCH_PAGES <= pages->spare / 8)
 		reclaim_hurry(pages);
 	if (pages->recent.count > 0 && pages->waiting == 0) {
 		batch_push(&pages->empty, batch);
