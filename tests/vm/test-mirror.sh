@@ -31,6 +31,7 @@ other_host() {
 }
 
 tell() {
+	# No pipe: this may end, when the other end does, before it has read.
 	until nc two 4000 <<< "$1"; do
 		sleep 0.2
 	done
