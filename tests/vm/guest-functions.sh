@@ -67,10 +67,10 @@ pages_used() {
 	kmemblk info --json "$1" | sed -n 's/.*"pages_used": *\([0-9]*\).*/\1/p'
 }
 
-# make_fs TYPE DISK
+# make_fs TYPE DISK: complete, so that the kernel writes no inode tables while pages are counted.
 make_fs() {
 	case $1 in
-	ext4) mkfs.ext4 -q "$2" ;;
+	ext4) mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$2" ;;
 	xfs) mkfs.xfs -q -f "$2" ;;
 	esac
 }
