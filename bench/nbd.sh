@@ -3,18 +3,19 @@
 #
 # The server's cost over NBD: kmemblk against nbdkit's memory plugin and its file plugin on tmpfs.
 #
-# usage: bench/nbd.sh [ROUNDS] [REQUESTS]      (7 rounds of 100000 requests; the build tree in .. or
-#                                               $abs_top_builddir)
+# usage: bench/nbd.sh [ROUNDS] [REQUESTS]      (80 rounds of 8000 requests at depth 32, a fifth of that
+#                                               at depth 1; the build tree in .. or $abs_top_builddir)
 #
 # All three servers run at once, each with 1 GiB written before, and idle but for the one that is
 # measured.  In each round each has its turn, in an order that rotates, so that what the machine
-# does meanwhile meets all alike.  Figures are medians of the rounds; ratios are medians of the
+# does meanwhile meets all alike; rounds of a tenth of a second, and many of them, for the machine's
+# speed wanders within seconds.  Figures are medians of the rounds; ratios are medians of the
 # rounds' ratios.  Nothing is judged: read it.
 
 set -eu -o pipefail
 
-rounds=${1:-7}
-requests=${2:-100000}
+rounds=${1:-80}
+requests=${2:-8000}
 here=$(cd "$(dirname "$0")" && pwd)
 build=${abs_top_builddir:-$here/..}
 range=$((1 << 30))
@@ -67,8 +68,8 @@ for name in "${servers[@]}"; do
 	load "$name" write 32 $((range >> 12)) 4096 1 > /dev/null
 done
 
-printf '%s rounds of %s requests of 4 KiB at random over 1 GiB, one connection\n\n' \
-	"$rounds" "$requests"
+printf '%s rounds of %s requests (depth 1: %s) of 4 KiB at random over 1 GiB, one connection\n\n' \
+	"$rounds" "$requests" $((requests / 5))
 printf '%-5s %5s  %27s  %29s  %26s\n' '' '' 'requests a second' 'server CPU us a request' \
 	'kmemblk against'
 printf '%-5s %5s  %9s%9s%9s  %11s%9s%9s  %10s%10s%12s\n' '' depth kmemblk memory file kmemblk \
@@ -78,7 +79,8 @@ for kind in read write; do
 		for ((round = 0; round < rounds; round++)); do
 			for ((i = 0; i < ${#servers[@]}; i++)); do
 				name=${servers[(round + i) % ${#servers[@]}]}
-				load "$name" $kind $depth "$requests" 4096 $((round + 2)) \
+				load "$name" $kind $depth $((depth == 1 ? requests / 5 : requests)) \
+					4096 $((round + 2)) \
 					>> "$tmp/$kind.$depth.$name"
 			done
 		done
