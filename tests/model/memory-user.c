@@ -177,8 +177,11 @@ static void *use(void *opaque)
 		pthread_mutex_unlock(&u->lock);
 		usleep(hurry ? 0 : 200);
 	}
+	/* An offer may have been accepted just before the last writer ended. */
+	pthread_mutex_lock(&u->lock);
 	while (u->count > 0)
 		give_back(u);
+	pthread_mutex_unlock(&u->lock);
 	return NULL;
 }
 
