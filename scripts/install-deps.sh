@@ -123,7 +123,10 @@ fi
 
 echo "installing ${#missing[@]} Debian packages: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
-if ! { apt-get -q update && apt-get -q -y --no-install-recommends install "${missing[@]}"; } \
+# A machine that has just been started may be updating itself: wait for apt's lock.
+options=(-q -o Acquire::Retries=3 -o DPkg::Lock::Timeout=300)
+if ! { apt-get "${options[@]}" update &&
+	apt-get "${options[@]}" -y --no-install-recommends install "${missing[@]}"; } \
 	> "$log" 2>&1 < /dev/null; then
 	cat "$log" >&2
 	echo "$0: apt-get failed (its output is above); check the network and /etc/apt" >&2

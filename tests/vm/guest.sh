@@ -181,9 +181,11 @@ guest_fail() {
 
 # guest_said NAME WORDS
 guest_said() {
-	local deadline=$((SECONDS + guest_seconds))
-	until tr -d '\r' < "$tmp/$1.said" | grep -qxF -- "$2"; do
-		kill -0 "${guest_pids[$1]}" 2> /dev/null || guest_fail "$1" "ended without saying: $2"
+	local deadline=$((SECONDS + guest_seconds)) ended=
+	until tr -d '\r' < "$tmp/$1.said" | grep -xF -- "$2" > /dev/null; do
+		# After its end it is looked at once more: it may have said it since.
+		test -z "$ended" || guest_fail "$1" "ended without saying: $2"
+		kill -0 "${guest_pids[$1]}" 2> /dev/null || ended=yes
 		test $SECONDS -lt $deadline || guest_fail "$1" "does not say: $2"
 		sleep 0.1
 	done

@@ -71,8 +71,9 @@ rejoin() {
 	local before copied differ
 	/guest/mirror.sh rejoin "$1"
 	before=$(written "$2")
-	wait_until idle
+	# In this order: before the copying begins, md is idle, too.
 	wait_until grep -qF '[UU]' /proc/mdstat
+	wait_until idle
 	copied=$((($(written "$2") - before) / 2))
 	echo "$2: $copied KiB were copied"
 	test "$copied" -lt 40960 || fail "$copied KiB were copied, of 16 MiB that are in use"

@@ -12,6 +12,13 @@ main_pid() {
 	systemctl show -P MainPID kmemblk@dax0.0.service
 }
 
+# Detach.  First let udev end its look at what was attached: its reads would fail, and look as if
+# somebody still used the disk.
+settled_stop() {
+	udevadm settle
+	systemctl stop kmemblk-attach@nbd0.service
+}
+
 inside() {
 	local pid
 	modprobe -a nfit nd_pmem dax_pmem device_dax
@@ -39,14 +46,14 @@ inside() {
 	pages_used /dev/dax0.0
 
 	# Attached by somebody else: left alone.
-	systemctl stop kmemblk-attach@nbd0.service
+	settled_stop
 	if grep -q ' /mnt ' /proc/mounts; then
 		fail "detached under a mount"
 	fi
 	nbd-client nbd0
 	systemctl start mnt.mount
 	cmp /guest/script /mnt/script
-	systemctl stop kmemblk-attach@nbd0.service
+	settled_stop
 	if nbd-client -check /dev/nbd0; then
 		fail "not detached"
 	fi
@@ -56,6 +63,7 @@ inside() {
 	cmp /guest/script /mnt/script
 	test "$(main_pid)" -ne "$pid" || fail "the server was not killed"
 	cp /guest/script /mnt/again
+	udevadm settle
 }
 
 # Whether all of it came to an end in the right order.
