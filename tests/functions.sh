@@ -118,6 +118,16 @@ await_file() {
 	done
 }
 
+# await_daemon FILE: wait for the pid file of an nbdkit that went to the background, and set $pid.  The
+# command returns when the server has forked, and the server writes the file after that.
+await_daemon() {
+	for ((i = 0; i < 1200; i++)); do
+		test ! -s "$1" || break
+		sleep 0.05
+	done
+	pid=$(cat "$1")
+}
+
 # start_nbdkit [NBDKIT-ARGUMENT...] [PLUGIN [PARAMETER...]]: start the server of this build's
 # plugin on a UNIX socket.  Sets $server (its pid), $socket and $uri.
 #

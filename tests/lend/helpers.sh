@@ -111,7 +111,7 @@ END
 		> "$tmp/load.log" 2>&1 &
 	redis_load=$!
 	cleanup_fn end_process "$redis_load"
-	eventually cli exists both:199
+	eventually has_transaction
 }
 
 unload_redis() {
@@ -131,6 +131,10 @@ save_redis() {
 	eventually is_saved
 	grep -qx 'rdb_last_bgsave_status:ok' "$tmp/persistence" || fail "$(cat "$tmp/persistence")"
 	cp "$tmp/redis/dump.rdb" "$1"
+}
+
+has_transaction() {
+	test "$(cli exists both:199)" -eq 1
 }
 
 has_keys() {

@@ -57,6 +57,6 @@ for value in 0 0% 100% 15M; do
 done
 nbdkit -U "$tmp/background" -P "$tmp/background.pid" "$plugin" "$device" \
 	"allocator=$modules/holder.so"
-pid=$(cat "$tmp/background.pid")
+await_daemon "$tmp/background.pid"
 cleanup_fn kill "$pid"
 test "$(nbdinfo --size "nbd+unix:///?socket=$tmp/background")" -gt 0

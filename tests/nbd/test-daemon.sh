@@ -13,12 +13,7 @@ head -c 10M /dev/urandom > "$tmp/in"
 for round in 1 2; do
 	cd /dev/shm
 	nbdkit -U "$tmp/socket" -P "$tmp/pid" "$plugin" "$(basename "$device")" create=32M
-	# The command returns when the server has forked, and the server writes the file after that.
-	for ((i = 0; i < 200; i++)); do
-		test ! -s "$tmp/pid" || break
-		sleep 0.05
-	done
-	pid=$(cat "$tmp/pid")
+	await_daemon "$tmp/pid"
 	cleanup_fn kill -9 "$pid"
 	uri="nbd+unix:///?socket=$tmp/socket"
 	if test $round -eq 1; then

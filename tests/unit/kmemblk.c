@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,9 +123,10 @@ START_TEST(test_close_without_start)
 }
 END_TEST
 
-static void *nothing(void *opaque)
+static void *wait_for_it(void *opaque)
 {
-	return opaque;
+	sem_wait(opaque);
+	return NULL;
 }
 
 static unsigned int count_threads(void)
@@ -142,23 +144,34 @@ static unsigned int count_threads(void)
 	return n;
 }
 
+/* The kernel counts a thread for a moment after it has been joined. */
+static void expect_threads(unsigned int n)
+{
+	while (count_threads() != n)
+		usleep(1000);
+}
+
 START_TEST(test_threads_come_at_start_and_go_at_close)
 {
 	unsigned int before;
 	struct kmemblk *h;
 	pthread_t thread;
+	sem_t go;
 
 	/* The first thread may bring a helper of a sanitizer's with it. */
-	pthread_create(&thread, NULL, nothing, NULL);
+	sem_init(&go, 0, 0);
+	pthread_create(&thread, NULL, wait_for_it, &go);
+	before = count_threads() - 1;
+	sem_post(&go);
 	pthread_join(thread, NULL);
-	before = count_threads();
+	expect_threads(before);
 	unit_format(MIB, 0);
 	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
 	ck_assert_uint_eq(count_threads(), before);
 	ck_assert_int_eq(kmemblk_start(h), 0);
 	ck_assert_uint_eq(count_threads(), before + 2);
 	kmemblk_close(h);
-	ck_assert_uint_eq(count_threads(), before);
+	expect_threads(before);
 	h = unit_open(KMEMBLK_OPEN_READONLY);
 	ck_assert_uint_eq(count_threads(), before);
 	kmemblk_close(h);

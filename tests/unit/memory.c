@@ -40,6 +40,19 @@ static void pause_a_little(void)
 	usleep(100000);
 }
 
+/* Until no pages are being punched: meanwhile they are neither resident nor counted. */
+static void wait_for_punching(struct kmemblk *h)
+{
+	bool busy = true;
+
+	while (busy) {
+		usleep(1000);
+		pthread_mutex_lock(&h->pages.lock);
+		busy = h->pages.dropping > 0 || h->pages.memory.punching;
+		pthread_mutex_unlock(&h->pages.lock);
+	}
+}
+
 /* ---- punching ------------------------------------------------------------------------------- */
 
 START_TEST(test_punched_to_three_quarters_of_keep)
@@ -53,8 +66,7 @@ START_TEST(test_punched_to_three_quarters_of_keep)
 	ck_assert_int_eq(kmemblk_trim(h, 2000 * PAGE, 0), 0);
 	while (unit_info(h).pages_resident > 300)
 		usleep(1000);
-	/* What is being punched is neither resident nor counted yet. */
-	pause_a_little();
+	wait_for_punching(h);
 	info = unit_info(h);
 	ck_assert_uint_eq(info.pages_resident, 300);
 	ck_assert_uint_ge(info.pages_punched, 1500);
