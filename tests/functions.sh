@@ -121,6 +121,7 @@ await_file() {
 # await_daemon FILE: wait for the pid file of an nbdkit that went to the background, and set $pid.  The
 # command returns when the server has forked, and the server writes the file after that.
 await_daemon() {
+	local i
 	for ((i = 0; i < 1200; i++)); do
 		test ! -s "$1" || break
 		sleep 0.05
