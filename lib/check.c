@@ -286,7 +286,7 @@ static int check_tail(struct checking *c)
 	if (rc != 0)
 		return rc;
 	if (c->repair) {
-		rc = guard_write(&c->device.pm, tail, NULL, size, PM_REPAIR_TAIL);
+		rc = guard_write(&c->device, tail, NULL, size, PM_REPAIR_TAIL);
 		/* Before the correction is reported. */
 		pm_drain(&c->device.pm, PM_REPAIR_TAIL);
 	}

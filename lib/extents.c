@@ -61,15 +61,14 @@ static void measure_access(void *opaque)
 /* How many blocks from run->block on are of the kind of the first. */
 static int measure(struct run *run)
 {
-	uint64_t bad_page;
+	struct fault fault;
 
 	run->hole = true;
 	run->length = run->most;
 	if (index_leaf_empty(run->index, index_leaf(run->block)) ||
-	    guard_run(&run->index->device->pm, measure_access, run, &bad_page))
+	    guard_run(&run->index->device->pm, measure_access, run, &fault))
 		return 0;
-	return fail(EIO, "extents: %s: media error at page %llu, in the index",
-		    run->index->device->path, (unsigned long long)bad_page);
+	return fault_fail_load(run->index->device, &fault, "extents", run->block);
 }
 
 static int walk_all(struct walk *walk, uint64_t last)

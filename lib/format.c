@@ -138,7 +138,7 @@ static int zero_pages(struct formatting *f, uint64_t page, uint64_t count, enum 
 
 		if (with_progress && f->options->progress != NULL)
 			f->options->progress(f->options->progress_opaque, at, total);
-		rc = guard_write(pm, pm_page(pm, page) + at, NULL, len, order);
+		rc = guard_write(&f->device, pm_page(pm, page) + at, NULL, len, order);
 		if (rc != 0)
 			return fail_errno(-rc, "format: %s: zero pages from %llu on",
 					  f->device.path,
@@ -206,7 +206,8 @@ static int write_entries(struct formatting *f)
 			leaf[i] = block < f->super.blocks
 					  ? layout_pack_entry(super_data_start(&f->super) + block)
 					  : 0;
-		rc = guard_write(pm, pm_page(pm, page), leaf, sizeof(leaf), PM_FORMAT_ENTRIES);
+		rc = guard_write(&f->device, pm_page(pm, page), leaf, sizeof(leaf),
+				 PM_FORMAT_ENTRIES);
 		if (rc != 0)
 			return fail_errno(-rc, "format: %s: index", f->device.path);
 	}

@@ -20,17 +20,28 @@ struct guard {
 	sigjmp_buf jump;
 	const uint8_t *base;	  /* guarded range */
 	size_t size;		  /* its bytes */
-	volatile size_t fault_at; /* after a fault: where in the range */
+	volatile size_t fault_at; /* after a fault: where in the range ... */
+	volatile int fault_code;  /* ... and si_code */
 };
 
 /* The running thread's guard, NULL for none.  initial-exec: safe to read in a signal handler. */
 static __thread struct guard *volatile current __attribute__((tls_model("initial-exec")));
+
+/* Whether the running thread has had SIGBUS unblocked. */
+static __thread bool unblocked __attribute__((tls_model("initial-exec")));
 
 static struct sigaction previous;
 
 /* The default action: the process ends. */
 static void end(int sig, const siginfo_t *info)
 {
+	/*
+	 * Memory has failed that nobody has touched (the kernel says so beforehand where
+	 * vm.memory_failure_early_kill is set).  No action is needed: whoever touches it meets a
+	 * fault of his own, and one in the mapping is then an error and not the end.
+	 */
+	if (info->si_code == BUS_MCEERR_AO)
+		return;
 	signal(sig, SIG_DFL);
 	/* A fault happens again when the handler returns; a signal that was sent does not. */
 	if (info->si_code <= 0)
@@ -50,15 +61,23 @@ static void pass_on(int sig, siginfo_t *info, void *context)
 		end(sig, info);
 }
 
+/* The signal is the running instruction's own fault, and si_addr where it met it. */
+static bool is_own_fault(const siginfo_t *info)
+{
+	return info->si_code == BUS_ADRERR || info->si_code == BUS_OBJERR ||
+	       info->si_code == BUS_MCEERR_AR;
+}
+
 static void on_sigbus(int sig, siginfo_t *info, void *context)
 {
 	struct guard *guard = current;
 	const uint8_t *address = info->si_addr;
 
-	/* si_code > 0: from a fault, so si_addr is one.  A SIGBUS sent by kill() has none. */
-	if (guard != NULL && info->si_code > 0 && address >= guard->base &&
+	/* A signal that is no fault of this instruction may come with a lock held: no jump then. */
+	if (guard != NULL && is_own_fault(info) && address >= guard->base &&
 	    address < guard->base + guard->size) {
 		guard->fault_at = (size_t)(address - guard->base);
+		guard->fault_code = info->si_code;
 		current = NULL;
 		siglongjmp(guard->jump, 1);
 	}
@@ -91,10 +110,22 @@ int guard_install(void)
 	return 0;
 }
 
-bool guard_run(const struct pm *pm, void (*access)(void *opaque), void *opaque, uint64_t *bad_page)
+static __attribute__((noinline)) void unblock(void)
+{
+	sigset_t sigbus;
+
+	sigemptyset(&sigbus);
+	sigaddset(&sigbus, SIGBUS);
+	pthread_sigmask(SIG_UNBLOCK, &sigbus, NULL);
+	unblocked = true;
+}
+
+bool guard_run(const struct pm *pm, void (*access)(void *opaque), void *opaque, struct fault *fault)
 {
 	struct guard guard;
 
+	if (__builtin_expect(!unblocked, 0))
+		unblock();
 	guard.base = pm->base;
 	guard.size = pm->size;
 	/*
@@ -102,7 +133,8 @@ bool guard_run(const struct pm *pm, void (*access)(void *opaque), void *opaque, 
 	 * restore): saving it would cost a system call at every read.
 	 */
 	if (sigsetjmp(guard.jump, 0) != 0) {
-		*bad_page = guard.fault_at >> LAYOUT_PAGE_SHIFT;
+		fault->page = guard.fault_at >> LAYOUT_PAGE_SHIFT;
+		fault->code = guard.fault_code;
 		return false;
 	}
 	current = &guard;
@@ -130,9 +162,9 @@ static void read_access(void *opaque)
 bool guard_read(const struct pm *pm, void *dst, const void *src, size_t len)
 {
 	struct copy copy = { .dst = dst, .src = src, .len = len };
-	uint64_t bad_page;
+	struct fault fault;
 
-	return guard_run(pm, read_access, &copy, &bad_page);
+	return guard_run(pm, read_access, &copy, &fault);
 }
 
 static void write_access(void *opaque)
@@ -145,10 +177,13 @@ static void write_access(void *opaque)
 		copy->rc = pm_copy(copy->pm, copy->dst, copy->src, copy->len, copy->order);
 }
 
-int guard_write(const struct pm *pm, void *dst, const void *src, size_t len, enum pm_order order)
+int guard_write(const struct device *device, void *dst, const void *src, size_t len,
+		enum pm_order order)
 {
-	struct copy copy = { pm, dst, src, len, order, 0 };
-	uint64_t bad_page;
+	struct copy copy = { &device->pm, dst, src, len, order, 0 };
+	struct fault fault;
 
-	return guard_run(pm, write_access, &copy, &bad_page) ? copy.rc : -EIO;
+	if (!guard_run(&device->pm, write_access, &copy, &fault))
+		return fault_error(device, &fault);
+	return copy.rc;
 }

@@ -92,10 +92,11 @@ static void fetch_access(void *opaque)
 /* Copy a leaf out; a line with a media error is passed over, and sets its bit in the result. */
 static uint64_t fetch_leaf(struct leaf_copy *leaf)
 {
-	uint64_t bad = 0, bad_page;
+	uint64_t bad = 0;
+	struct fault fault;
 
 	leaf->done = 0;
-	while (!guard_run(&leaf->index->device->pm, fetch_access, leaf, &bad_page)) {
+	while (!guard_run(&leaf->index->device->pm, fetch_access, leaf, &fault)) {
 		bad |= 1ull << (leaf->done / LINE_ENTRIES);
 		leaf->done = (leaf->done / LINE_ENTRIES + 1) * LINE_ENTRIES;
 	}
@@ -247,9 +248,7 @@ int index_allocate_leaf(struct index *index, uint64_t block)
 			atomic_store_explicit(&index->present[leaf], 1, memory_order_release);
 	}
 	pthread_mutex_unlock(&index->present_lock);
-	if (rc != 0)
-		return fail_errno(-rc, "write: %s: a page for the index", index->device->path);
-	return 0;
+	return rc;
 }
 
 int index_persist(const struct index *index, uint64_t block, uint64_t n, enum pm_order order)
@@ -282,7 +281,7 @@ int index_persist_guarded(const struct index *index, uint64_t block, uint64_t n,
 			  enum pm_order order)
 {
 	struct persist p = { index, block, n, order, 0 };
-	uint64_t bad_page;
+	struct fault fault;
 
-	return guard_run(&index->device->pm, persist_access, &p, &bad_page) ? p.rc : -EIO;
+	return guard_run(&index->device->pm, persist_access, &p, &fault) ? p.rc : -EIO;
 }

@@ -66,7 +66,7 @@ int index_open(struct index *index, const struct device *device, const struct su
 	       struct index_scan *scan);
 void index_close(struct index *index);
 
-/* Give the leaf of `block` storage if it has none.  0, -ENOSPC or another -errno, with message. */
+/* Give the leaf of `block` storage if it has none.  0, -ENOSPC or another -errno; no message. */
 int index_allocate_leaf(struct index *index, uint64_t block);
 
 /*

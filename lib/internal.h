@@ -52,8 +52,20 @@ int check_range(const struct kmemblk *h, const char *what, uint64_t count, uint6
 /* The same, and that the handle can write: else -EROFS with a message. */
 int check_writable(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset);
 
-/* Persisting failed: make the handle read-only.  Returns -EIO with a message. */
-int fail_persist(struct kmemblk *h, int err);
+/*
+ * A flush failed: the handle is read-only from now on, and nothing that was retired is reused.  In
+ * the section in which it failed, so that a grace period shows it to whoever relied on that flush.
+ */
+void note_failed_flush(struct kmemblk *h);
+
+/* The message for it.  Returns -EIO. */
+int fail_persist(const struct kmemblk *h, int err);
+
+/*
+ * Last of all in a request that has changed something: 0 if it may be acknowledged, else -EIO with a
+ * message.  May wait for a grace period, so outside sections and holding no page.
+ */
+int acknowledge(struct kmemblk *h);
 
 /* write.c: whole blocks [block, block + n); src NULL writes zeroes. */
 int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *src);

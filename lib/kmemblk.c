@@ -13,6 +13,7 @@
 
 #include "badblocks.h"
 #include "error.h"
+#include "grace.h"
 #include "guard.h"
 #include "internal.h"
 #include "lending.h"
@@ -40,7 +41,7 @@ int check_writable(const struct kmemblk *h, const char *what, uint64_t count, ui
 	if (!h->started)
 		return fail(EINVAL, "%s: %s: kmemblk_start() has not been called", what,
 			    h->device.path);
-	/* Relaxed: a writer that misses it fails at its own msync. */
+	/* Relaxed: a request that misses it is not acknowledged, see acknowledge(). */
 	if (atomic_load_explicit(&h->failed, memory_order_relaxed))
 		return fail(EROFS,
 			    "%s: %s: read-only since a failure to persist; see to the media, then "
@@ -49,12 +50,34 @@ int check_writable(const struct kmemblk *h, const char *what, uint64_t count, ui
 	return check_range(h, what, count, offset);
 }
 
-int fail_persist(struct kmemblk *h, int err)
+void note_failed_flush(struct kmemblk *h)
 {
+	/* Relaxed: the end of the section orders it before the end of a grace period. */
 	atomic_store_explicit(&h->failed, true, memory_order_relaxed);
+	pages_freeze(&h->pages);
+}
+
+int fail_persist(const struct kmemblk *h, int err)
+{
 	fail_errno(err, "persist: %s: now read-only, since it is unknown what is durable",
 		   h->device.path);
 	return -EIO;
+}
+
+int acknowledge(struct kmemblk *h)
+{
+	if (h->device.pm.media != PM_FILE)
+		return 0;
+	/*
+	 * The kernel tells a failure to write back once an open file, and all threads share one: our
+	 * pages' failure may have been told to another thread's msync, and ours answered 0.  That
+	 * msync overlapped with ours, or was over before.  Each is made in a section that ends only
+	 * after its failure has been noted, so after a grace period it has been.
+	 */
+	grace_wait();
+	if (atomic_load_explicit(&h->failed, memory_order_relaxed))
+		return fail_persist(h, EIO);
+	return 0;
 }
 
 /* Read the index, and refuse to write to a damaged one. */

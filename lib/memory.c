@@ -190,12 +190,15 @@ int memory_clear(struct pages *pages, uint64_t first, uint64_t n)
 {
 	const struct pm *pm = &pages->device->pm;
 	struct range range = { pm_page(pm, first), n << LAYOUT_PAGE_SHIFT };
-	uint64_t bad_page;
+	struct fault fault;
+	int rc;
 
-	if (guard_run(pm, clear_access, &range, &bad_page))
+	if (guard_run(pm, clear_access, &range, &fault))
 		return 0;
-	pages_mark_bad(pages, bad_page);
-	return -EIO;
+	rc = fault_error(pages->device, &fault);
+	if (rc == -EIO)
+		pages_mark_bad(pages, fault.page);
+	return rc;
 }
 
 /* A run of the set becomes lent. */

@@ -81,11 +81,11 @@ static bool go_on(struct kmemblk *h)
 /* Move what one leaf has in draining zones.  False to end the walk. */
 static bool move_leaf(struct kmemblk *h, struct leaf *leaf, unsigned int *burst, int64_t *begun)
 {
-	uint64_t bad_page;
+	struct fault fault;
 
 	leaf->found = 0;
 	/* What cannot be read is left where it is. */
-	if (!guard_run(&h->device.pm, find_access, leaf, &bad_page))
+	if (!guard_run(&h->device.pm, find_access, leaf, &fault))
 		return true;
 	for (unsigned int i = 0; i < leaf->found; i++) {
 		int rc = write_part(h, leaf->to_move[i], 0, 0, NULL, true);

@@ -201,20 +201,21 @@ static bool some_free(const struct pages *pages)
 }
 
 /* With the lock: why no page will come, or 0 if one may. */
-static int no_hope(const struct pages *pages)
+static int no_hope(const struct pages *pages, const char *what)
 {
 	if (atomic_load_explicit(&pages->frozen, memory_order_relaxed))
-		return fail(EROFS, "write: %s: read-only since a failure to persist",
+		return fail(EROFS, "%s: %s: read-only since a failure to persist", what,
 			    pages->device->path);
 	if (pages->stored + pages->zones.stored.total > pages->admitted || pages->pending > 0 ||
 	    pages->populating > 0 || pages->dropping > 0)
 		return 0;
 	if (pages->absent.total > 0)
-		return fail(ENOSPC, "write: %s: its file system is full", pages->device->path);
+		return fail(ENOSPC, "%s: %s: its file system is full: free some space there", what,
+			    pages->device->path);
 	return fail(ENOSPC,
-		    "write: %s: media errors have used up the spare; copy the disk to another "
+		    "%s: %s: media errors have used up the spare; copy the disk to another "
 		    "device",
-		    pages->device->path);
+		    what, pages->device->path);
 }
 
 /*
@@ -223,8 +224,8 @@ static int no_hope(const struct pages *pages)
  * to the shared lists.  In another order a page could be put by between the look and the wait, and
  * the wait would not end.
  */
-static __attribute__((noinline)) unsigned int take_or_wait(struct pages *pages, unsigned int most,
-							   uint64_t *page, int *rc)
+static __attribute__((noinline)) unsigned int
+take_or_wait(struct pages *pages, unsigned int most, uint64_t *page, const char *what, int *rc)
 {
 	unsigned int n;
 	int more = 0;
@@ -244,7 +245,7 @@ static __attribute__((noinline)) unsigned int take_or_wait(struct pages *pages, 
 	pthread_mutex_lock(&pages->lock);
 	/* If there were more, and others have them by now: look again before giving up. */
 	if (n == 0 && !some_free(pages) && more <= 0) {
-		*rc = no_hope(pages);
+		*rc = no_hope(pages, what);
 		if (*rc == 0) {
 			reclaim_hurry(pages);
 			pthread_cond_wait(&pages->freed, &pages->lock);
@@ -263,7 +264,7 @@ int pages_take(struct pages *pages, unsigned int most, uint64_t *page, struct ne
 	near->slot = near_slot(pages);
 	n = take_now(pages, near, most, page);
 	while (__builtin_expect(n == 0, 0)) {
-		n = take_or_wait(pages, most, page, &rc);
+		n = take_or_wait(pages, most, page, near->what, &rc);
 		if (rc != 0)
 			return rc;
 		if (n == 0)

@@ -165,6 +165,7 @@ void pages_close(struct pages *pages);
 
 /* What a request knows of its chances; one for all its tries. */
 struct admission {
+	const char *what; /* "write" or "zero", for messages */
 	/* What pages_changes() said before the entries were looked at. */
 	uint64_t changes;
 	/* The request for memory that it waits for, 0 for none yet; and until when. */
@@ -211,8 +212,9 @@ void pages_settle(struct pages *pages, uint64_t n, uint64_t bound);
 void pages_unmap_begin(struct pages *pages);
 void pages_unmap_end(struct pages *pages, uint64_t unmapped);
 
-/* What a taker learns besides. */
+/* What a taker says, and what it learns besides. */
 struct near {
+	const char *what;  /* "write" or "zero", for messages */
 	unsigned int slot; /* the slot at hand, for pages_retire_now() */
 	uint64_t next;	   /* the page that it will probably give out next; 0 for none */
 };

@@ -14,6 +14,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "error.h"
 #include "layout.h"
@@ -118,13 +119,51 @@ int pages_populate_more(struct pages *pages)
 	return rc == 0 ? 1 : rc;
 }
 
+static bool fits(const struct pages *pages, uint64_t n)
+{
+	/* The sums cannot overflow: n is the size of a chunk. */
+	return pages->admitted + n + pages->spare + pages->lent.total <= pages->usable;
+}
+
+/* Say who has the pages that `n` new blocks would need.  With the lock. */
+static void fail_full(const struct pages *pages, const char *what)
+{
+	const struct memory *memory = &pages->memory;
+	char lent[96] = "", bad[64] = "";
+
+	if (pages->lent.total > 0)
+		snprintf(lent, sizeof(lent), ", %llu lent as memory and not given back in %u s",
+			 (unsigned long long)pages->lent.total,
+			 (memory->user.timeout_ms + 999) / 1000);
+	if (pages->bad_count > 0)
+		snprintf(bad, sizeof(bad), ", %llu quarantined after media errors",
+			 (unsigned long long)pages->bad_count);
+	fail(ENOSPC,
+	     "%s: %s: no page is free for a new block: of %llu, %llu are used, %llu spare%s%s: "
+	     "trim what is not needed",
+	     what, pages->device->path, (unsigned long long)pages->count,
+	     (unsigned long long)pages->admitted, (unsigned long long)pages->spare, lent, bad);
+}
+
+static void fail_admit(const struct pages *pages, uint64_t n, int err, const char *what)
+{
+	if (err != -ENOSPC)
+		fail_errno(-err, "%s: %s: storage for a new block", what, pages->device->path);
+	else if (!fits(pages, n))
+		fail_full(pages, what);
+	else
+		fail(ENOSPC,
+		     "%s: %s: no storage for a new block: its file system is full: free some "
+		     "space there",
+		     what, pages->device->path);
+}
+
 /* Promise pages to `n` blocks, with storage; the lock is held.  0, or -errno without message. */
 static int admit(struct pages *pages, uint64_t n)
 {
 	int rc;
 
-	/* The sums cannot overflow: n is the size of a chunk. */
-	if (pages->admitted + n + pages->spare + pages->lent.total > pages->usable)
+	if (!fits(pages, n))
 		return -ENOSPC;
 	/*
 	 * Promised before storage is sought, so that two writers cannot both count on the same
@@ -164,11 +203,9 @@ int pages_admit(struct pages *pages, uint64_t n, struct admission *admission)
 		rc = -EAGAIN;
 	/* There is less room, and what was given storage may be more than is kept. */
 	memory_changed(pages);
+	if (rc != 0 && rc != -EAGAIN)
+		fail_admit(pages, n, rc, admission->what);
 	pthread_mutex_unlock(&pages->lock);
-	if (rc == -ENOSPC)
-		fail(ENOSPC, "write: %s: no page is free for a new block", pages->device->path);
-	else if (rc != 0 && rc != -EAGAIN)
-		fail_errno(-rc, "write: %s: storage for a new block", pages->device->path);
 	return rc;
 }
 

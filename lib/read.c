@@ -89,26 +89,25 @@ static void read_access(void *opaque)
 	r->bad_entry = len == 0;
 }
 
-static __attribute__((noinline)) int fail_media(struct kmemblk *h, uint64_t bad_page,
+static __attribute__((noinline)) int fail_media(struct kmemblk *h, const struct fault *fault,
 						uint64_t block)
 {
 	if (!h->readonly)
-		pages_mark_bad(&h->pages, bad_page);
-	return fail(EIO, "read: %s: media error at page %llu, near block %llu", h->device.path,
-		    (unsigned long long)bad_page, (unsigned long long)block);
+		pages_mark_bad(&h->pages, fault->page);
+	return fault_fail_load(&h->device, fault, "read", block);
 }
 
 static inline int read_section(struct kmemblk *h, uint8_t *buf, uint32_t len, uint64_t at)
 {
 	struct reading r = { .h = h, .buf = buf, .at = at, .len = len };
-	uint64_t bad_page;
+	struct fault fault;
 	bool whole;
 
 	grace_enter();
-	whole = guard_run(&h->device.pm, read_access, &r, &bad_page);
+	whole = guard_run(&h->device.pm, read_access, &r, &fault);
 	grace_leave();
 	if (__builtin_expect(!whole, 0))
-		return fail_media(h, bad_page, r.block);
+		return fail_media(h, &fault, r.block);
 	if (__builtin_expect(r.bad_entry, 0))
 		return fail(EIO, "read: %s: the index entry of block %llu is damaged",
 			    h->device.path, (unsigned long long)r.block);

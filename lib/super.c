@@ -234,7 +234,7 @@ int super_write(const struct device *device, uint64_t page, const struct super *
 	int rc;
 
 	encode(super, &media);
-	rc = guard_write(&device->pm, pm_page(&device->pm, page), &media, sizeof(media), order);
+	rc = guard_write(device, pm_page(&device->pm, page), &media, sizeof(media), order);
 	if (rc != 0)
 		return fail_errno(-rc, "write superblock: %s", device->path);
 	pm_drain(&device->pm, order);

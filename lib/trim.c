@@ -12,6 +12,7 @@
 #include <errno.h>
 
 #include "error.h"
+#include "grace.h"
 #include "guard.h"
 #include "internal.h"
 
@@ -49,12 +50,12 @@ static void clear_access(void *opaque)
 }
 
 /* Blocks [block, block + n) of one leaf. */
-static int trim_in_leaf(struct kmemblk *h, uint64_t block, unsigned int n)
+static int trim_in_leaf(struct kmemblk *h, uint64_t block, unsigned int n, const char *what)
 {
 	uint64_t leaf = index_leaf(block);
 	struct clearing c;
 	int rc = 0, persisted;
-	uint64_t bad_page;
+	struct fault fault;
 
 	if (index_leaf_empty(&h->index, leaf))
 		return 0;
@@ -64,10 +65,14 @@ static int trim_in_leaf(struct kmemblk *h, uint64_t block, unsigned int n)
 	c.cleared = 0;
 	c.pages = 0;
 	pages_unmap_begin(&h->pages);
-	if (!guard_run(&h->device.pm, clear_access, &c, &bad_page))
-		rc = fail(EIO, "trim: %s: media error at page %llu, in the index", h->device.path,
-			  (unsigned long long)bad_page);
+	if (!guard_run(&h->device.pm, clear_access, &c, &fault))
+		rc = fault_fail(&h->device, &fault, what, true);
+	/* In a section: see acknowledge(). */
+	grace_enter();
 	persisted = index_persist_guarded(&h->index, block, n, PM_TRIM_ENTRY);
+	if (persisted != 0)
+		note_failed_flush(h);
+	grace_leave();
 	if (persisted != 0) {
 		/* The media may still name the pages: they stay out of use (invariant 3). */
 		rc = fail_persist(h, -persisted);
@@ -79,7 +84,7 @@ static int trim_in_leaf(struct kmemblk *h, uint64_t block, unsigned int n)
 	return rc;
 }
 
-static int trim_blocks(struct kmemblk *h, uint64_t block, uint64_t n)
+static int trim_blocks(struct kmemblk *h, uint64_t block, uint64_t n, const char *what)
 {
 	int rc = 0;
 
@@ -88,7 +93,7 @@ static int trim_blocks(struct kmemblk *h, uint64_t block, uint64_t n)
 
 		if (in_leaf > n)
 			in_leaf = n;
-		rc = trim_in_leaf(h, block, (unsigned int)in_leaf);
+		rc = trim_in_leaf(h, block, (unsigned int)in_leaf, what);
 		block += in_leaf;
 		n -= in_leaf;
 	}
@@ -101,7 +106,9 @@ int kmemblk_trim(struct kmemblk *h, uint64_t count, uint64_t offset)
 	int rc = check_writable(h, "trim", count, offset);
 
 	/* The parts at the ends keep their contents. */
-	return rc == 0 ? trim_blocks(h, span.block, span.blocks) : rc;
+	if (rc == 0)
+		rc = trim_blocks(h, span.block, span.blocks, "trim");
+	return rc == 0 ? acknowledge(h) : rc;
 }
 
 int kmemblk_zero(struct kmemblk *h, uint64_t count, uint64_t offset, unsigned int flags)
@@ -115,9 +122,9 @@ int kmemblk_zero(struct kmemblk *h, uint64_t count, uint64_t offset, unsigned in
 	if (rc == 0 && span.head_len > 0)
 		rc = write_part(h, span.head_block, span.head_from, span.head_len, NULL, hole);
 	if (rc == 0 && span.blocks > 0)
-		rc = hole ? trim_blocks(h, span.block, span.blocks)
+		rc = hole ? trim_blocks(h, span.block, span.blocks, "zero")
 			  : write_whole(h, span.block, span.blocks, NULL);
 	if (rc == 0 && span.tail_len > 0)
 		rc = write_part(h, span.tail_block, 0, span.tail_len, NULL, hole);
-	return rc;
+	return rc == 0 ? acknowledge(h) : rc;
 }

@@ -18,8 +18,9 @@
  *
  * Steps 4 to 6 are one read-side section: the replaced pages cannot come out of their grace period
  * before it ends, and it ends only when the entries are durable.  If that fails, the pages stay out
- * of use for good (pages_freeze(); the media may still name them) and the handle goes read-only.
- * Every way out after the first exchange goes through 6 and 7.
+ * of use for good (note_failed_flush(); the media may still name them) and the handle goes read-only.
+ * Every way out after the first exchange goes through 6 and 7.  On an ordinary file the section
+ * begins before step 2, whose flush is an msync: see acknowledge(), which is the last step there.
  *
  * The order of taking, promising and retiring is for speed.  Taking and retiring are atomic
  * instructions, which wait for all earlier stores; placed here, they wait for nothing that is not
@@ -77,6 +78,7 @@ static inline int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint
 {
 	int taken;
 
+	c->near.what = c->admission->what;
 	taken = pages_take(&h->pages, most < CHUNK_BLOCKS ? (unsigned int)most : CHUNK_BLOCKS,
 			   c->page, &c->near);
 	if (taken < 0)
@@ -98,13 +100,20 @@ static inline int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint
 }
 
 /* Give the leaf of a block storage: from the file system, or else from a free page of ours. */
-static int promise_leaf(struct kmemblk *h, uint64_t block)
+static int promise_leaf(struct kmemblk *h, uint64_t block, const char *what)
 {
 	int rc = index_allocate_leaf(&h->index, block);
 
 	if (rc == -ENOSPC && pages_cede_storage(&h->pages) == 0)
 		rc = index_allocate_leaf(&h->index, block);
-	return rc;
+	if (rc == -ENOSPC)
+		return fail(ENOSPC,
+			    "%s: %s: no storage for a page of the index: its file system is full: "
+			    "free some space there",
+			    what, h->device.path);
+	if (rc != 0)
+		return fail_errno(-rc, "%s: %s: a page for the index", what, h->device.path);
+	return 0;
 }
 
 /* Step 3 for `unmapped` blocks of the chunk. */
@@ -115,9 +124,9 @@ static int promise(struct chunk *c, unsigned int unmapped)
 	int rc = 0;
 
 	for (uint64_t b = c->block; rc == 0 && b <= last; b += LAYOUT_LEAF_ENTRIES)
-		rc = promise_leaf(h, b);
+		rc = promise_leaf(h, b, c->admission->what);
 	if (rc == 0)
-		rc = promise_leaf(h, last);
+		rc = promise_leaf(h, last, c->admission->what);
 	if (rc == 0)
 		rc = pages_admit(&h->pages, unmapped, c->admission);
 	if (rc == 0)
@@ -273,6 +282,8 @@ static inline ALWAYS_INLINE void access_blocks(struct chunk *c, unsigned int cou
 {
 	unsigned int unmapped, i = 0;
 
+	if (__builtin_expect(c->h->device.pm.media == PM_FILE, 0))
+		enter(c);
 	touch_now(c);
 	c->persist = fill(c, count);
 	if (__builtin_expect(c->persist != 0, 0))
@@ -286,7 +297,8 @@ static inline ALWAYS_INLINE void access_blocks(struct chunk *c, unsigned int cou
 			return;
 	}
 	/* Before the drain for speed: there it costs nothing, for the drain takes longer. */
-	enter(c);
+	if (__builtin_expect(!c->in_section, 1))
+		enter(c);
 	/* Contents before the entries that will name them.  Else: another block's bytes. */
 	pm_drain(&c->h->device.pm, PM_WRITE_DATA);
 	while (publish_one(c, i) && ++i < count)
@@ -313,7 +325,7 @@ static inline void leave(struct chunk *c)
 	if (__builtin_expect(!c->persisted, 0) && c->published > 0 && c->persist == 0)
 		c->persist = index_persist_guarded(&c->h->index, c->block, c->published, c->order);
 	if (__builtin_expect(c->persist != 0, 0))
-		pages_freeze(&c->h->pages);
+		note_failed_flush(c->h);
 	grace_leave();
 }
 
@@ -325,17 +337,27 @@ static bool has_taken(const struct chunk *c, uint64_t page)
 	return false;
 }
 
-/* The media failed.  0 if it was at a free page, and another may do; else -errno with message. */
-static int meet_bad_page(struct chunk *c, uint64_t bad_page)
+/*
+ * An access met a fault.  0 if the media failed at a free page, and another may do; else -errno with
+ * message.
+ */
+static int meet_fault(struct chunk *c, const struct fault *fault)
 {
 	struct kmemblk *h = c->h;
+	bool taken = has_taken(c, fault->page);
+	const char *what = c->admission->what;
+	int rc;
 
-	/* It is not handed out again, if it is a data page. */
-	pages_mark_bad(&h->pages, bad_page);
-	if (c->published == 0 && has_taken(c, bad_page) && c->admission->bad++ < BAD_PAGES)
-		return 0;
-	return fail(EIO, "write: %s: media error at page %llu", h->device.path,
-		    (unsigned long long)bad_page);
+	/* What is stored to is a page that was taken, or the index; else it was the block's old page. */
+	if (taken || fault->page < h->index.data_start)
+		rc = fault_fail(&h->device, fault, what, !taken);
+	else
+		rc = fault_fail_load(&h->device, fault, what, c->block);
+	/* Only a page that is bad is kept from use: where there is no room now, there may be later. */
+	if (rc != -EIO)
+		return rc;
+	pages_mark_bad(&h->pages, fault->page);
+	return c->published == 0 && taken && c->admission->bad++ < BAD_PAGES ? 0 : rc;
 }
 
 /* Give back, retire and settle what is left to. */
@@ -371,12 +393,12 @@ static inline int finish(struct chunk *c, int rc)
 
 int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *src)
 {
-	struct admission admission = { .round = 0 };
+	struct admission admission = { .what = src == NULL ? "zero" : "write" };
 	int rc = 0;
 
 	while (rc == 0 && n > 0) {
 		struct chunk c;
-		uint64_t bad_page;
+		struct fault fault;
 		unsigned int done;
 
 		c.admission = &admission;
@@ -385,8 +407,8 @@ int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *sr
 			return rc;
 		c.src = src;
 		c.order = PM_WRITE_ENTRY;
-		if (!guard_run(&h->device.pm, whole_access, &c, &bad_page))
-			rc = meet_bad_page(&c, bad_page);
+		if (!guard_run(&h->device.pm, whole_access, &c, &fault))
+			rc = meet_fault(&c, &fault);
 		leave(&c);
 		rc = finish(&c, rc != 0 ? rc : c.rc);
 		done = c.published;
@@ -482,31 +504,31 @@ static void part_access(void *opaque)
 static int try_part(struct part *part)
 {
 	struct chunk *c = part->c;
-	uint64_t bad_page;
+	struct fault fault;
 	bool whole;
 
 	do {
-		whole = guard_run(&c->h->device.pm, part_access, part, &bad_page);
+		whole = guard_run(&c->h->device.pm, part_access, part, &fault);
 		leave(c);
 		c->in_section = false;
 		if (!whole) {
 			part->outcome = PART_RETRY;
-			return meet_bad_page(c, bad_page);
+			return meet_fault(c, &fault);
 		}
 		/* Outside the section: it may give storage to a leaf. */
 		if (part->outcome == PART_UNPROMISED)
 			c->rc = promise(c, 1);
 	} while (part->outcome == PART_UNPROMISED && c->rc == 0);
 	if (part->outcome == PART_BAD_ENTRY)
-		return fail(EIO, "write: %s: the index entry of block %llu is damaged",
-			    c->h->device.path, (unsigned long long)c->block);
+		return fail(EIO, "%s: %s: the index entry of block %llu is damaged",
+			    c->admission->what, c->h->device.path, (unsigned long long)c->block);
 	return c->rc;
 }
 
 int write_part(struct kmemblk *h, uint64_t block, uint32_t from, uint32_t len, const uint8_t *src,
 	       bool if_mapped)
 {
-	struct admission admission = { .round = 0 };
+	struct admission admission = { .what = src == NULL ? "zero" : "write" };
 	struct chunk c;
 	struct part part;
 	int rc = 0;
@@ -555,6 +577,8 @@ int kmemblk_write(struct kmemblk *h, const void *buf, size_t count, uint64_t off
 	if (__builtin_expect(rc != 0, 0))
 		return rc;
 	if ((offset | count) % LAYOUT_PAGE_SIZE != 0)
-		return write_span(h, buf, count, offset);
-	return write_whole(h, offset >> LAYOUT_PAGE_SHIFT, count >> LAYOUT_PAGE_SHIFT, buf);
+		rc = write_span(h, buf, count, offset);
+	else
+		rc = write_whole(h, offset >> LAYOUT_PAGE_SHIFT, count >> LAYOUT_PAGE_SHIFT, buf);
+	return rc == 0 ? acknowledge(h) : rc;
 }

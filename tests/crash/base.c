@@ -111,7 +111,7 @@ struct image *base_device(const struct base *base)
 static void wear(struct kmemblk *handle, unsigned int bad)
 {
 	uint64_t page[MEDIA_PAGES];
-	struct near near;
+	struct near near = { .what = "wear" };
 
 	for (unsigned int i = 0; i < bad; i++)
 		if (pages_take(&handle->pages, 1, &page[i], &near) != 1)

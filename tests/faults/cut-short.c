@@ -35,7 +35,7 @@ static unsigned int lost_of(struct kmemblk *h, uint64_t count)
 			ck_assert_msg(unit_is(buf, block), "block %llu has changed",
 				      (unsigned long long)block);
 		else
-			unit_expect_error(rc, EIO, "media error at page ");
+			unit_expect_error(rc, EIO, "cut short before page ");
 		lost += rc != 0;
 	}
 	return lost;

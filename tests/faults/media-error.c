@@ -82,7 +82,7 @@ START_TEST(test_in_data_costs_one_block_until_it_is_written)
 	for (int i = 0; i < 3; i++) {
 		expect_bad(kmemblk_read(h, buf, PAGE, 7 * PAGE), "read", page);
 		expect_bad(kmemblk_write(h, "abc", 3, 7 * PAGE + 100), "write", page);
-		expect_bad(kmemblk_zero(h, 100, 7 * PAGE, 0), "write", page);
+		expect_bad(kmemblk_zero(h, 100, 7 * PAGE, 0), "zero", page);
 		expect_others(h, 0, 7);
 	}
 	ck_assert_int_eq(kmemblk_flush(h), 0);

@@ -50,7 +50,7 @@ done
 wait "${pids[@]}"
 halves
 kill -0 "$server" || fail "the server is gone"
-grep -Eq "read: $device: media error at page [0-9]+, near block [0-9]+" "$tmp/nbdkit1.log" ||
+grep -Eq "read: $device: cut short before page [0-9]+, near block [0-9]+" "$tmp/nbdkit1.log" ||
 	fail "the page is not named: $(cat "$tmp/nbdkit1.log")"
 stop_nbdkit
 

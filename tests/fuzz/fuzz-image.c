@@ -250,8 +250,13 @@ static const uint8_t *contents(const struct view *view, uint64_t block)
 	return view->page[block] == 0 ? zeroes : image + view->page[block] * PAGE;
 }
 
-/* An error is one of those that are documented, and is no media error: nothing was touched that
- * is not there. */
+/* Nothing was touched that is not there. */
+static bool speaks_of_access(const char *text)
+{
+	return strstr(text, "media error") != NULL || strstr(text, "cut short before") != NULL;
+}
+
+/* An error is one of those that are documented, and none of an access. */
 static void expect_clear(int rc)
 {
 	const char *text = kmemblk_error();
@@ -259,7 +264,7 @@ static void expect_clear(int rc)
 	EXPECT(rc == -EMEDIUMTYPE || rc == -EUCLEAN || rc == -EIO || rc == -EINVAL, "%d: %s", rc,
 	       text);
 	EXPECT(strstr(text, fuzz_path) != NULL && strchr(text, '\n') == NULL, "%s", text);
-	EXPECT(strstr(text, "media error") == NULL, "%s", text);
+	EXPECT(!speaks_of_access(text), "%s", text);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -352,7 +357,7 @@ static void count_finding(void *opaque, enum kmemblk_finding_kind kind, const ch
 {
 	struct outcome *outcome = opaque;
 
-	EXPECT(strchr(text, '\n') == NULL && strstr(text, "media error") == NULL, "%s", text);
+	EXPECT(strchr(text, '\n') == NULL && !speaks_of_access(text), "%s", text);
 	outcome->told[kind]++;
 }
 

@@ -153,18 +153,18 @@ int __wrap_index_open(struct index *index, const struct device *device, const st
 	return rc;
 }
 
-int __real_guard_write(const struct pm *pm, void *dst, const void *src, size_t len,
+int __real_guard_write(const struct device *device, void *dst, const void *src, size_t len,
 		       enum pm_order order);
-int __wrap_guard_write(const struct pm *pm, void *dst, const void *src, size_t len,
+int __wrap_guard_write(const struct device *device, void *dst, const void *src, size_t len,
 		       enum pm_order order);
 
 /* Repair zeroes the last block's entry, too. */
-int __wrap_guard_write(const struct pm *pm, void *dst, const void *src, size_t len,
+int __wrap_guard_write(const struct device *device, void *dst, const void *src, size_t len,
 		       enum pm_order order)
 {
 	if (order == PM_REPAIR_TAIL && is("repair-takes-an-entry"))
-		return __real_guard_write(pm, (uint64_t *)dst - 1, src, len + 8, order);
-	return __real_guard_write(pm, dst, src, len, order);
+		return __real_guard_write(device, (uint64_t *)dst - 1, src, len + 8, order);
+	return __real_guard_write(device, dst, src, len, order);
 }
 
 int __real_super_write(const struct device *device, uint64_t page, const struct super *super,

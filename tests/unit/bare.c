@@ -53,6 +53,7 @@ int bare_take_some(unsigned int most, uint64_t *page)
 {
 	struct near near;
 
+	near.what = "write";
 	return pages_take(&bare, most, page, &near);
 }
 
@@ -81,7 +82,7 @@ void bare_expect_distinct(const uint64_t *page, unsigned int n)
 
 int bare_admit(uint64_t n)
 {
-	struct admission admission = { .changes = pages_changes(&bare) };
+	struct admission admission = { .what = "write", .changes = pages_changes(&bare) };
 
 	return pages_admit(&bare, n, &admission);
 }

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,7 +35,7 @@
 	} while (0)
 #define HANDLED 42
 
-static void map(struct pm *pm)
+static void map_through(struct pm *pm, int *kept)
 {
 	int fd = open(unit_path("mapped"), O_CREAT | O_RDWR, 0600);
 
@@ -42,6 +43,14 @@ static void map(struct pm *pm)
 	*pm = (struct pm){ .size = PAGES * PAGE, .media = PM_TMPFS };
 	pm->base = mmap(NULL, pm->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	REQUIRE(pm->base != MAP_FAILED);
+	*kept = fd;
+}
+
+static void map(struct pm *pm)
+{
+	int fd;
+
+	map_through(pm, &fd);
 	close(fd);
 }
 
@@ -52,23 +61,26 @@ static void no_core(void)
 
 static void faults_inside(void)
 {
+	struct device device = { .media = PM_TMPFS, .holes = true };
+	const struct pm *pm = &device.pm;
 	uint8_t buf[PAGE];
-	struct pm pm;
 
-	map(&pm);
+	map_through(&device.pm, &device.fd);
 	REQUIRE(guard_install() == 0);
-	memset(pm_page(&pm, 1), 7, PAGE);
-	REQUIRE(guard_read(&pm, buf, pm_page(&pm, 1), PAGE) && buf[PAGE - 1] == 7);
+	memset(pm_page(pm, 1), 7, PAGE);
+	REQUIRE(guard_read(pm, buf, pm_page(pm, 1), PAGE) && buf[PAGE - 1] == 7);
 	/* Again and again: the second would kill if the signal stayed blocked. */
 	for (int i = 0; i < 100; i++) {
-		REQUIRE(!guard_read(&pm, buf, pm_page(&pm, GOOD), PAGE));
-		REQUIRE(guard_write(&pm, pm_page(&pm, GOOD + 1), buf, PAGE, PM_WRITE_DATA) == -EIO);
-		REQUIRE(guard_write(&pm, pm_page(&pm, GOOD + 1), NULL, PAGE, PM_WRITE_DATA) ==
+		REQUIRE(!guard_read(pm, buf, pm_page(pm, GOOD), PAGE));
+		REQUIRE(guard_write(&device, pm_page(pm, GOOD + 1), buf, PAGE, PM_WRITE_DATA) ==
+			-EIO);
+		REQUIRE(guard_write(&device, pm_page(pm, GOOD + 1), NULL, PAGE, PM_WRITE_DATA) ==
 			-EIO);
 	}
-	REQUIRE(guard_read(&pm, buf, pm_page(&pm, 1), PAGE) && buf[0] == 7);
-	REQUIRE(guard_write(&pm, pm_page(&pm, 1), NULL, PAGE, PM_WRITE_DATA) == 0);
-	REQUIRE(unit_is_zero(pm_page(&pm, 1), PAGE));
+	REQUIRE(guard_read(pm, buf, pm_page(pm, 1), PAGE) && buf[0] == 7);
+	REQUIRE(guard_write(&device, pm_page(pm, 1), NULL, PAGE, PM_WRITE_DATA) == 0);
+	REQUIRE(unit_is_zero(pm_page(pm, 1), PAGE));
+	close(device.fd);
 }
 
 START_TEST(test_fault_inside_is_an_error_every_time)
@@ -95,12 +107,12 @@ static void walk_pages(void *opaque)
 static void names_page(void)
 {
 	struct walk walk = { .page = 0 };
-	uint64_t bad_page = 0;
+	struct fault fault = { 0 };
 
 	map(&walk.pm);
 	REQUIRE(guard_install() == 0);
-	REQUIRE(!guard_run(&walk.pm, walk_pages, &walk, &bad_page));
-	REQUIRE(bad_page == GOOD && walk.page == GOOD);
+	REQUIRE(!guard_run(&walk.pm, walk_pages, &walk, &fault));
+	REQUIRE(fault.page == GOOD && fault.code == BUS_ADRERR && walk.page == GOOD);
 }
 
 START_TEST(test_the_bad_page_is_named)
@@ -133,13 +145,13 @@ static void touch_other(void *opaque)
 static void fault_outside(void)
 {
 	struct pm pm, other;
-	uint64_t bad_page;
+	struct fault fault;
 
 	no_core();
 	map(&pm);
 	map(&other);
 	REQUIRE(guard_install() == 0);
-	guard_run(&pm, touch_other, &other, &bad_page);
+	guard_run(&pm, touch_other, &other, &fault);
 }
 
 /* The same without any guard, inside the device's mapping: nobody is there to be told. */
@@ -234,6 +246,106 @@ START_TEST(test_a_sent_signal_goes_to_the_previous_handler)
 }
 END_TEST
 
+/* As the kernel tells of memory that has failed and that nobody has touched yet. */
+static void tell_early(uint8_t *address)
+{
+	siginfo_t info = { .si_signo = SIGBUS, .si_code = BUS_MCEERR_AO };
+
+	info.si_addr = address;
+	info.si_addr_lsb = 12;
+	REQUIRE(syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGBUS, &info) == 0);
+}
+
+struct told {
+	const struct pm *pm;
+	bool went_on;
+};
+
+static void told_in_access(void *opaque)
+{
+	struct told *told = opaque;
+
+	tell_early(pm_page(told->pm, 1));
+	told->went_on = true;
+}
+
+/* Before an access, in it, and again: each access ends as it would without. */
+static void told_early(void)
+{
+	struct fault fault;
+	struct told told;
+	uint8_t byte;
+	struct pm pm;
+
+	map(&pm);
+	REQUIRE(guard_install() == 0);
+	told = (struct told){ &pm, false };
+	for (int i = 0; i < 3; i++) {
+		tell_early(pm_page(&pm, 1));
+		REQUIRE(!guard_read(&pm, &byte, pm_page(&pm, GOOD), 1));
+		told.went_on = false;
+		REQUIRE(guard_run(&pm, told_in_access, &told, &fault) && told.went_on);
+		REQUIRE(guard_read(&pm, &byte, pm_page(&pm, 1), 1));
+	}
+}
+
+static void told_early_by_default(void)
+{
+	signal(SIGBUS, SIG_DFL);
+	told_early();
+}
+
+static void told_early_to_handler(void)
+{
+	struct pm pm;
+
+	signal(SIGBUS, exit_handled);
+	map(&pm);
+	REQUIRE(guard_install() == 0);
+	tell_early(pm_page(&pm, 1));
+}
+
+START_TEST(test_memory_that_fails_untouched_ends_no_access)
+{
+	ck_assert_int_eq(WEXITSTATUS(unit_in_child(told_early_to_handler)), HANDLED);
+	if (unit_faults_work())
+		ck_assert_int_eq(unit_in_child(told_early_by_default), 0);
+}
+END_TEST
+
+static void *block_and_fault(void *opaque)
+{
+	struct pm *pm = opaque;
+	sigset_t all;
+	uint8_t byte;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	for (int i = 0; i < 3; i++)
+		REQUIRE(!guard_read(pm, &byte, pm_page(pm, GOOD), 1));
+	return NULL;
+}
+
+static void faults_where_blocked(void)
+{
+	pthread_t thread;
+	struct pm pm;
+
+	no_core();
+	map(&pm);
+	REQUIRE(guard_install() == 0);
+	REQUIRE(pthread_create(&thread, NULL, block_and_fault, &pm) == 0);
+	pthread_join(thread, NULL);
+	block_and_fault(&pm);
+}
+
+START_TEST(test_a_thread_that_blocked_all_signals_lives)
+{
+	if (unit_faults_work())
+		ck_assert_int_eq(unit_in_child(faults_where_blocked), 0);
+}
+END_TEST
+
 static void *fault_often(void *opaque)
 {
 	struct pm *pm = opaque;
@@ -274,6 +386,8 @@ int main(void)
 				       test_fault_outside_goes_to_the_previous_handler,
 				       test_fault_outside_without_handler_kills,
 				       test_a_sent_signal_goes_to_the_previous_handler,
+				       test_memory_that_fails_untouched_ends_no_access,
+				       test_a_thread_that_blocked_all_signals_lives,
 				       test_each_thread_has_its_own_guard };
 
 	if (getenv("KMEMBLK_VALGRIND") != NULL) {

@@ -49,7 +49,7 @@ END_TEST
 
 START_TEST(test_a_refusal_is_not_final_after_a_change)
 {
-	struct admission before = { 0 };
+	struct admission before = { .what = "write" };
 
 	bare_open(100, 10, 90);
 	/* Between the look at the entries and the question somebody else is done: look again. */
