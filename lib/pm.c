@@ -11,9 +11,11 @@
 
 #include <errno.h>
 #include <libpmem.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "pm.h"
@@ -29,64 +31,78 @@
 #define PM_PLAIN_COPY 0
 #endif
 
+/* Mappings of this size and more begin where the processor's large pages do. */
+#define LARGE_PAGE (2u << 20)
+
 /*
- * Map without libpmem, which always asks for write access, and on devdax for an address that suits
- * alignments up to 2 MiB only; the kernel chooses one that suits the device.  An fsdax file is told
- * from an ordinary one as libpmem does it: only a dax file system grants MAP_SYNC.
+ * The environment can make libpmem leave out flushes (PMEM_NO_FLUSH=1).  What is durable depends on
+ * the device alone, so nothing is mapped for writing then.  Its other variables only choose
+ * instructions, or concern functions that are not called here (PMEM_IS_PMEM_FORCE).
  */
-static int map_directly(struct pm *pm, int fd, size_t size, enum pm_media media, bool readonly,
-			const char *path)
+static bool no_flush;
+
+/* libpmem reads the environment once, when it is loaded, which is just before this. */
+static __attribute__((constructor)) void look_at_environment(void)
+{
+	const char *value = getenv("PMEM_NO_FLUSH");
+
+	no_flush = value != NULL && strcmp(value, "1") == 0;
+}
+
+/* Where a mapping of a file may begin so that large pages suit it; a hint, which another thread may
+ * take in between. */
+static void *find_address(size_t size)
+{
+	uint8_t *space;
+
+	if (size < LARGE_PAGE)
+		return NULL;
+	space = mmap(NULL, size + LARGE_PAGE, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (space == MAP_FAILED)
+		return NULL;
+	munmap(space, size + LARGE_PAGE);
+	return space + -(uintptr_t)space % LARGE_PAGE;
+}
+
+/*
+ * mmap() and not libpmem's pmem_map_file(): that one lets the environment say what is persistent,
+ * always asks for write access, and asks on devdax for an address that suits alignments up to 2 MiB
+ * only; there the kernel chooses one that suits the device.
+ */
+int pm_map(struct pm *pm, int fd, size_t size, enum pm_media media, bool readonly, const char *path)
 {
 	int prot = readonly ? PROT_READ : PROT_READ | PROT_WRITE;
-	void *base = MAP_FAILED;
+	struct stat st;
+	void *base = MAP_FAILED, *near = media == PM_DEVDAX ? NULL : find_address(size);
 
+	if (no_flush && !readonly)
+		return fail(EINVAL,
+			    "map: %s: PMEM_NO_FLUSH=1 in the environment makes libpmem leave out "
+			    "flushes, and a power failure would lose data: type: unset "
+			    "PMEM_NO_FLUSH",
+			    path);
+	/* Only a dax file system grants MAP_SYNC: a flush of the CPU is enough then. */
 	if (media == PM_FSDAX)
-		base = mmap(NULL, size, prot, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+		base = mmap(near, size, prot, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
 	if (base == MAP_FAILED) {
-		base = mmap(NULL, size, prot, MAP_SHARED, fd, 0);
+		base = mmap(near, size, prot, MAP_SHARED, fd, 0);
 		media = media == PM_FSDAX ? PM_FILE : media;
 	}
 	if (base == MAP_FAILED)
 		return fail_errno(errno, "map: %s", path);
-	*pm = (struct pm){ .base = base, .size = size, .media = media, .readonly = readonly };
-	return 0;
-}
-
-int pm_map(struct pm *pm, int fd, size_t size, enum pm_media media, bool readonly, const char *path)
-{
-	char self[32];
-	int is_pmem = 0;
-	size_t mapped = 0;
-
-	if (readonly || media == PM_DEVDAX)
-		return map_directly(pm, fd, size, media, readonly, path);
-	/*
-	 * Through the descriptor, not the path: the path may name something else by now.  Length 0
-	 * and no flags: map what is there, never create or truncate.
-	 */
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
-	pm->base = pmem_map_file(self, 0, 0, 0, &mapped, &is_pmem);
-	if (pm->base == NULL)
-		return fail_errno(errno, "map: %s", path);
-	pm->readonly = false;
-	pm->size = mapped;
-	/* A file on a dax file system that gave no MAP_SYNC needs msync for its block map. */
-	pm->media = media == PM_FSDAX && !is_pmem ? PM_FILE : media;
-	if (mapped < size) {
-		pm_unmap(pm);
+	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size < size) {
+		munmap(base, size);
 		return fail(EINVAL, "map: %s: shrank while it was being opened", path);
 	}
+	*pm = (struct pm){ .base = base, .size = size, .media = media, .readonly = readonly };
 	return 0;
 }
 
 void pm_unmap(struct pm *pm)
 {
-	if (pm->base == NULL)
-		return;
-	if (pm->readonly || pm->media == PM_DEVDAX)
+	if (pm->base != NULL)
 		munmap(pm->base, pm->size);
-	else
-		pmem_unmap(pm->base, pm->size);
 	pm->base = NULL;
 }
 
@@ -97,7 +113,8 @@ int pm_keep_from_children(const struct pm *pm)
 
 static int sync_range(const void *addr, size_t len)
 {
-	uintptr_t start = (uintptr_t)addr & ~(uintptr_t)(LAYOUT_PAGE_SIZE - 1);
+	/* The kernel's pages may be larger than ours, and msync() wants a multiple of its own. */
+	uintptr_t start = (uintptr_t)addr & ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
 
 	return msync((void *)start, (uintptr_t)addr + len - start, MS_SYNC) == 0 ? 0 : -errno;
 }
