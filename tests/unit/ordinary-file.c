@@ -12,11 +12,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "internal.h"
 #include "unit.h"
 
-static unsigned int synced; /* calls of msync() */
+static unsigned int synced;   /* calls of msync() */
+static long page_size = PAGE; /* the kernel's */
 
 int __real_msync(void *addr, size_t len, int flags);
 int __wrap_msync(void *addr, size_t len, int flags);
@@ -24,6 +26,7 @@ int __wrap_msync(void *addr, size_t len, int flags);
 int __wrap_msync(void *addr, size_t len, int flags)
 {
 	ck_assert_int_eq(flags, MS_SYNC);
+	ck_assert_uint_eq((uintptr_t)addr % (uintptr_t)page_size, 0);
 	synced++;
 	return __real_msync(addr, len, flags);
 }
@@ -64,6 +67,31 @@ START_TEST(test_each_write_is_synced)
 	ck_assert_uint_eq(synced, 4);
 	ck_assert_int_eq(kmemblk_trim(h, PAGE, 0), 0);
 	ck_assert_uint_eq(synced, 5);
+	kmemblk_close(h);
+}
+END_TEST
+
+long __real_sysconf(int name);
+long __wrap_sysconf(int name);
+
+long __wrap_sysconf(int name)
+{
+	return name == _SC_PAGESIZE ? page_size : __real_sysconf(name);
+}
+
+/* msync() takes only addresses that are multiples of it, as the replaced one here asserts. */
+START_TEST(test_kernel_with_larger_pages)
+{
+	struct kmemblk *h;
+
+	page_size = 65536;
+	unit_format(4 * MIB, 0);
+	h = unit_open(0);
+	synced = 0;
+	for (uint64_t block = 0; block < 40; block++)
+		unit_write(h, block, block);
+	ck_assert_int_eq(kmemblk_trim(h, PAGE, 0), 0);
+	ck_assert_uint_ge(synced, 81);
 	kmemblk_close(h);
 }
 END_TEST
@@ -112,7 +140,8 @@ END_TEST
 int main(void)
 {
 	const TTest *const tests[] = { test_is_said_to_need_msync, test_each_write_is_synced,
-				       test_blocks_come_back, test_prealloc_force_and_repair };
+				       test_kernel_with_larger_pages, test_blocks_come_back,
+				       test_prealloc_force_and_repair };
 	struct statfs fs;
 
 	if (statfs(".", &fs) == -1 || fs.f_type == TMPFS_MAGIC) {
