@@ -493,6 +493,11 @@ struct kmemblk_info {
 	uint64_t pages_reclaimed; /* ever given back by memory users, since the device was opened */
 	uint64_t entries_damaged; /* index entries that no sound device has */
 	int numa_node;		  /* of the device; -1 unknown */
+	/*
+	 * Not 0: its file system copies what is overwritten, so that an overwrite can get -ENOSPC while
+	 * the file system is full.  1: always; 2: what another file shares, as after cp.
+	 */
+	int copies_on_write;
 	int readonly;		  /* 1: the handle does not write; 0 from kmemblk_probe() */
 	int holder_pid;	      /* kmemblk_probe(): a process that has it open; 0 none or not seen */
 	char holder_name[32]; /* and its name */

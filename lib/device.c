@@ -28,6 +28,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "cow.h"
 #include "device.h"
 #include "error.h"
 
@@ -199,6 +200,8 @@ int device_create(struct device *device, const char *path, uint64_t size)
 		rc = fail_errno(errno, "create: %s", path);
 		goto out;
 	}
+	/* While it is empty, or it does not count. */
+	cow_avoid(device->fd);
 	if (ftruncate(device->fd, (off_t)size) == -1) {
 		rc = fail_errno(errno, "create: %s", path);
 		goto out;

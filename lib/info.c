@@ -17,7 +17,7 @@
 #include "internal.h"
 
 static void describe(struct kmemblk_info *info, const struct device *device,
-		     const struct super *super)
+		     const struct super *super, enum cow cow)
 {
 	*info = (struct kmemblk_info){
 		.type = super->type->name,
@@ -34,6 +34,7 @@ static void describe(struct kmemblk_info *info, const struct device *device,
 		.size_bytes = super->blocks << LAYOUT_PAGE_SHIFT,
 		.pages_spare = super->spare_pages,
 		.numa_node = device->numa_node,
+		.copies_on_write = (int)cow,
 	};
 	uuid_unparse_lower(super->uuid, info->uuid);
 	memcpy(info->label, super->label, sizeof(info->label));
@@ -41,7 +42,7 @@ static void describe(struct kmemblk_info *info, const struct device *device,
 
 void kmemblk_get_info(struct kmemblk *h, struct kmemblk_info *info)
 {
-	describe(info, &h->device, &h->super);
+	describe(info, &h->device, &h->super, h->cow);
 	info->readonly = h->readonly || atomic_load_explicit(&h->failed, memory_order_relaxed);
 	info->pages_used = h->index.used;
 	info->entries_damaged = h->index.wild + h->index.unreadable + h->index.twice;
@@ -98,7 +99,7 @@ int kmemblk_probe(const char *path, struct kmemblk_info *info)
 		rc = index_open(&index, &device, &super, &scan);
 	if (rc != 0)
 		goto out;
-	describe(info, &device, &super);
+	describe(info, &device, &super, cow_find(&device));
 	info->pages_used = index.used;
 	info->pages_free = info->data_pages - info->pages_used;
 	/* A damaged entry may name a page without storage. */

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cow.h"
 #include "device.h"
 #include "index.h"
 #include "kmemblk.h"
@@ -40,6 +41,7 @@ struct kmemblk {
 	struct lending *lending; /* NULL for none */
 	/* A read-only handle of a damaged device: the pages that two entries name, else NULL. */
 	_Atomic uint64_t *shared;
+	enum cow cow; /* at open */
 	bool readonly;
 	bool started;
 	/* Persisting failed, so nothing is known of what is durable: no more writes. */

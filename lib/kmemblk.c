@@ -206,6 +206,8 @@ int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
 	if (rc == 0)
 		rc = device_map(&h->device);
 	if (rc == 0)
+		h->cow = cow_find(&h->device);
+	if (rc == 0)
 		rc = badblocks_read(&bad, &h->device);
 	if (rc == 0)
 		rc = check_bad_start(h, &bad);

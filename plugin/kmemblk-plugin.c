@@ -178,6 +178,17 @@ static int plugin_get_ready(void)
 			strcmp(info.persistence, "process") == 0
 				? "tmpfs outlives the server, not a power failure or a reboot"
 				: "an ordinary file is slow: each write waits for it twice");
+	if (!readonly && info.copies_on_write)
+		fprintf(stderr,
+			"nbdkit: kmemblk: warning: %s: its file system copies %s, so overwrites, too, "
+			"can get ENOSPC while it is full: %s\n",
+			path,
+			info.copies_on_write == 1 ? "what is overwritten"
+						  : "what the file shares with another",
+			info.copies_on_write == 1
+				? "make the file by create=, which on btrfs makes one that is "
+				  "overwritten in place"
+				: "copy it by cp --reflink=never, and serve the copy");
 	snprintf(export_name, sizeof export_name, "kmem%d",
 		 info.numa_node >= 0 ? info.numa_node : 0);
 	snprintf(description, sizeof description, "kmemblk %s on %s%s%s, uuid %s", info.type,

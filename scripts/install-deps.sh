@@ -49,6 +49,7 @@ run=(
 # The guests of tests/vm run on other packages, too, which are unpacked, not installed: see
 # tests/vm/fetch-packages.sh.
 tests=(
+	btrfs-progs
 	busybox-static
 	clang
 	clang-format

@@ -73,6 +73,11 @@ static void print_json(const char *path, const struct kmemblk_info *info)
 	json_put_number(object, "created", info->created);
 	json_put_text(object, "media", info->media);
 	json_put_text(object, "persistence", info->persistence);
+	if (info->copies_on_write)
+		json_put_text(object, "copies_on_write",
+			      info->copies_on_write == 1 ? "always" : "shared");
+	else
+		json_put_null(object, "copies_on_write");
 	if (info->numa_node < 0)
 		json_put_null(object, "numa_node");
 	else
@@ -164,6 +169,15 @@ static void print_where(const struct kmemblk_info *info)
 	}
 }
 
+static void print_copies(const struct kmemblk_info *info)
+{
+	if (!info->copies_on_write)
+		return;
+	printf("  overwriting  its file system copies %s: overwrites can get ENOSPC while it is full\n",
+	       info->copies_on_write == 1 ? "what is overwritten"
+					  : "what another file shares, once");
+}
+
 static void print_pages(const char *name, uint64_t pages, uint64_t data_pages,
 			const struct kmemblk_info *info)
 {
@@ -209,6 +223,7 @@ static void print_human(const char *path, const struct kmemblk_info *info)
 	print_head(path, info);
 	print_format(info);
 	print_where(info);
+	print_copies(info);
 	print_bar(info);
 	print_pages("used", info->pages_used, info->data_pages, info);
 	print_pages("free", info->pages_free - info->pages_spare, info->data_pages, info);

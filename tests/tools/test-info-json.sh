@@ -11,7 +11,7 @@ format --create=16M --label=x
 status 0 "$kmemblk" info --json "$device"
 silent err
 json_is 'sorted(j)' "$(python3 -c 'print(sorted("""
-blocks created data_pages device_pages entries_damaged format_version generation index_pages label
+blocks copies_on_write created data_pages device_pages entries_damaged format_version generation index_pages label
 media numa_node page_size pages_free pages_lent pages_punched pages_reclaimed pages_released
 pages_resident pages_retired pages_spare pages_used path persistence served_by size_bytes type uuid""".split()))')"
 json_is 'j["path"]' "$device"
@@ -22,6 +22,7 @@ json_is 'j["size_bytes"] == j["blocks"] * 4096' True
 json_is 'j["pages_used"] + j["pages_free"] == j["data_pages"]' True
 json_is 'j["pages_resident"]' 0
 json_is 'j["pages_lent"]' 0
+json_is 'j["copies_on_write"]' None
 json_is 'j["entries_damaged"]' 0
 json_is 'j["served_by"]' None
 json_is "$before <= j['created'] <= $(date +%s)" True
