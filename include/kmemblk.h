@@ -23,7 +23,12 @@
  *    inherit the mapping.  A child of a process with threads in this library must exec before it
  *    opens a device of its own.
  *  - The library installs a SIGBUS handler at the first open.  It turns media errors inside the
- *    device's mapping into -EIO and passes every other SIGBUS to the handler that was there.
+ *    device's mapping into -EIO and passes every other SIGBUS to the handler that was there.  It
+ *    unblocks SIGBUS in each thread at the thread's first access to a device: a thread that blocks
+ *    it after that is killed by the kernel when it meets bad media.
+ *  - On a file system that copies on write (see `copies_on_write` in struct kmemblk_info) a call that
+ *    changes a block can fail with -ENOSPC while the file system is full, also an overwrite, a trim
+ *    and a zero; with -EROFS when the file system has become read-only.
  *
  * Conventions.  Offsets and counts are bytes, of any alignment; a range must lie inside the disk
  * or the call fails with -EINVAL and changes nothing.  Calls return 0 or a negative errno; after
@@ -137,7 +142,8 @@ int kmemblk_format(const char *path, const struct kmemblk_format_options *option
  *
  * Errors: -EBUSY open elsewhere (the message names the process where it can be seen); -EMEDIUMTYPE
  * not a kmemblk device, or of a newer format; -EUCLEAN damaged; -ENOSPC the file system has no
- * room for the spare pages that overwrites need; -EINVAL not a device that can be used; -ENOMEM;
+ * room for the spare pages that overwrites need; -EINVAL not a device that can be used, or, for
+ * writing, PMEM_NO_FLUSH=1 is in the environment, which makes libpmem leave out flushes; -ENOMEM;
  * -EIO; any error of open(2) and mmap(2).
  */
 int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle);
@@ -404,8 +410,10 @@ int kmemblk_read(struct kmemblk *handle, void *buf, size_t count, uint64_t offse
  * this range as such.  Concurrent writes to parts of one block are all kept.
  *
  * Errors: -EINVAL out of range; -EROFS the handle is read-only, or a failure to persist made it so;
- * -ENOSPC a block that has no page could not get one; -EIO a media error.  After an error each
- * block of the range holds, durably, its old or its new contents.
+ * -ENOSPC a block that has no page could not get one, and the message says who has the pages; -EIO a
+ * media error, or a failure to persist: of this call's blocks, or, on an ordinary file, of others'
+ * at the same time, which the kernel does not tell apart.  After an error each block of the range
+ * holds its old or its new contents, durably unless persisting failed.
  */
 int kmemblk_write(struct kmemblk *handle, const void *buf, size_t count, uint64_t offset);
 
@@ -498,7 +506,7 @@ struct kmemblk_info {
 	 * the file system is full.  1: always; 2: what another file shares, as after cp.
 	 */
 	int copies_on_write;
-	int readonly;		  /* 1: the handle does not write; 0 from kmemblk_probe() */
+	int readonly;	      /* 1: the handle does not write; 0 from kmemblk_probe() */
 	int holder_pid;	      /* kmemblk_probe(): a process that has it open; 0 none or not seen */
 	char holder_name[32]; /* and its name */
 };

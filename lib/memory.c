@@ -74,7 +74,7 @@ bool memory_asking(const struct pages *pages, const struct admission *admission)
 	return admission->round > pages->memory.answered && !deadline_passed(&admission->until);
 }
 
-static bool can_ask(const struct memory *memory)
+bool memory_can_ask(const struct memory *memory)
 {
 	return memory->user.reclaim != NULL || memory->lender != NULL;
 }
@@ -83,7 +83,7 @@ bool memory_ask(struct pages *pages, uint64_t n, struct admission *admission)
 {
 	struct memory *memory = &pages->memory;
 
-	if (!can_ask(memory) || !memory->running)
+	if (!memory_can_ask(memory) || !memory->running)
 		return false;
 	if (admission->round == 0) {
 		if (pages->lent.total == 0)
@@ -147,7 +147,7 @@ static bool ask(struct pages *pages)
 	uint64_t round = memory->asked, wanted = memory->wanted, n;
 	bool more = false;
 
-	if (!can_ask(memory) || (memory->asked == memory->taken_up && !low(pages)))
+	if (!memory_can_ask(memory) || (memory->asked == memory->taken_up && !low(pages)))
 		return false;
 	memory->wanted = 0;
 	memory->taken_up = round;
@@ -340,7 +340,7 @@ void memory_changed(struct pages *pages)
 
 	if (!memory->running)
 		return;
-	if (too_much(pages) || (can_ask(memory) && low(pages)) ||
+	if (too_much(pages) || (memory_can_ask(memory) && low(pages)) ||
 	    (memory->user.release != NULL && memory->released))
 		pthread_cond_signal(&memory->work);
 }

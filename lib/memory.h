@@ -81,6 +81,9 @@ void memory_changed(struct pages *pages);
 /* Pages that a writer may give storage beyond what promises need, and the thread will leave it. */
 uint64_t memory_may_keep(const struct pages *pages);
 
+/* There is somebody who can be asked for memory. */
+bool memory_can_ask(const struct memory *memory);
+
 /*
  * A writer needs `n` pages more than there are: ask the memory user.  False if there is nobody to
  * ask, or he has been asked and has no more, or the time for it is over.

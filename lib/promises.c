@@ -131,10 +131,13 @@ static void fail_full(const struct pages *pages, const char *what)
 	const struct memory *memory = &pages->memory;
 	char lent[96] = "", bad[64] = "";
 
-	if (pages->lent.total > 0)
+	if (pages->lent.total > 0 && memory_can_ask(memory))
 		snprintf(lent, sizeof(lent), ", %llu lent as memory and not given back in %u s",
 			 (unsigned long long)pages->lent.total,
 			 (memory->user.timeout_ms + 999) / 1000);
+	else if (pages->lent.total > 0)
+		snprintf(lent, sizeof(lent), ", %llu lent as memory",
+			 (unsigned long long)pages->lent.total);
 	if (pages->bad_count > 0)
 		snprintf(bad, sizeof(bad), ", %llu quarantined after media errors",
 			 (unsigned long long)pages->bad_count);

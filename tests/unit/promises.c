@@ -11,12 +11,29 @@ START_TEST(test_the_spare_is_not_promised)
 	bare_open(100, 10, 50);
 	ck_assert_int_eq(bare_admit(40), 0);
 	pages_settle(&bare, 40, 40);
-	unit_expect_error(bare_admit(1), ENOSPC, "no page is free for a new block");
+	unit_expect_error(bare_admit(1), ENOSPC,
+			  "no page is free for a new block: of 100, 90 are used, 10 spare: trim");
 	/* All or none. */
 	pages_unmap_begin(&bare);
 	pages_unmap_end(&bare, 3);
 	unit_expect_error(bare_admit(4), ENOSPC, "no page is free");
 	ck_assert_int_eq(bare_admit(3), 0);
+	bare_close();
+}
+END_TEST
+
+START_TEST(test_a_refusal_counts_what_media_errors_took)
+{
+	uint64_t page[2];
+
+	bare_open(100, 10, 50);
+	bare_take(page, 2);
+	pages_mark_bad(&bare, page[0]);
+	pages_mark_bad(&bare, page[1]);
+	pages_put(&bare, page, 2);
+	unit_expect_error(bare_admit(39), ENOSPC, "10 spare, 2 quarantined after media errors:");
+	ck_assert_int_eq(bare_admit(38), 0);
+	pages_settle(&bare, 38, 38);
 	bare_close();
 }
 END_TEST
@@ -62,6 +79,6 @@ START_TEST(test_a_refusal_is_not_final_after_a_change)
 }
 END_TEST
 
-UNIT_MAIN("promises", test_the_spare_is_not_promised, test_broken_promises_come_back,
-	  test_an_unmapping_under_way_delays_the_refusal,
+UNIT_MAIN("promises", test_the_spare_is_not_promised, test_a_refusal_counts_what_media_errors_took,
+	  test_broken_promises_come_back, test_an_unmapping_under_way_delays_the_refusal,
 	  test_a_refusal_is_not_final_after_a_change)

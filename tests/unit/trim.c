@@ -214,8 +214,23 @@ START_TEST(test_media_error_in_the_index)
 }
 END_TEST
 
+START_TEST(test_zero_says_that_it_is_one)
+{
+	struct kmemblk *h;
+	void *memory;
+
+	unit_format(8 * MIB, 0);
+	h = unit_open(0);
+	while (kmemblk_borrow(h, PAGE, PAGE, &memory) == 0)
+		;
+	unit_expect_error(kmemblk_zero(h, unit_info(h).size_bytes, 0, KMEMBLK_ZERO_NO_HOLE), ENOSPC,
+			  "zero: ");
+	kmemblk_close(h);
+}
+END_TEST
+
 UNIT_MAIN("trim", test_only_whole_blocks_are_trimmed, test_trim_across_leaves,
 	  test_trimmed_pages_serve_new_blocks, test_trim_of_nothing_takes_no_storage,
 	  test_zero_trims_whole_blocks_and_zeroes_parts, test_zero_without_hole_keeps_pages,
-	  test_zero_without_hole_binds_pages, test_zero_of_dirty_pages_gives_zeroes, test_refusals,
-	  test_media_error_in_the_index)
+	  test_zero_without_hole_binds_pages, test_zero_of_dirty_pages_gives_zeroes,
+	  test_zero_says_that_it_is_one, test_refusals, test_media_error_in_the_index)
