@@ -11,7 +11,8 @@
  *
  *  - One writable handle a device.  The claim is a lock that the kernel holds (an open file
  *    description lock), so it works between processes and within one, and ends with the process.
- *    Readers share with readers, never with a writer.
+ *    Readers share with readers, never with a writer.  It holds through all nodes of a devdax device
+ *    on one host; not between network namespaces (containers), each of which has a sysfs of its own.
  *  - Atomicity is per block.  A write that spans blocks may be seen, or be cut by a power failure,
  *    between any two of them.
  *  - Every write needs a free page for a moment, also one that replaces what is there.  The device
@@ -76,7 +77,10 @@ typedef void (*kmemblk_progress_fn)(void *opaque, uint64_t done, uint64_t total)
 
 /* ---- format --------------------------------------------------------------------------------- */
 
-/* Format even though the device holds a kmemblk device, a file system or a partition table. */
+/*
+ * Format even though the device holds a kmemblk device, a file system or a partition table, or is a
+ * file that is not all zeroes.  What it held is lost.
+ */
 #define KMEMBLK_FORMAT_FORCE (1u << 0)
 /* Give every block its page, zeroed, now (thick); without it pages are bound by writes (thin). */
 #define KMEMBLK_FORMAT_PREALLOC (1u << 1)
@@ -112,11 +116,14 @@ struct kmemblk_format_options {
  * kmemblk_format - make a kmemblk device of the device or file at `path`.
  *
  * `options` may be NULL: type "blk", thin, the whole device.  All that the device held is lost.
- * On return the new device is durable.  A crash inside the call leaves either no kmemblk device or
- * the whole new one.
+ * On return the new device is durable.  A crash inside the call leaves one of three: what was there
+ * before, if the crash comes early (kmemblk_check() may then find that an old device has lost one of
+ * its two superblocks); no kmemblk device; or the whole new one.  With create_size it leaves no file
+ * or the whole new device.
  *
- * Errors: -EEXIST the device holds something and KMEMBLK_FORMAT_FORCE is not given, or create_size
- * is given and the file exists; -EBUSY the device is open elsewhere, or pages of it are lent;
+ * Errors: -EEXIST the device holds something and KMEMBLK_FORMAT_FORCE is not given (a file holds
+ * something if one byte of it is not zero; of a devdax device only what libblkid knows counts), or
+ * create_size is given and the file exists; -EBUSY the device is open elsewhere, or pages of it are lent;
  * -EINVAL a bad option, or not a device that can be used; -ENOSPC the device is too small, or its
  * file system is full; -EIO the media failed; any error of open(2), ftruncate(2), mmap(2).  After
  * -EEXIST, -EBUSY, -EINVAL and too small a device nothing has been changed.
@@ -127,6 +134,13 @@ int kmemblk_format(const char *path, const struct kmemblk_format_options *option
 
 /* Open for reading only: the media is mapped read-only and shared with other readers. */
 #define KMEMBLK_OPEN_READONLY (1u << 0)
+/*
+ * Refuse, with -EPERM, what another user may have put at `path`, as anybody can in /dev/shm.  In a
+ * folder that its group or others may write, each part of the path, the file itself included, must
+ * belong to the caller's effective user, to root, or to the owner of the folder, and nobody but its
+ * owner may be allowed to write the file.  For callers that make the file if it is not there.
+ */
+#define KMEMBLK_OPEN_OWNED (1u << 1)
 
 /*
  * kmemblk_open - claim the device at `path`, check it, and map it.
@@ -140,10 +154,12 @@ int kmemblk_format(const char *path, const struct kmemblk_format_options *option
  * KMEMBLK_OPEN_READONLY a device with a damaged index opens, and reads of the damaged blocks fail
  * with -EIO; a damaged superblock fails to open in any case.
  *
- * Errors: -EBUSY open elsewhere (the message names the process where it can be seen); -EMEDIUMTYPE
- * not a kmemblk device, or of a newer format; -EUCLEAN damaged; -ENOSPC the file system has no
- * room for the spare pages that overwrites need; -EINVAL not a device that can be used, or, for
- * writing, PMEM_NO_FLUSH=1 is in the environment, which makes libpmem leave out flushes; -ENOMEM;
+ * Errors: -EBUSY open elsewhere (the message names the process where it can be seen), or opened for
+ * writing through a devdax node other than the kernel's while pages of the device are lent;
+ * -EMEDIUMTYPE not a kmemblk device, or of a newer format; -EPERM as KMEMBLK_OPEN_OWNED says;
+ * -EUCLEAN damaged; -ENOSPC the file system has no room for the spare pages that overwrites need;
+ * -EINVAL not a device that can be used, or, for writing, PMEM_NO_FLUSH=1 is in the environment,
+ * which makes libpmem leave out flushes; -ENOMEM;
  * -EIO; any error of open(2) and mmap(2).
  */
 int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle);
@@ -321,7 +337,8 @@ struct kmemblk_lend_options {
  * it, beside the memory user's `reclaim`.  Blocks are moved to make whole zones when somebody wants
  * one.  On a device of type "none" all is lent.
  *
- * Errors: -EROFS the handle is read-only; -EINVAL an option, or the handle is started; -EADDRINUSE
+ * Errors: -EROFS the handle is read-only; -EINVAL an option, or the handle is started, or the device
+ * is devdax and was not opened through the node that the kernel made (/dev/NAME); -EADDRINUSE
  * the socket is in use; any error of socket(2), bind(2), chown(2).
  */
 int kmemblk_lend(struct kmemblk *handle, const struct kmemblk_lend_options *options);
@@ -481,16 +498,20 @@ struct kmemblk_info {
 	char label[64];		 /* NUL-terminated */
 	uint32_t format_version;
 	uint32_t page_size;
-	uint64_t generation;	 /* raised each time the superblock is rewritten */
-	uint64_t created;	 /* seconds since 1970-01-01 UTC */
-	uint64_t device_pages;	 /* pages of the device in use by the format */
-	uint64_t index_pages;	 /* pages of the index */
-	uint64_t data_pages;	 /* pages that can hold blocks */
-	uint64_t blocks;	 /* blocks of the disk */
-	uint64_t size_bytes;	 /* blocks * page_size */
-	uint64_t pages_used;	 /* pages that hold a block */
-	uint64_t pages_free;	 /* data pages that hold none, the spare and lent ones included */
-	uint64_t pages_spare;	 /* of those, how many only overwrites may take */
+	uint64_t generation;   /* raised each time the superblock is rewritten */
+	uint64_t created;      /* seconds since 1970-01-01 UTC */
+	uint64_t device_pages; /* pages of the device in use by the format */
+	uint64_t index_pages;  /* pages of the index */
+	uint64_t data_pages;   /* pages that can hold blocks */
+	uint64_t blocks;       /* blocks of the disk */
+	uint64_t size_bytes;   /* blocks * page_size */
+	uint64_t pages_used;   /* pages that hold a block */
+	/*
+	 * Data pages that hold no block and are not bad: pages_spare, pages_lent and pages_resident
+	 * are parts of them.  "free" means this in every output of the project.
+	 */
+	uint64_t pages_free;
+	uint64_t pages_spare;	 /* of the free pages, how many only overwrites may take */
 	uint64_t pages_bad;	 /* quarantined: media errors; 0 from kmemblk_probe() */
 	uint64_t pages_resident; /* free pages that have storage */
 	/* These are 0 from kmemblk_probe(): only the process that serves the device knows. */
@@ -506,9 +527,10 @@ struct kmemblk_info {
 	 * the file system is full.  1: always; 2: what another file shares, as after cp.
 	 */
 	int copies_on_write;
-	int readonly;	      /* 1: the handle does not write; 0 from kmemblk_probe() */
-	int holder_pid;	      /* kmemblk_probe(): a process that has it open; 0 none or not seen */
-	char holder_name[32]; /* and its name */
+	int readonly; /* 1: the handle does not write; 0 from kmemblk_probe() */
+	/* kmemblk_probe(): a process that has it open; 0 none; -1 one that this user cannot see. */
+	int holder_pid;
+	char holder_name[32]; /* and its name; empty if holder_pid is not a process */
 };
 
 /* kmemblk_get_info - describe an open device.  Cannot fail; the counts are a snapshot. */

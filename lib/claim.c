@@ -8,18 +8,17 @@
  * Readers take it shared: a reader in another process is outside a writer's grace periods and could
  * be shown a page in the middle of its reuse (invariant 4).
  *
- * An OFD lock has no owner's process id.  /proc/PID/fdinfo lists each descriptor's locks, so the
- * holder is found by looking for a lock on the same inode in the processes that can be seen.
+ * On devdax that lock is one of the node, of which a device can have several (devdax.c).  There the
+ * claim is a second lock as well, flock() on the device's folder in sysfs, with the same life.  The
+ * first stays: a program that knows only that one (kmemblk-format(5)) is seen, and sees us.
  */
 #include "config.h"
 
-#include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -27,108 +26,26 @@
 #include "device.h"
 #include "error.h"
 
-/* True if the fdinfo file holds an OFD lock on the inode that is a claim, not one on lent pages. */
-static bool fdinfo_locks(const char *fdinfo, const struct stat *st)
-{
-	bool found = false;
-	char line[256];
-	unsigned int maj, min;
-	unsigned long inode, start;
-	FILE *file = fopen(fdinfo, "re");
-
-	if (file == NULL)
-		return false;
-	while (!found && fgets(line, sizeof(line), file) != NULL) {
-		/* lock:	1: OFDLCK  ADVISORY  WRITE -1 00:1a:123 0 4095 */
-		if (strncmp(line, "lock:", 5) != 0 || strstr(line, "OFDLCK") == NULL)
-			continue;
-		if (sscanf(line, "%*s %*s %*s %*s %*s %*s %x:%x:%lu %lu", &maj, &min, &inode,
-			   &start) == 4)
-			found = inode == st->st_ino && makedev(maj, min) == st->st_dev &&
-				start < CLAIM_BYTES;
-	}
-	fclose(file);
-	return found;
-}
-
-/* True if one of the process's descriptors, other than our own `own_fd`, locks the inode. */
-static bool process_locks(const char *pid, const struct stat *st, int own_fd)
-{
-	char dir_path[64], path[sizeof(dir_path) + 256];
-	bool self = atol(pid) == (long)getpid();
-	bool found = false;
-	struct dirent *entry;
-	DIR *dir;
-
-	snprintf(dir_path, sizeof(dir_path), "/proc/%.20s/fdinfo", pid);
-	dir = opendir(dir_path);
-	if (dir == NULL)
-		return false;
-	while (!found && (entry = readdir(dir)) != NULL) {
-		if (!isdigit((unsigned char)entry->d_name[0]))
-			continue;
-		if (self && atoi(entry->d_name) == own_fd)
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir_path, entry->d_name);
-		found = fdinfo_locks(path, st);
-	}
-	closedir(dir);
-	return found;
-}
-
-static void read_process_name(const char *pid, char *name, size_t name_size)
-{
-	char path[64];
-	FILE *file;
-
-	snprintf(name, name_size, "?");
-	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
-	file = fopen(path, "re");
-	if (file == NULL)
-		return;
-	if (fgets(name, (int)name_size, file) != NULL)
-		name[strcspn(name, "\n")] = '\0';
-	fclose(file);
-}
-
-bool claim_find_holder(const struct device *device, pid_t *pid, char *name, size_t name_size)
-{
-	bool found = false;
-	struct dirent *entry;
-	struct stat st;
-	DIR *proc;
-
-	if (fstat(device->fd, &st) == -1)
-		return false;
-	proc = opendir("/proc");
-	if (proc == NULL)
-		return false;
-	while (!found && (entry = readdir(proc)) != NULL) {
-		if (!isdigit((unsigned char)entry->d_name[0]))
-			continue;
-		found = process_locks(entry->d_name, &st, device->fd);
-		if (found) {
-			*pid = (pid_t)atol(entry->d_name);
-			read_process_name(entry->d_name, name, name_size);
-		}
-	}
-	closedir(proc);
-	return found;
-}
-
 static int fail_busy(const struct device *device)
 {
 	char name[32];
 	pid_t pid;
 
-	if (claim_find_holder(device, &pid, name, sizeof(name)))
+	if (holder_find(device, &pid, name, sizeof(name)))
 		return fail(EBUSY, "claim: %s: in use by process %ld (%s)", device->path, (long)pid,
 			    name);
-	return fail(EBUSY, "claim: %s: in use by another process (run as root to see which)",
-		    device->path);
+	if (geteuid() == 0)
+		return fail(EBUSY,
+			    "claim: %s: in use by a process that cannot be seen from here; it may "
+			    "be in another container, or see the device through another path",
+			    device->path);
+	return fail(EBUSY,
+		    "claim: %s: in use by another process, which this user cannot see; to see it, "
+		    "as root, type: kmemblk info %s",
+		    device->path, device->path);
 }
 
-int claim_take(const struct device *device)
+static int lock_node(const struct device *device)
 {
 	struct flock lock = {
 		.l_type = device->readonly ? F_RDLCK : F_WRLCK,
@@ -144,7 +61,23 @@ int claim_take(const struct device *device)
 	return fail_errno(errno, "claim: %s", device->path);
 }
 
-int claim_locked(const struct device *device, uint64_t offset, uint64_t length)
+/* On a descriptor for reading, which is all that sysfs gives, an exclusive flock() works as well. */
+static int lock_shared(struct device *device)
+{
+	int fd = devdax_open_shared(device);
+
+	if (fd < 0)
+		return fd;
+	device->shared_fd = fd;
+	if (flock(fd, (device->readonly ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return fail_busy(device);
+	return fail_errno(errno, "claim: %s: its folder in /sys", device->path);
+}
+
+/* 1 if another open file description has a lock in the range, 0 if not; -errno without message. */
+static int is_locked(int fd, uint64_t offset, uint64_t length)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK,
@@ -153,9 +86,58 @@ int claim_locked(const struct device *device, uint64_t offset, uint64_t length)
 		.l_len = (off_t)length,
 	};
 
-	if (fcntl(device->fd, F_OFD_GETLK, &lock) == -1)
-		return fail_errno(errno, "claim: %s", device->path);
+	if (fcntl(fd, F_OFD_GETLK, &lock) == -1)
+		return -errno;
 	return lock.l_type != F_UNLCK;
+}
+
+static int fail_lent(const struct device *device)
+{
+	return fail(
+		EBUSY,
+		"claim: %s: pages of it are used as memory by programs that have borrowed them: "
+		"end those first; they show in /proc/PID/maps",
+		device->path);
+}
+
+/* A writer through another node than the kernel's sees no loans there: it must not be one. */
+static int check_kernel_node(const struct device *device)
+{
+	int fd, claimed, lent, rc = devdax_open_kernel_node(device, &fd);
+
+	if (rc <= 0)
+		return rc;
+	claimed = is_locked(fd, 0, CLAIM_BYTES);
+	/* Length 0: to the end. */
+	lent = is_locked(fd, CLAIM_BYTES, 0);
+	close(fd);
+	if (claimed < 0 || lent < 0)
+		return fail_errno(claimed < 0 ? -claimed : -lent,
+				  "claim: %s: the node that the kernel made", device->path);
+	if (claimed > 0)
+		return fail(EBUSY, "claim: %s: in use through the node that the kernel made of it",
+			    device->path);
+	return lent > 0 ? fail_lent(device) : 0;
+}
+
+int claim_take(struct device *device)
+{
+	int rc = lock_node(device);
+
+	if (device->media != PM_DEVDAX)
+		return rc;
+	if (rc == 0)
+		rc = lock_shared(device);
+	if (rc == 0 && !device->readonly)
+		rc = check_kernel_node(device);
+	return rc;
+}
+
+int claim_locked(const struct device *device, uint64_t offset, uint64_t length)
+{
+	int rc = is_locked(device->fd, offset, length);
+
+	return rc < 0 ? fail_errno(-rc, "claim: %s", device->path) : rc;
 }
 
 int claim_check_borrowers(const struct device *device)
@@ -163,11 +145,39 @@ int claim_check_borrowers(const struct device *device)
 	/* Length 0: to the end. */
 	int rc = claim_locked(device, CLAIM_BYTES, 0);
 
-	if (rc <= 0)
-		return rc;
-	return fail(
-		EBUSY,
-		"claim: %s: pages of it are used as memory by programs that have borrowed them: "
-		"end those first; they show in /proc/PID/maps",
-		device->path);
+	return rc > 0 ? fail_lent(device) : rc;
+}
+
+/*
+ * True if /proc/locks has a flock() on what all nodes share.  To try the lock instead would keep a
+ * server that starts at that moment from starting.
+ */
+static bool is_shared_locked(const struct device *device)
+{
+	int fd = devdax_open_shared(device);
+	unsigned int maj, min;
+	unsigned long inode;
+	bool found = false;
+	FILE *file = NULL;
+	char line[256];
+	struct stat st;
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) == 0)
+		file = fopen("/proc/locks", "re");
+	while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL)
+		/* 1: FLOCK  ADVISORY  WRITE 123 00:16:4711 0 EOF */
+		found = sscanf(line, "%*s FLOCK %*s %*s %*d %x:%x:%lu", &maj, &min, &inode) == 3 &&
+			inode == st.st_ino && makedev(maj, min) == st.st_dev;
+	if (file != NULL)
+		fclose(file);
+	close(fd);
+	return found;
+}
+
+bool claim_is_taken(const struct device *device)
+{
+	return is_locked(device->fd, 0, CLAIM_BYTES) > 0 ||
+	       (device->media == PM_DEVDAX && is_shared_locked(device));
 }

@@ -31,6 +31,7 @@
 #include "cow.h"
 #include "device.h"
 #include "error.h"
+#include "owned.h"
 
 const char *device_media_name(enum pm_media media)
 {
@@ -162,23 +163,43 @@ static int fail_open(const char *path, int err)
 	return fail_errno(err, "open: %s", path);
 }
 
-int device_open(struct device *device, const char *path, bool readonly)
+static int open_path(const char *path, int flags, enum device_trust trust, bool *told)
 {
+	int fd;
+
+	if (trust == DEVICE_OWNED)
+		return owned_open(path, flags, told);
+	*told = false;
+	fd = open(path, flags);
+	return fd != -1 ? fd : -errno;
+}
+
+int device_open_as(struct device *device, const char *path, bool readonly, enum device_trust trust)
+{
+	bool told;
 	int rc;
 
-	*device = (struct device){ .fd = -1, .readonly = readonly, .numa_node = -1 };
+	*device =
+		(struct device){ .fd = -1, .shared_fd = -1, .readonly = readonly, .numa_node = -1 };
 	device->path = strdup(path);
 	if (device->path == NULL)
 		return fail(ENOMEM, "open: %s: out of memory", path);
 	/* O_NONBLOCK: opening a FIFO by mistake must give an error, not wait for a writer. */
-	device->fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK);
-	if (device->fd == -1)
-		rc = fail_open(path, errno);
-	else
+	rc = open_path(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK, trust, &told);
+	if (rc >= 0) {
+		device->fd = rc;
 		rc = recognise(device);
+	} else if (!told) {
+		rc = fail_open(path, -rc);
+	}
 	if (rc != 0)
 		device_close(device);
 	return rc;
+}
+
+int device_open(struct device *device, const char *path, bool readonly)
+{
+	return device_open_as(device, path, readonly, DEVICE_ANYBODYS);
 }
 
 int device_create(struct device *device, const char *path, uint64_t size)
@@ -186,12 +207,16 @@ int device_create(struct device *device, const char *path, uint64_t size)
 	char *copy = strdup(path);
 	int rc;
 
-	*device = (struct device){ .fd = -1, .numa_node = -1, .path = strdup(path) };
+	*device =
+		(struct device){ .fd = -1, .shared_fd = -1, .numa_node = -1, .path = strdup(path) };
 	if (copy == NULL || device->path == NULL) {
 		rc = fail(ENOMEM, "create: %s: out of memory", path);
 		goto out;
 	}
-	rc = fail(EEXIST, "create: %s: exists already; remove it, or format it as it is", path);
+	rc = fail(EEXIST,
+		  "create: %s: exists already; name a file that does not exist, or leave out "
+		  "--create to format the one that is there and lose what it holds",
+		  path);
 	if (access(path, F_OK) == 0)
 		goto out;
 	/* Nameless until it is whole: a crash leaves nothing behind. */
@@ -214,30 +239,60 @@ out:
 	return rc;
 }
 
+/* Take the name away again, if it still is the name of this file. */
+static void withdraw(const struct device *device, int dir, const char *name)
+{
+	struct stat own, named;
+
+	if (fstat(device->fd, &own) == 0 && fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    own.st_dev == named.st_dev && own.st_ino == named.st_ino)
+		unlinkat(dir, name, 0);
+}
+
 int device_publish(struct device *device)
 {
-	char self[32], *copy = strdup(device->path);
+	char *folder = strdup(device->path), *copy = strdup(device->path), self[32];
+	const char *name;
 	int dir = -1, rc = 0;
 
-	if (copy == NULL)
-		return fail(ENOMEM, "create: %s: out of memory", device->path);
+	if (folder == NULL || copy == NULL) {
+		rc = fail(ENOMEM, "create: %s: out of memory", device->path);
+		goto out;
+	}
+	name = basename(copy);
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", device->fd);
-	dir = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir == -1 || fsync(device->fd) == -1 ||
-	    linkat(AT_FDCWD, self, AT_FDCWD, device->path, AT_SYMLINK_FOLLOW) == -1) {
+	    linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW) == -1) {
 		rc = fail_errno(errno, "create: %s", device->path);
 		goto out;
 	}
 	/* The name, too, must survive a power failure. */
 	if (fsync(dir) == -1) {
 		rc = fail_errno(errno, "create: %s: sync its directory", device->path);
-		unlink(device->path);
+		withdraw(device, dir, name);
 	}
 out:
 	if (dir != -1)
 		close(dir);
+	free(folder);
 	free(copy);
 	return rc;
+}
+
+/* A command is named for what is empty only: what is typed must not cost anything. */
+static int fail_small(const struct device *device)
+{
+	struct stat st;
+
+	if (fstat(device->fd, &st) == 0 && st.st_size == 0)
+		return fail(
+			EMEDIUMTYPE,
+			"open: %s: not a kmemblk device, and empty; to make it one, type: truncate "
+			"--size=SIZE %s && kmemblk format %s",
+			device->path, device->path, device->path);
+	return fail(EMEDIUMTYPE, "open: %s: not a kmemblk device, and smaller than a page",
+		    device->path);
 }
 
 int device_map(struct device *device)
@@ -246,11 +301,7 @@ int device_map(struct device *device)
 
 	/* As mmap(2) would say of it: Invalid argument. */
 	if (device->size == 0)
-		return fail(
-			EMEDIUMTYPE,
-			"open: %s: not a kmemblk device, and smaller than a page; to make it one, "
-			"type: truncate --size=SIZE %s && kmemblk format %s",
-			device->path, device->path, device->path);
+		return fail_small(device);
 	rc = pm_map(&device->pm, device->fd, device->size, device->media, device->readonly,
 		    device->path);
 	if (rc == 0)
@@ -263,8 +314,11 @@ void device_close(struct device *device)
 	pm_unmap(&device->pm);
 	if (device->fd != -1)
 		close(device->fd);
+	if (device->shared_fd != -1)
+		close(device->shared_fd);
 	free(device->path);
 	device->fd = -1;
+	device->shared_fd = -1;
 	device->path = NULL;
 }
 

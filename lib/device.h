@@ -10,8 +10,9 @@
 #include "pm.h"
 
 struct device {
-	int fd;	    /* -1: not open */
-	char *path; /* as the caller named it, for messages; owned */
+	int fd;	       /* -1: not open */
+	int shared_fd; /* devdax, claimed: what all nodes of the device share, locked; else -1 */
+	char *path;    /* as the caller named it, for messages; owned */
 	enum pm_media media;
 	uint64_t size; /* bytes, whole pages only */
 	bool readonly;
@@ -26,6 +27,13 @@ const char *device_persistence_name(enum pm_media media);
 
 /* Open what is at `path` and recognise it.  0 or -errno with message; then nothing is open. */
 int device_open(struct device *device, const char *path, bool readonly);
+
+/* Whose file may be at the path: anybody's, or nobody else's in a folder that others may write. */
+enum device_trust {
+	DEVICE_ANYBODYS,
+	DEVICE_OWNED, /* as owned.c judges: else -EPERM */
+};
+int device_open_as(struct device *device, const char *path, bool readonly, enum device_trust trust);
 
 /* Make a nameless file of `size` bytes beside `path`; device_publish() gives it the name. */
 int device_create(struct device *device, const char *path, uint64_t size);
@@ -67,6 +75,20 @@ uint64_t device_storage(const struct device *device);
  */
 int device_punch(const struct device *device, uint64_t offset, uint64_t length);
 
+/* ---- devdax.c: the nodes of one devdax device ------------------------------------------------ */
+
+/* Open what all nodes of the device share on this host: the descriptor, or -errno with message. */
+int devdax_open_shared(const struct device *device);
+
+/*
+ * Open the node that the kernel made, if the device was opened through another one.  1 with *fd;
+ * 0 if it was not, or the kernel's node is not there; -errno with message.
+ */
+int devdax_open_kernel_node(const struct device *device, int *fd);
+
+/* 0 if the device was opened through the node that the kernel made; -EINVAL with message. */
+int devdax_check_lendable(const struct device *device);
+
 /* ---- claim.c -------------------------------------------------------------------------------- */
 
 /* The claim covers this many bytes at the start of the device: the superblock. */
@@ -76,7 +98,7 @@ int device_punch(const struct device *device, uint64_t offset, uint64_t length);
  * Claim the device: shared when it is open read-only, exclusive otherwise.  -EBUSY with a message
  * that names the holder where it can be seen.  Ends when the device is closed.
  */
-int claim_take(const struct device *device);
+int claim_take(struct device *device);
 
 /*
  * 1 if somebody else's open file description has a lock in the range, 0 if not; -errno with message.
@@ -88,7 +110,15 @@ int claim_locked(const struct device *device, uint64_t offset, uint64_t length);
  * borrowed memory. */
 int claim_check_borrowers(const struct device *device);
 
-/* A process, other than this one's `device`, that holds a claim; false if none can be seen. */
-bool claim_find_holder(const struct device *device, pid_t *pid, char *name, size_t name_size);
+/* True if the device is claimed, other than by `device` itself.  Takes no lock. */
+bool claim_is_taken(const struct device *device);
+
+/* ---- holder.c ------------------------------------------------------------------------------- */
+
+/*
+ * Find a process that holds a claim on the device, other than by `device` itself; false if none can
+ * be seen.  A process that belongs to another user is seen by root only.
+ */
+bool holder_find(const struct device *device, pid_t *pid, char *name, size_t name_size);
 
 #endif /* DEVICE_H */

@@ -106,8 +106,11 @@ int kmemblk_probe(const char *path, struct kmemblk_info *info)
 	stored = count_stored(&device, &super);
 	info->pages_resident = stored > index.used ? stored - index.used : 0;
 	info->entries_damaged = index.wild + index.unreadable;
-	if (claim_find_holder(&device, &pid, info->holder_name, sizeof(info->holder_name)))
-		info->holder_pid = (int)pid;
+	if (claim_is_taken(&device))
+		info->holder_pid =
+			holder_find(&device, &pid, info->holder_name, sizeof(info->holder_name))
+				? (int)pid
+				: -1;
 out:
 	index_close(&index);
 	device_close(&device);

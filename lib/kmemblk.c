@@ -107,7 +107,7 @@ static int check_bad_start(const struct kmemblk *h, const struct badblocks *bad)
 		return 0;
 	return fail(EUCLEAN,
 		    "open: %s: superblock: a bad block, as the system knows; clear it (ndctl "
-		    "clear-errors), then type: kmemblk check %s",
+		    "clear-errors, which zeroes what is bad), then type: kmemblk check %s",
 		    h->device.path, h->device.path);
 }
 
@@ -190,7 +190,7 @@ int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
 	struct kmemblk *h;
 	int rc;
 
-	if (flags & ~KMEMBLK_OPEN_READONLY)
+	if (flags & ~(KMEMBLK_OPEN_READONLY | KMEMBLK_OPEN_OWNED))
 		return fail(EINVAL, "open: %s: unknown flags 0x%x", path, flags);
 	rc = guard_install();
 	if (rc != 0)
@@ -199,7 +199,8 @@ int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
 	if (h == NULL)
 		return fail(ENOMEM, "open: %s: out of memory", path);
 	h->readonly = flags & KMEMBLK_OPEN_READONLY;
-	rc = device_open(&h->device, path, h->readonly);
+	rc = device_open_as(&h->device, path, h->readonly,
+			    flags & KMEMBLK_OPEN_OWNED ? DEVICE_OWNED : DEVICE_ANYBODYS);
 	if (rc != 0)
 		goto out;
 	rc = claim_take(&h->device);

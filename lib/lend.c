@@ -68,6 +68,12 @@ int kmemblk_lend(struct kmemblk *h, const struct kmemblk_lend_options *options)
 		return fail(EINVAL, "lend: %s: %s", h->device.path,
 			    options->socket == NULL ? "no socket is given"
 						    : "started, or lending, already");
+	if (h->device.media == PM_DEVDAX) {
+		int rc = devdax_check_lendable(&h->device);
+
+		if (rc != 0)
+			return rc;
+	}
 	return lending_make(h, options);
 }
 

@@ -136,13 +136,27 @@ static void plugin_dump_plugin(void)
 
 /* ---- life cycle ----------------------------------------------------------------------------- */
 
+/* What else can be typed where an error has something to do with create=. */
+static const char *create_hint(int rc)
+{
+	if (rc == -ENOENT)
+		return ": to make it, add create=1G, for example";
+	if (rc == -EPERM && create_size)
+		return ": to serve what is there all the same, leave out create=";
+	return "";
+}
+
 static int open_device(void)
 {
-	int rc = kmemblk_open(path, readonly ? KMEMBLK_OPEN_READONLY : 0, &device);
+	unsigned int flags = readonly ? KMEMBLK_OPEN_READONLY : 0;
+	int rc;
 
+	/* With create= the file is meant to be the caller's own, not what another user put there. */
+	if (create_size)
+		flags |= KMEMBLK_OPEN_OWNED;
+	rc = kmemblk_open(path, flags, &device);
 	if (rc < 0) {
-		nbdkit_error("%s%s", kmemblk_error(),
-			     rc == -ENOENT ? ": to make it, add create=1G, for example" : "");
+		nbdkit_error("%s%s", kmemblk_error(), create_hint(rc));
 		return -1;
 	}
 	kmemblk_get_info(device, &info);
@@ -154,6 +168,19 @@ static int open_device(void)
 		return -1;
 	}
 	return 0;
+}
+
+/* What was there already is used as it is, which need not be what create= says. */
+static void warn_of_size(void)
+{
+	uint64_t there = info.device_pages * info.page_size;
+
+	if (there != (uint64_t)create_size)
+		fprintf(stderr,
+			"nbdkit: kmemblk: warning: %s: create= asks for %" PRIi64
+			" bytes, but the device is there already and has %" PRIu64
+			" bytes: it is used as it is\n",
+			path, create_size, there);
 }
 
 static int plugin_get_ready(void)
@@ -170,6 +197,8 @@ static int plugin_get_ready(void)
 	node_of_device(path);
 	if (open_device() == -1)
 		return -1;
+	if (rc == -EEXIST)
+		warn_of_size();
 	if (!readonly && (answer(memory_get_ready(device, &info, lend_timeout_ms())) == -1 ||
 			  answer(lend_get_ready(device)) == -1))
 		return -1;

@@ -22,7 +22,8 @@
 static const char doc[] =
 	"Make a kmemblk device of PATH: a devdax device such as /dev/dax0.0, a file on a DAX file "
 	"system, a file on tmpfs (emulated persistent memory), or an ordinary file.  All that it "
-	"held is lost; a device that holds something recognisable is refused without --force."
+	"held is lost; a device that holds something recognisable, and a file that is not all "
+	"zeroes, is refused without --force."
 	"\v"
 	"SIZE is in bytes, or with K, M, G or T (powers of 1024), and a multiple of 4096.\n"
 	"\n"
@@ -53,8 +54,7 @@ static const struct argp_option options[] = {
 	  "pages kept for overwriting; the default is 1/64 of the device, at most 8192", 0 },
 	{ "prealloc", OPTION_PREALLOC, NULL, 0, "give every block its page now (thick)", 0 },
 	{ "force", OPTION_FORCE, NULL, 0,
-	  "format even though the device holds a kmemblk device, a file system or a partition table",
-	  0 },
+	  "format even though the device holds something, which is lost", 0 },
 	{ 0 },
 };
 
@@ -141,14 +141,19 @@ static void print_next(const char *path, const struct kmemblk_info *info)
 	free(word);
 }
 
-static int print_summary(const struct arguments *arguments)
+/* The device is made: that it cannot be described (umask 0777, for one) is no failure. */
+static void print_summary(const struct arguments *arguments)
 {
 	struct kmemblk_info info;
-	char size[SIZE_TEXT], *path;
+	char size[SIZE_TEXT], *path = text_printable(arguments->path);
 
-	if (kmemblk_probe(arguments->path, &info) < 0)
-		return command_failed();
-	path = text_printable(arguments->path);
+	if (kmemblk_probe(arguments->path, &info) < 0) {
+		printf("%s: made\n", path);
+		fprintf(stderr, "kmemblk: warning: it is made, but cannot be looked at: %s\n",
+			kmemblk_error());
+		free(path);
+		return;
+	}
 	if (info.blocks)
 		printf("%s: a disk of %s (%" PRIu64 " blocks), %s, on %s\n", path,
 		       size_text(info.size_bytes, size), info.blocks,
@@ -158,7 +163,6 @@ static int print_summary(const struct arguments *arguments)
 		       size_text(info.data_pages * info.page_size, size), info.media);
 	free(path);
 	print_next(arguments->path, &info);
-	return STATUS_OK;
 }
 
 int format_main(int argc, char **argv)
@@ -175,5 +179,8 @@ int format_main(int argc, char **argv)
 	arguments.format.progress_opaque = &progress;
 	rc = kmemblk_format(arguments.path, &arguments.format);
 	progress_end(&progress);
-	return rc < 0 ? command_failed() : print_summary(&arguments);
+	if (rc < 0)
+		return command_failed();
+	print_summary(&arguments);
+	return STATUS_OK;
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "kmemblk.h"
 #include "command.h"
@@ -102,8 +103,13 @@ static void print_json(const char *path, const struct kmemblk_info *info)
 		json_put_null(object, "served_by");
 	} else {
 		holder = json_new_object();
-		json_put_number(holder, "pid", (uint64_t)info->holder_pid);
-		json_put_text(holder, "name", info->holder_name);
+		if (info->holder_pid > 0) {
+			json_put_number(holder, "pid", (uint64_t)info->holder_pid);
+			json_put_text(holder, "name", info->holder_name);
+		} else {
+			json_put_null(holder, "pid");
+			json_put_null(holder, "name");
+		}
 		json_put(object, "served_by", holder);
 	}
 	json_print(object);
@@ -152,21 +158,35 @@ static const char *explain_persistence(const char *persistence)
 	return persistence;
 }
 
-static void print_where(const struct kmemblk_info *info)
+static void print_holder(const char *path, const struct kmemblk_info *info)
 {
-	char *name;
+	char *text;
+
+	if (!info->holder_pid) {
+		printf("  served by    nobody\n");
+	} else if (info->holder_pid > 0) {
+		text = text_printable(info->holder_name);
+		printf("  served by    %s, process %d\n", text, info->holder_pid);
+		free(text);
+	} else if (geteuid()) {
+		text = text_shell_word(path);
+		printf("  served by    another process, which this user cannot see; as root: "
+		       "kmemblk info %s\n",
+		       text);
+		free(text);
+	} else {
+		printf("  served by    another process, which cannot be seen from here\n");
+	}
+}
+
+static void print_where(const char *path, const struct kmemblk_info *info)
+{
 
 	printf("  media        %s", info->media);
 	if (info->numa_node >= 0)
 		printf(", NUMA node %d", info->numa_node);
 	printf("\n  persistence  %s\n", explain_persistence(info->persistence));
-	if (info->holder_pid) {
-		name = text_printable(info->holder_name);
-		printf("  served by    %s, process %d\n", name, info->holder_pid);
-		free(name);
-	} else {
-		printf("  served by    nobody\n");
-	}
+	print_holder(path, info);
 }
 
 static void print_copies(const struct kmemblk_info *info)
@@ -222,11 +242,11 @@ static void print_human(const char *path, const struct kmemblk_info *info)
 
 	print_head(path, info);
 	print_format(info);
-	print_where(info);
+	print_where(path, info);
 	print_copies(info);
 	print_bar(info);
 	print_pages("used", info->pages_used, info->data_pages, info);
-	print_pages("free", info->pages_free - info->pages_spare, info->data_pages, info);
+	print_pages("free", info->pages_free, info->data_pages, info);
 	print_pages("spare", info->pages_spare, info->data_pages, info);
 	print_pages("resident", info->pages_resident, info->data_pages, info);
 	print_pages("index", info->index_pages, 0, info);

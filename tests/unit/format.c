@@ -318,7 +318,7 @@ START_TEST(test_create_does_not_replace)
 	unit_make_file(unit_device, 3);
 	refused(&(struct kmemblk_format_options){ .create_size = MIB,
 						  .flags = KMEMBLK_FORMAT_FORCE },
-		EEXIST, "exists already; remove it, or format it as it is");
+		EEXIST, "exists already; name a file that does not exist");
 }
 END_TEST
 

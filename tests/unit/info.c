@@ -115,7 +115,8 @@ START_TEST(test_probe_of_what_is_no_device)
 
 	unit_expect_error(kmemblk_probe(unit_device, &info), ENOENT, "no such file");
 	unit_make_file(unit_device, 0);
-	unit_expect_error(kmemblk_probe(unit_device, &info), EMEDIUMTYPE, "smaller than a page");
+	unit_expect_error(kmemblk_probe(unit_device, &info), EMEDIUMTYPE,
+			  "and empty; to make it one, type: truncate --size=SIZE ");
 	unit_make_file(unit_device, 100);
 	unit_expect_error(kmemblk_probe(unit_device, &info), EMEDIUMTYPE, "smaller than a page");
 	unit_make_file(unit_device, 100 * PAGE);

@@ -1,0 +1,25 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# The exit status of --create says whether there is a device: one that was made is made, also when
+# the command cannot look at it afterwards; where it cannot be made, there is none.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tools/helpers.sh"
+
+preload=$abs_top_builddir/tests/tools/.libs/refusing-open.so
+test -e "$preload" || fail "not built: $preload"
+# The sanitizers want to be first among the preloaded; they need not be for this.
+export ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0"
+device d
+status 0 env LD_PRELOAD="$preload" REFUSED_PATH="$device" "$kmemblk" format --create=16M "$device"
+says out "^$device: made$"
+says err "^kmemblk: warning: it is made, but cannot be looked at: open: $device: Too many open files$"
+status 0 "$kmemblk" check "$device"
+
+# The owner must be able to use it: with such a umask nothing is made.
+rm "$device"
+without_root=()
+test "$(id -u)" -ne 0 || without_root=(setpriv "--bounding-set=-dac_override,-dac_read_search")
+(umask 0777 && status 8 "${without_root[@]}" "$kmemblk" format --create=16M "$device")
+says err "$device: Permission denied"
+test ! -e "$device" || fail "status 8, and it is there"
