@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * foreign.c - ask libblkid what else lives on a device, before it is overwritten.
+ * foreign.c - what else is on a device, before it is overwritten: what libblkid knows, and of a file
+ * anything but zeroes.
+ *
+ * A file that is not empty was not made for us: no program but its own can tell whether its contents
+ * are of worth.  A devdax device is: what an earlier user has left there is judged by libblkid alone.
  *
  * libblkid reads through a descriptor, and a devdax node cannot be read.  For that it gets a sparse
  * memory file of the device's size with the device's first and last MiB in it, where nearly all
@@ -10,8 +14,11 @@
 
 #include <blkid/blkid.h>
 #include <errno.h>
+#include <isa-l/mem_routines.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "error.h"
@@ -19,6 +26,9 @@
 #include "guard.h"
 
 #define EDGE_BYTES (1u << 20)
+
+/* Bytes of a file that are read at once. */
+#define PIECE_BYTES (1u << 20)
 
 /* Copy part of the device to the same place of the file. */
 static int copy_edge(const struct device *device, int fd, uint64_t at, size_t len)
@@ -101,5 +111,50 @@ out:
 	blkid_free_probe(prober);
 	if (fd != -1 && fd != device->fd)
 		close(fd);
+	return rc;
+}
+
+/* True if the range, which has storage, is not all zeroes.  `piece` has PIECE_BYTES. */
+static bool is_data(const struct device *device, uint64_t start, uint64_t end, uint8_t *piece)
+{
+	while (start < end) {
+		size_t len = end - start < PIECE_BYTES ? (size_t)(end - start) : PIECE_BYTES;
+		ssize_t n = pread(device->fd, piece, len, (off_t)start);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		/* What cannot be read is not known to be nothing. */
+		if (n == -1 || (n > 0 && isal_zero_detect(piece, (size_t)n) != 0))
+			return true;
+		/* Cut short meanwhile. */
+		if (n == 0)
+			return false;
+		start += (uint64_t)n;
+	}
+	return false;
+}
+
+int foreign_find_contents(const struct device *device, char *name, size_t size)
+{
+	uint64_t start, end = 0, length;
+	uint8_t *piece;
+	struct stat st;
+	int rc = 0;
+
+	if (!device->holes)
+		return 0;
+	if (fstat(device->fd, &st) == -1)
+		return fail_errno(errno, "look for other contents: %s", device->path);
+	piece = malloc(PIECE_BYTES);
+	if (piece == NULL)
+		return fail(ENOMEM, "look for other contents: %s: out of memory", device->path);
+	/* All of the file: what is beyond the last whole page is somebody's as well. */
+	length = (uint64_t)st.st_size;
+	while (rc == 0 && device_next_data(device, end, length, &start, &end))
+		rc = is_data(device, start, end, piece);
+	free(piece);
+	if (rc != 0)
+		snprintf(name, size, "a file with contents (%llu bytes)",
+			 (unsigned long long)length);
 	return rc;
 }

@@ -13,4 +13,11 @@
  */
 int foreign_find(const struct device *device, char *name, size_t size);
 
+/*
+ * Look for anything but zeroes in a file, whether it is known or not; holes are passed over.  1 if
+ * there is something: what to call it is in `name`.  0 if there is nothing, or the device is no
+ * file; -errno with message.
+ */
+int foreign_find_contents(const struct device *device, char *name, size_t size);
+
 #endif /* FOREIGN_H */

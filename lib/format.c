@@ -2,9 +2,12 @@
 /*
  * format.c - make a device of a backing object.
  *
- * The order, each step drained before the next, so that a crash leaves no device or a whole one:
+ * The order, each step drained before the next, so that a crash leaves what was there before, no
+ * device, or the whole new one:
  *
- *  1. Destroy the old superblocks, primary and copy, at their old places and at the new.
+ *  1. Destroy the old superblocks, primary and copy, at their old places and at the new.  A crash in
+ *     this step can leave either of them, or both, and the old device is whole then: its index and
+ *     its data are as they were.
  *  2. Clear the index; with prealloc also zero the data pages.
  *  3. With prealloc write the entries.
  *  4. Write the copy.
@@ -83,30 +86,35 @@ static int plan(struct formatting *f, const char *path)
 				 options->spare_pages, path);
 }
 
-/* What the device holds besides a sound primary: 1 with its name, 0, or -errno with message. */
-static int find_other_contents(const struct device *device, enum super_state primary, char *name,
+/* What the device holds besides a sound primary: 1 with words for it, 0, or -errno with message. */
+static int find_other_contents(const struct device *device, enum super_state primary, char *words,
 			       size_t size)
 {
 	uint64_t last = (device->size >> LAYOUT_PAGE_SHIFT) - 1;
 	struct super_verdict verdict;
 	struct super copy;
+	char name[48];
 	int rc;
 
 	/* First: what was made over a device leaves the copy at its end behind. */
-	rc = foreign_find(device, name, size);
+	rc = foreign_find(device, name, sizeof(name));
+	if (rc > 0)
+		snprintf(words, size, "holds %s", name);
 	if (rc != 0)
 		return rc;
-	if (primary == SUPER_ABSENT && super_read(device, last, &copy, &verdict) != SUPER_SOUND)
-		return 0;
-	snprintf(name, size, "a kmemblk device already");
-	return 1;
+	if (primary != SUPER_ABSENT || super_read(device, last, &copy, &verdict) == SUPER_SOUND)
+		return 1;
+	rc = foreign_find_contents(device, name, sizeof(name));
+	if (rc > 0)
+		snprintf(words, size, "is %s", name);
+	return rc;
 }
 
 /* Remember where an old device's copy is, and refuse to lose contents unless forced. */
 static int check_contents(struct formatting *f)
 {
 	const struct device *device = &f->device;
-	char name[64] = "a kmemblk device already";
+	char words[64] = "holds a kmemblk device already";
 	struct super_verdict verdict;
 	enum super_state primary;
 	struct super old;
@@ -118,10 +126,10 @@ static int check_contents(struct formatting *f)
 	if (f->options->flags & KMEMBLK_FORMAT_FORCE)
 		return 0;
 	if (primary != SUPER_SOUND && primary != SUPER_UNSUPPORTED)
-		rc = find_other_contents(device, primary, name, sizeof(name));
+		rc = find_other_contents(device, primary, words, sizeof(words));
 	if (rc > 0)
-		return fail(EEXIST, "format: %s: holds %s; to lose its contents, add --force",
-			    device->path, name);
+		return fail(EEXIST, "format: %s: %s; to lose its contents, add --force",
+			    device->path, words);
 	return rc;
 }
 

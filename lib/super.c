@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "foreign.h"
 #include "guard.h"
 #include "super.h"
 
@@ -196,6 +197,32 @@ bool super_same(const struct super *a, const struct super *b)
 	return memcmp(&media_a, &media_b, sizeof(media_a)) == 0;
 }
 
+/* A command is named only where nothing is known to be lost by it. */
+static int fail_absent(const struct device *device)
+{
+	const char *path = device->path;
+	char name[64] = "";
+	int rc = foreign_find(device, name, sizeof(name));
+
+	if (rc > 0)
+		return fail(EMEDIUMTYPE, "open: %s: not a kmemblk device: it holds %s", path, name);
+	if (rc == 0)
+		rc = foreign_find_contents(device, name, sizeof(name));
+	if (rc > 0)
+		return fail(EMEDIUMTYPE, "open: %s: not a kmemblk device, but %s", path, name);
+	if (rc < 0)
+		return fail(EMEDIUMTYPE, "open: %s: not a kmemblk device", path);
+	if (device->holes)
+		return fail(EMEDIUMTYPE,
+			    "open: %s: not a kmemblk device, and all zeroes; to make it one, type: "
+			    "kmemblk format %s",
+			    path, path);
+	return fail(EMEDIUMTYPE,
+		    "open: %s: not a kmemblk device; to make it one, and lose what it holds, type: "
+		    "kmemblk format %s",
+		    path, path);
+}
+
 int super_load(const struct device *device, struct super *super)
 {
 	uint64_t pages = device->size >> LAYOUT_PAGE_SHIFT;
@@ -216,10 +243,7 @@ int super_load(const struct device *device, struct super *super)
 		/* The copy only changes the advice: it is never used in place of the primary. */
 		if (super_read(device, pages - 1, &copy, &copy_verdict) == SUPER_SOUND)
 			break;
-		return fail(EMEDIUMTYPE,
-			    "open: %s: not a kmemblk device; to make it one, type: kmemblk format "
-			    "%s",
-			    device->path, device->path);
+		return fail_absent(device);
 	default:
 		break;
 	}

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A device that holds a kmemblk device, a file system or a partition table is refused and stays
-# as it is; --force overrides.
+# A device that holds a kmemblk device, a file system or a partition table, and a file with any
+# contents, is refused and stays as it is; --force overrides.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tools/helpers.sh"
 
@@ -35,3 +35,24 @@ truncate -s 16M "$device"
 poke 446 00000000830000000008000000700000
 poke 510 55aa
 refuses '(dos|partition table)'
+
+# Files that are no device at all: text, a program, an archive.
+truncate -s 16M "$tmp/zeroes"
+mkdir "$tmp/folder"
+head -c 300000 /dev/urandom > "$tmp/folder/random"
+for make in 'seq 100000' 'cat /bin/sh /bin/sh' "tar -C $tmp -cf - folder"; do
+	$make > "$device"
+	refuses "is a file with contents \\($(stat -c %s "$device") bytes\\)"
+done
+
+# One byte, past the last whole page.
+cp --sparse=always "$tmp/zeroes" "$device"
+printf x >> "$device"
+refuses 'is a file with contents'
+
+# Nothing but zeroes, written ones included, is nothing; holes take no time.
+dd if=/dev/zero of="$device" bs=1M count=16 status=none
+status 0 "$kmemblk" format "$device"
+rm "$device"
+truncate -s 1T "$device"
+status 0 "$kmemblk" format --size=1G "$device"

@@ -111,5 +111,56 @@ START_TEST(test_bad_media_hides_nothing_else)
 }
 END_TEST
 
+/* What is said of the file's contents; "" for nothing. */
+static const char *contents(void)
+{
+	static char name[64];
+	int rc;
+
+	ck_assert_int_eq(device_open(&device, unit_device, true), 0);
+	name[0] = '\0';
+	rc = foreign_find_contents(&device, name, sizeof(name));
+	ck_assert_msg(rc == (name[0] != '\0'), "%d: %s", rc, kmemblk_error());
+	device_close(&device);
+	return name;
+}
+
+START_TEST(test_any_byte_of_a_file_is_contents)
+{
+	/* In the first byte, the last, before and after the end of what is read at once. */
+	const uint64_t at[] = { 0, 5 * MIB - 1, MIB - 1, MIB, 3 * MIB + 4711 };
+	static const uint8_t zeroes[2 * MIB];
+
+	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++) {
+		unit_make_file(unit_device, 5 * MIB);
+		unit_poke(0, zeroes, sizeof(zeroes));
+		ck_assert_str_eq(contents(), "");
+		unit_poke_number(at[i], 1, 1);
+		ck_assert_str_eq(contents(), "a file with contents (5242880 bytes)");
+		unlink(unit_device);
+	}
+}
+END_TEST
+
+START_TEST(test_bytes_beyond_the_last_page_are_contents)
+{
+	unit_make_file(unit_device, 10 * PAGE + 17);
+	ck_assert_str_eq(contents(), "");
+	unit_poke_number(10 * PAGE + 16, 1, 1);
+	ck_assert_str_eq(contents(), "a file with contents (40977 bytes)");
+}
+END_TEST
+
+/* Read byte by byte it would take hours. */
+START_TEST(test_holes_are_passed_over)
+{
+	unit_make_file(unit_device, 4ull << 40);
+	ck_assert_str_eq(contents(), "");
+	unit_poke_number((4ull << 40) - 1, 1, 1);
+	ck_assert_str_eq(contents(), "a file with contents (4398046511104 bytes)");
+}
+END_TEST
+
 UNIT_MAIN("foreign", test_nothing, test_ext4, test_partition_tables, test_signature_at_the_end,
-	  test_bad_media_hides_nothing_else)
+	  test_bad_media_hides_nothing_else, test_any_byte_of_a_file_is_contents,
+	  test_bytes_beyond_the_last_page_are_contents, test_holes_are_passed_over)

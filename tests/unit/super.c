@@ -277,8 +277,14 @@ START_TEST(test_load_says_what_to_type)
 	unit_poke_number(0, 8, 0);
 	unit_expect_error(load(true), EUCLEAN, "no kmemblk superblock; type: kmemblk check ");
 	unit_poke_number((PAGES - 1) * PAGE, 8, 0);
+	/* No command for what holds something. */
 	unit_expect_error(load(true), EMEDIUMTYPE,
-			  "not a kmemblk device; to make it one, type: kmemblk format ");
+			  "not a kmemblk device, but a file with contents (4096000 bytes)");
+	ck_assert(strstr(kmemblk_error(), "type:") == NULL);
+	unit_make_file(unit_device, PAGES * PAGE);
+	unit_expect_error(
+		load(true), EMEDIUMTYPE,
+		"not a kmemblk device, and all zeroes; to make it one, type: kmemblk format ");
 }
 END_TEST
 
