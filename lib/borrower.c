@@ -13,13 +13,13 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "borrower.h"
 #include "error.h"
 #include "protocol.h"
+#include "thread.h"
 
 #define FIRST_PLACES 256u
 
@@ -204,18 +204,6 @@ static void *run_reclaim(void *opaque)
 	}
 }
 
-static int start_reclaim(struct kmemblk_borrower *b)
-{
-	sigset_t all, saved;
-	int err;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	err = pthread_create(&b->thread, NULL, run_reclaim, b);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	return err ? fail_errno(err, "borrow: cannot start a thread") : 0;
-}
-
 int kmemblk_borrower_connect(const char *socket, void (*reclaim)(void *opaque, size_t length),
 			     void *opaque, struct kmemblk_borrower **borrower)
 {
@@ -231,8 +219,9 @@ int kmemblk_borrower_connect(const char *socket, void (*reclaim)(void *opaque, s
 	b->reclaim = reclaim;
 	b->opaque = opaque;
 	if (reclaim) {
-		err = start_reclaim(b);
+		err = thread_start(&b->thread, 0, run_reclaim, b);
 		if (err) {
+			thread_fail(err, "borrow", socket, "callback");
 			borrower_destroy(b);
 			goto out;
 		}
@@ -264,6 +253,46 @@ static void *reserve(size_t size)
 	return aligned;
 }
 
+static int fail_borrow(const struct kmemblk_borrower *b, int err)
+{
+	const char *socket = b->link.address.sun_path;
+	char reason[128];
+
+	if (err < -LINK_NOT_MAPPED) {
+		err += LINK_NOT_MAPPED;
+		return fail(-err,
+			    "borrow: %s: cannot map a zone: %s: raise the limits on this process's "
+			    "memory (sysctl vm.max_map_count, ulimit -v)",
+			    socket, strerror_r(-err, reason, sizeof(reason)));
+	}
+	switch (-err) {
+	case ENOMEM:
+		return fail(
+			-err,
+			"borrow: %s: no zone is free: to see what the pages are used for, type: "
+			"kmemblk stat %s",
+			socket, socket);
+	case EDQUOT:
+		return fail(-err,
+			    "borrow: %s: this borrower has as much as the server gives one "
+			    "(lend-limit=, %llu bytes): return a zone first",
+			    socket, (unsigned long long)b->link.limit);
+	case ENOTCONN:
+		if (b->link.pid != getpid())
+			return fail(-err,
+				    "borrow: %s: the connection is that of the parent process: "
+				    "connect in this one",
+				    socket);
+		return fail(-err,
+			    "borrow: %s: the server is away: the connection is made again when it "
+			    "is back",
+			    socket);
+	default:
+		return fail(-err, "borrow: %s: the server cannot lend a zone: %s", socket,
+			    strerror_r(-err, reason, sizeof(reason)));
+	}
+}
+
 int kmemblk_borrower_borrow(struct kmemblk_borrower *borrower, void *at, unsigned int wait_ms,
 			    void **memory)
 {
@@ -290,7 +319,7 @@ int kmemblk_borrower_borrow(struct kmemblk_borrower *borrower, void *at, unsigne
 	if (err) {
 		if (!at)
 			munmap(range, size);
-		return fail_errno(-err, "borrow: %s", borrower->link.address.sun_path);
+		return fail_borrow(borrower, err);
 	}
 	*memory = range;
 	return 0;

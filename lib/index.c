@@ -17,6 +17,7 @@
 #include "error.h"
 #include "guard.h"
 #include "index.h"
+#include "thread.h"
 
 /* Leaves that a thread takes at a time, and how many make another thread worth its start. */
 #define SCAN_STRIDE	       64u
@@ -172,7 +173,7 @@ static void scan(struct index *index, struct index_scan *scan)
 		wanted = (uint64_t)cpus - 1;
 	pthread_mutex_init(&run.lock, NULL);
 	/* Fewer threads than wanted only take longer: the caller scans too. */
-	while (started < wanted && pthread_create(&threads[started], NULL, scan_thread, &run) == 0)
+	while (started < wanted && thread_start(&threads[started], 0, scan_thread, &run) == 0)
 		started++;
 	scan_some(&run, true);
 	while (started > 0)

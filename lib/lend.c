@@ -68,6 +68,12 @@ int kmemblk_lend(struct kmemblk *h, const struct kmemblk_lend_options *options)
 		return fail(EINVAL, "lend: %s: %s", h->device.path,
 			    options->socket == NULL ? "no socket is given"
 						    : "started, or lending, already");
+	if (options->limit < ZONE_BYTES)
+		return fail(EINVAL,
+			    "lend: %s: a limit of %llu bytes is less than a zone, so nobody could "
+			    "borrow: at least %llu are needed (lend-limit=2M)",
+			    h->device.path, (unsigned long long)options->limit,
+			    (unsigned long long)ZONE_BYTES);
 	if (h->device.media == PM_DEVDAX) {
 		int rc = devdax_check_lendable(&h->device);
 

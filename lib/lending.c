@@ -29,6 +29,7 @@
 #include "error.h"
 #include "internal.h"
 #include "lending.h"
+#include "thread.h"
 
 /*
  * How often watched zones are looked at, and waiting borrowers' time: at first, and when it has been
@@ -409,22 +410,38 @@ static int free_place(struct lending *lending)
 	return lending->peer_count++;
 }
 
+/* Say why, rather than only hang up. */
+static void turn_away(int fd, int status)
+{
+	struct lend_message message = { .version = LEND_VERSION,
+					.kind = LEND_WELCOME,
+					.status = status };
+
+	/* Into an empty queue: it fails only if the other end has gone. */
+	send(fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
 static void admit(struct lending *lending)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	struct peer peer = { .since = time(NULL) };
 	int number;
 
-	peer.fd = accept4(lending->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	peer.fd = accept4(lending->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (peer.fd == -1) {
 		/* Out of descriptors it would be told of the same connection for ever. */
 		if (errno == EMFILE || errno == ENFILE)
 			poll(NULL, 0, LOOK_MS);
 		return;
 	}
-	number = peer_identify(&peer, &lending->allowed) ? free_place(lending) : -1;
+	if (!peer_identify(&peer, &lending->allowed)) {
+		turn_away(peer.fd, -EPERM);
+		return;
+	}
+	number = free_place(lending);
 	if (number == -1) {
-		close(peer.fd);
+		turn_away(peer.fd, -EUSERS);
 		return;
 	}
 	lending->peers[number] = peer;
@@ -478,7 +495,7 @@ static int make_epoll(struct lending *lending)
 	if (lending->epoll == -1 || lending->event == -1)
 		return -errno;
 	event.data.u64 = TOKEN_LISTENER;
-	if (epoll_ctl(lending->epoll, EPOLL_CTL_ADD, lending->listener, &event) == -1)
+	if (epoll_ctl(lending->epoll, EPOLL_CTL_ADD, lending->listener.fd, &event) == -1)
 		return -errno;
 	event.data.u64 = TOKEN_EVENT;
 	return epoll_ctl(lending->epoll, EPOLL_CTL_ADD, lending->event, &event) == -1 ? -errno : 0;
@@ -493,7 +510,8 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 		return fail(ENOMEM, "lend: %s: out of memory", h->device.path);
 	h->lending = lending;
 	lending->h = h;
-	lending->listener = lending->epoll = lending->event = -1;
+	lending->listener = (struct listener){ .fd = -1, .folder = -1 };
+	lending->epoll = lending->event = -1;
 	lending->limit =
 		options->limit == KMEMBLK_DEFAULT ? UINT64_MAX : options->limit / ZONE_BYTES;
 	lending->peer_most = peers_most();
@@ -502,14 +520,11 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 	lending->eager_until = deadline_after(0);
 	look_soon(lending);
 	rc = allowed_parse(&lending->allowed, options->allow);
+	if (rc == 0)
+		rc = listener_make(&lending->listener, options);
 	if (rc == 0) {
-		rc = lending_listen(lending, options);
-		if (rc == 0)
-			rc = make_epoll(lending);
-		if (rc == -EADDRINUSE)
-			fail(EADDRINUSE, "lend: %s: in use, by another server or as a file",
-			     options->socket);
-		else if (rc != 0)
+		rc = make_epoll(lending);
+		if (rc != 0)
 			fail_errno(-rc, "lend: %s", options->socket);
 	}
 	if (rc != 0)
@@ -524,6 +539,9 @@ int lending_start(struct kmemblk *h)
 
 	if (lending == NULL)
 		return 0;
+	rc = loans_check_open(&h->device);
+	if (rc != 0)
+		return rc;
 	if (loans_init(&lending->loans, &h->pages, loan_ended, lending) != 0)
 		return fail(ENOMEM, "start: %s: out of memory for zones", h->device.path);
 	h->mover.done = zones_made;
@@ -531,9 +549,9 @@ int lending_start(struct kmemblk *h)
 	rc = mover_start(h);
 	if (rc != 0)
 		return rc;
-	rc = pages_thread(&lending->thread, server, lending);
+	rc = thread_start(&lending->thread, 0, server, lending);
 	if (rc != 0)
-		return fail_errno(rc, "start: %s: the lending thread", h->device.path);
+		return thread_fail(rc, "start", h->device.path, "lending");
 	lending->running = true;
 	pthread_mutex_lock(&h->pages.lock);
 	h->pages.memory.lender = lending;
@@ -564,17 +582,16 @@ void lending_close(struct kmemblk *h)
 
 	if (lending == NULL)
 		return;
-	lending_remove_socket(lending);
+	listener_close(&lending->listener);
 	for (int i = 0; i < lending->peer_count; i++)
 		if (lending->peers[i].fd != -1)
 			close(lending->peers[i].fd);
-	for (int *fd = (int[]){ lending->listener, lending->epoll, lending->event, -2 }; *fd != -2;
-	     fd++)
-		if (*fd != -1)
-			close(*fd);
+	if (lending->epoll != -1)
+		close(lending->epoll);
+	if (lending->event != -1)
+		close(lending->event);
 	allowed_free(&lending->allowed);
 	free(lending->peers);
-	free(lending->path);
 	free(lending);
 	h->lending = NULL;
 }

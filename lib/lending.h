@@ -44,14 +44,21 @@ struct allowed {
 	bool all;
 };
 
+/* The socket, and where it has its name. */
+struct listener {
+	int fd;
+	int folder;
+	char *name; /* in the folder */
+	bool named; /* by us, so it is to be removed, if it still is this one: */
+	dev_t dev;
+	ino_t ino;
+};
+
 struct lending {
 	struct kmemblk *h;
-	int listener;
+	struct listener listener;
 	int epoll;
 	int event; /* an eventfd that wakes the thread */
-	char *path;
-	dev_t path_dev; /* the socket itself, so that no other one is removed */
-	ino_t path_ino;
 	struct allowed allowed;
 	uint64_t limit; /* zones a peer */
 	char *(*describe)(void *opaque);
@@ -88,9 +95,13 @@ void lending_close(struct kmemblk *h);
 
 /* ---- listen.c ------------------------------------------------------------------------------- */
 
-/* 0 or -errno without message. */
-int lending_listen(struct lending *lending, const struct kmemblk_lend_options *options);
-void lending_remove_socket(const struct lending *lending);
+/*
+ * Make the socket and listen: 0 or -errno with message.  `l` has the descriptors -1 and is else empty;
+ * to be closed also after an error.
+ */
+int listener_make(struct listener *l, const struct kmemblk_lend_options *options);
+/* Remove the socket, if it still is the one that was made, and stop listening. */
+void listener_close(struct listener *l);
 
 /* ---- peers.c -------------------------------------------------------------------------------- */
 

@@ -18,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +28,10 @@
 
 #include "deadline.h"
 #include "error.h"
+#include "kind.h"
 #include "link.h"
 #include "protocol.h"
+#include "thread.h"
 
 /* How long a server that is there may take, beyond what it was told that it may. */
 #define PATIENCE_MS 2000
@@ -98,8 +99,9 @@ static int receive(int fd, int flags, struct lend_message *message, int *zone, c
 
 	*zone = -1;
 	do {
+		/* A server that hangs up on what we said is told first, and once; then what it said. */
 		n = recvmsg(fd, &header, flags | MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
 		return errno == EWOULDBLOCK ? -EAGAIN : -ENOTCONN;
 	*zone = take_descriptor(&header);
@@ -112,7 +114,7 @@ static int receive(int fd, int flags, struct lend_message *message, int *zone, c
 	return 0;
 }
 
-/* Waits PATIENCE_MS for a message of that kind. */
+/* Waits PATIENCE_MS for a message of that kind, or of any that says that it is refused. */
 static int expect(int fd, uint32_t kind, struct lend_message *message, char *text, size_t room,
 		  size_t *length)
 {
@@ -128,10 +130,10 @@ static int expect(int fd, uint32_t kind, struct lend_message *message, char *tex
 	if (zone >= 0)
 		close(zone);
 	if (err)
-		return err == -ENOTCONN ? -EACCES : err;
-	if (message->kind != kind)
-		return -EPROTO;
-	return message->status > 0 ? -EPROTO : message->status;
+		return err == -ENOTCONN ? -EPROTO : err;
+	if (message->status < 0)
+		return message->status;
+	return message->kind != kind || message->status > 0 ? -EPROTO : 0;
 }
 
 /* ---- connecting ----------------------------------------------------------------------------- */
@@ -186,9 +188,9 @@ static int connect_link(struct link *link)
 	fd = connect_to(&link->address);
 	if (fd < 0)
 		return fd;
-	err = send_message(fd, &hello, MSG_DONTWAIT);
-	if (!err)
-		err = expect(fd, LEND_WELCOME, &welcome, NULL, 0, NULL);
+	/* If it has hung up already, it may have said why. */
+	send_message(fd, &hello, MSG_DONTWAIT);
+	err = expect(fd, LEND_WELCOME, &welcome, NULL, 0, NULL);
 	if (!err && fstat(fd, &st))
 		err = -errno;
 	/* A power of two, and what it was: the zones that are here stay where they are. */
@@ -307,25 +309,66 @@ static void *run_receiver(void *opaque)
 	return NULL;
 }
 
-/* No signal handler of the program's runs on it; faults are told to it as to every thread. */
-static int start_receiver(struct link *link)
+/*
+ * Say why there is no connection, and what to do.  No command is proposed that would replace what is
+ * there, unless that is a socket.
+ */
+static int fail_connect(int err, const char *what, const char *socket)
 {
-	sigset_t all, saved;
-	pthread_attr_t attr;
-	int err;
+	struct stat st;
 
-	err = pthread_attr_init(&attr);
-	if (err)
-		return -err;
-	pthread_attr_setstacksize(&attr, RECEIVER_STACK);
-	sigfillset(&all);
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	err = pthread_create(&link->receiver, &attr, run_receiver, link);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	pthread_attr_destroy(&attr);
-	return -err;
+	if (!stat(socket, &st) && !S_ISSOCK(st.st_mode))
+		return fail(-err,
+			    "%s: %s: %s is there, not a socket: name the socket that a server was "
+			    "given as lend=SOCKET",
+			    what, socket, kind_name(st.st_mode));
+	switch (-err) {
+	case ENOENT:
+		return fail(-err,
+			    "%s: %s: no lending server; start one: nbdkit kmemblk DEVICE lend=%s",
+			    what, socket, socket);
+	case ECONNREFUSED:
+		return fail(-err,
+			    "%s: %s: the server has ended; start it again: nbdkit kmemblk DEVICE "
+			    "lend=%s",
+			    what, socket, socket);
+	case EACCES:
+		return fail(-err,
+			    "%s: %s: permission denied: this user may not connect to the socket: "
+			    "see lend-mode= and lend-group= in nbdkit-kmemblk-plugin(1)",
+			    what, socket);
+	case EPERM:
+		return fail(-err,
+			    "%s: %s: the server does not lend to this user: see lend-allow= in "
+			    "nbdkit-kmemblk-plugin(1)",
+			    what, socket);
+	case EUSERS:
+		return fail(-err,
+			    "%s: %s: the server has no room for one more borrower: raise its limit "
+			    "on open files (ulimit -n, or LimitNOFILE= of a service)",
+			    what, socket);
+	case EPROTO:
+		return fail(-err,
+			    "%s: %s: what answers is no lending server, or one of another version "
+			    "of kmemblk",
+			    what, socket);
+	case ETIMEDOUT:
+		return fail(
+			-err,
+			"%s: %s: the server is there and does not answer: it is stopped or busy; "
+			"try again",
+			what, socket);
+	case ENOTDIR:
+		return fail(-err,
+			    "%s: %s: its folder is not one: name the socket that a server was "
+			    "given as lend=SOCKET",
+			    what, socket);
+	case ENAMETOOLONG:
+		return fail(-err, "%s: %s: longer than the %zu bytes of a socket's path", what,
+			    socket, sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+	default:
+		return fail_errno(-err, "%s: %s", what, socket);
+	}
 }
 
 /* ---- what link.h says ----------------------------------------------------------------------- */
@@ -342,17 +385,17 @@ int link_open(struct link *link, const char *socket)
 	if (!err)
 		err = connect_link(link);
 	if (err)
-		return fail_errno(-err, "borrow: %s", socket);
+		return fail_connect(err, "borrow", socket);
 	pthread_mutex_init(&link->turn, NULL);
 	pthread_mutex_init(&link->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&link->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	err = start_receiver(link);
+	err = thread_start(&link->receiver, RECEIVER_STACK, run_receiver, link);
 	if (err) {
 		close(link->fd);
-		return fail_errno(-err, "borrow: cannot start a thread");
+		return thread_fail(err, "borrow", socket, "receiver");
 	}
 	return 0;
 }
@@ -422,7 +465,7 @@ int link_ask(struct link *link, void *at, unsigned int wait_ms, uint64_t *offset
 	if (!err &&
 	    mmap(at, link->zone_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE,
 		 link->zone, (off_t)link->offset) == MAP_FAILED)
-		err = -errno;
+		err = -(LINK_NOT_MAPPED + errno);
 	*offset = link->offset;
 	if (link->zone >= 0)
 		close(link->zone);
@@ -497,9 +540,8 @@ int link_question(const char *socket, char **text)
 		err = fd;
 		goto out;
 	}
-	err = send_message(fd, &stat, MSG_DONTWAIT);
-	if (!err)
-		err = expect(fd, LEND_STATUS, &status, *text, LEND_PACKET_MAX, &length);
+	send_message(fd, &stat, MSG_DONTWAIT);
+	err = expect(fd, LEND_STATUS, &status, *text, LEND_PACKET_MAX, &length);
 	close(fd);
 	(*text)[length] = 0;
 out:
@@ -507,5 +549,5 @@ out:
 		return 0;
 	free(*text);
 	*text = NULL;
-	return fail_errno(-err, "stat: %s", socket);
+	return fail_connect(err, "stat", socket);
 }

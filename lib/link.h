@@ -44,8 +44,10 @@ void link_close(struct link *link);
 
 /*
  * Asks for a zone and maps it at `at`, an address range of its size that is the caller's.  Gives
- * the zone's offset.  Errors as for kmemblk_borrower_borrow().
+ * the zone's offset.  Errors: what the server answers; -ENOMEM none in time; -ENOTCONN; and if it
+ * cannot be mapped, -(LINK_NOT_MAPPED + errno), which no other error is.
  */
+#define LINK_NOT_MAPPED 4096
 int link_ask(struct link *link, void *at, unsigned int wait_ms, uint64_t *offset);
 
 /* Tells the server something that has no answer; says nothing if it is away or does not listen. */
@@ -60,7 +62,7 @@ void link_after_fork(struct link *link);
 /* In the child: closes what it got. */
 void link_in_child(struct link *link);
 
-/* Connects for one LEND_STAT: `*text` is malloc'ed. */
+/* Connects for one LEND_STAT: `*text` is malloc'ed.  With a message. */
 int link_question(const char *socket, char **text);
 
 #endif /* LINK_H */

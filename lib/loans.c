@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "loans.h"
 
 static uint64_t zone_of(const struct loans *loans, uint64_t offset)
@@ -61,7 +64,42 @@ void loans_destroy(struct loans *loans)
 	*loans = (struct loans){ 0 };
 }
 
-/* A new open file description of the device, with a lock on the zone: the descriptor or -errno. */
+/* A new open file description of the device: the descriptor or -errno. */
+static int open_anew(const struct device *device)
+{
+	char self[32];
+	int fd;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", device->fd);
+	fd = open(self, O_RDWR | O_CLOEXEC);
+	return fd == -1 ? -errno : fd;
+}
+
+int loans_check_open(const struct device *device)
+{
+	const struct passwd *user;
+	char number[16], reason[128];
+	int fd = open_anew(device);
+
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	if (fd != -EACCES && fd != -EPERM)
+		return fail(-fd,
+			    "start: %s: cannot open it again through /proc/self/fd, as each loan "
+			    "must: %s",
+			    device->path, strerror_r(-fd, reason, sizeof(reason)));
+	user = getpwuid(geteuid());
+	snprintf(number, sizeof(number), "%u", geteuid());
+	return fail(-fd,
+		    "start: %s: cannot lend: the server runs as user %s, who may not write the "
+		    "device, as each loan must: to let that user, type: chown %s %s",
+		    device->path, user != NULL ? user->pw_name : number,
+		    user != NULL ? user->pw_name : number, device->path);
+}
+
+/* The same, with a lock on the zone. */
 static int open_zone(const struct device *device, uint64_t offset)
 {
 	struct flock lock = {
@@ -70,13 +108,10 @@ static int open_zone(const struct device *device, uint64_t offset)
 		.l_start = (off_t)offset,
 		.l_len = (off_t)ZONE_BYTES,
 	};
-	char self[32];
-	int fd, rc = 0;
+	int fd = open_anew(device), rc = 0;
 
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", device->fd);
-	fd = open(self, O_RDWR | O_CLOEXEC);
-	if (fd == -1)
-		return -errno;
+	if (fd < 0)
+		return fd;
 	if (fcntl(fd, F_OFD_SETLK, &lock) == -1) {
 		rc = -errno;
 		close(fd);

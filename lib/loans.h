@@ -50,6 +50,11 @@ int loans_init(struct loans *loans, struct pages *pages, void (*ended)(void *opa
 void loans_destroy(struct loans *loans);
 
 /*
+ * True for the user that the server runs as now: a loan can open the device.  0 or -errno with message.
+ */
+int loans_check_open(const struct device *device);
+
+/*
  * Lend a zone: its offset, and a descriptor to map it through, which is the caller's to pass on and
  * close.  0; -ENOMEM if none is whole or may be lent; another -errno.
  */

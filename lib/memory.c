@@ -3,12 +3,11 @@
 #include "config.h"
 
 #include <errno.h>
-#include <signal.h>
 
 #include "deadline.h"
-#include "error.h"
 #include "guard.h"
 #include "pages.h"
+#include "thread.h"
 
 /* Of all data pages: kept with storage, and kept from memory users. */
 #define KEEP_SHARE    256u
@@ -390,12 +389,12 @@ static void punch_unwritten(struct pages *pages)
 int memory_start(struct pages *pages)
 {
 	struct memory *memory = &pages->memory;
-	int err;
+	int rc;
 
 	punch_unwritten(pages);
-	err = pages_thread(&memory->thread, keeper, pages);
-	if (err != 0)
-		return fail_errno(err, "start: %s: the memory thread", pages->device->path);
+	rc = thread_start(&memory->thread, 0, keeper, pages);
+	if (rc != 0)
+		return thread_fail(rc, "start", pages->device->path, "memory");
 	/* The reclaimer, which runs already, reads it. */
 	pthread_mutex_lock(&pages->lock);
 	memory->running = true;

@@ -18,9 +18,9 @@
 #include <errno.h>
 #include <time.h>
 
-#include "error.h"
 #include "guard.h"
 #include "internal.h"
+#include "thread.h"
 
 #define WALKS_MAX 8
 /* Blocks moved between two sleeps. */
@@ -171,10 +171,10 @@ static void *mover(void *opaque)
 
 int mover_start(struct kmemblk *h)
 {
-	int err = pages_thread(&h->mover.thread, mover, h);
+	int rc = thread_start(&h->mover.thread, 0, mover, h);
 
-	if (err != 0)
-		return fail_errno(err, "start: %s: the mover thread", h->device.path);
+	if (rc != 0)
+		return thread_fail(rc, "start", h->device.path, "mover");
 	h->mover.running = true;
 	return 0;
 }

@@ -302,9 +302,6 @@ int64_t pages_drop_storage(struct pages *pages, uint64_t most);
 
 /* ---- reclaim.c ------------------------------------------------------------------------------ */
 
-/* Start a thread that takes no signals; an errno.  */
-int pages_thread(pthread_t *thread, void *(*run)(void *opaque), void *opaque);
-
 /* Start and end the reclaimer.  0 or -errno with message. */
 int reclaim_start(struct pages *pages);
 void reclaim_stop(struct pages *pages);

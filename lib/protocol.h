@@ -14,6 +14,9 @@
  *   LEND_RECLAIMED value: bytes                  no answer
  *   LEND_STAT                     LEND_STATUS    and JSON text
  *
+ * A borrower that is not admitted is sent, without being asked, LEND_WELCOME with the status -EPERM
+ * (the server does not lend to this user) or -EUSERS (it has no room), and the connection ends.
+ *
  * The descriptor is a new open file description of the device on which the server has locked the
  * zone's bytes.  It serves for this zone only.  The borrower maps exactly the zone and closes it;
  * the kernel keeps the lock until the last mapping, in the borrower and whomever it forked, is gone.

@@ -9,12 +9,11 @@
 #include "config.h"
 
 #include <errno.h>
-#include <signal.h>
 
 #include "deadline.h"
-#include "error.h"
 #include "grace.h"
 #include "pages.h"
+#include "thread.h"
 
 /* How long to collect when nobody is in a hurry. */
 #define COLLECT_MS 10
@@ -174,26 +173,12 @@ static void *reclaimer(void *opaque)
 	return NULL;
 }
 
-int pages_thread(pthread_t *thread, void *(*run)(void *opaque), void *opaque)
-{
-	sigset_t all, old;
-	int err;
-
-	/* Signals are for the threads of the program, which may not expect one more. */
-	sigfillset(&all);
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	err = pthread_create(thread, NULL, run, opaque);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return err;
-}
-
 int reclaim_start(struct pages *pages)
 {
-	int err = pages_thread(&pages->reclaimer, reclaimer, pages);
+	int rc = thread_start(&pages->reclaimer, 0, reclaimer, pages);
 
-	if (err != 0)
-		return fail_errno(err, "start: %s: the reclaimer thread", pages->device->path);
+	if (rc != 0)
+		return thread_fail(rc, "start", pages->device->path, "reclaimer");
 	pages->running = true;
 	return 0;
 }

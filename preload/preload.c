@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <jemalloc/jemalloc.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,9 +25,11 @@
 
 #include "calls.h"
 #include "environment.h"
+#include "error.h"
 #include "pool.h"
 #include "protect.h"
 #include "protocol.h"
+#include "thread.h"
 
 #define TICK_MS	     1000
 #define IDLE_ROUNDS  2
@@ -167,22 +168,13 @@ static void *keep(void *opaque)
 
 static int start_keeper(void)
 {
-	sigset_t all, saved;
-	pthread_attr_t attr;
 	pthread_t thread;
-	int err;
+	int err = thread_start(&thread, KEEPER_STACK, keep, NULL);
 
-	err = pthread_attr_init(&attr);
 	if (err)
-		return -err;
-	pthread_attr_setstacksize(&attr, KEEPER_STACK);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &saved);
-	err = pthread_create(&thread, &attr, keep, NULL);
-	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	pthread_attr_destroy(&attr);
-	return -err;
+		return thread_fail(err, "borrow", getenv(ENVIRONMENT_SOCKET), "keeper");
+	pthread_detach(thread);
+	return 0;
 }
 
 /* ---- the start ------------------------------------------------------------------------------ */
@@ -196,21 +188,36 @@ static uint64_t limit_of(const char *text)
 
 static int begin(const char *socket)
 {
+	uint64_t limit;
 	int err;
 
 	calls_register_fork();
 	err = borrower_init(&borrower, socket);
 	if (err)
 		return err;
-	err = pool_init(&borrower, limit_of(getenv(ENVIRONMENT_LIMIT)),
-			getenv(ENVIRONMENT_STRICT) != NULL);
-	if (!err)
-		err = protect_init();
-	if (!err)
-		err = set_hooks();
-	if (!err)
-		err = start_keeper();
-	return err;
+	limit = limit_of(getenv(ENVIRONMENT_LIMIT));
+	if (limit < borrower.link.zone_size)
+		return fail(EINVAL,
+			    "borrow: %s: the limit of %llu bytes is less than a zone, which has "
+			    "%zu: raise --limit, or lend-limit= of the server",
+			    socket, (unsigned long long)limit, borrower.link.zone_size);
+	err = pool_init(&borrower, limit, getenv(ENVIRONMENT_STRICT) != NULL);
+	if (err)
+		return fail_errno(-err, "borrow: %s: no addresses for the heap (see ulimit -v)",
+				  socket);
+	err = protect_init();
+	if (err)
+		return fail_errno(-err, "borrow: %s: cannot watch for faults", socket);
+	err = set_hooks();
+	/* What jemalloc says of an arena that gets no memory. */
+	if (err == -EFAULT)
+		return fail(-err,
+			    "borrow: %s: no zone is free for the heap: to see what the pages are "
+			    "used for, type: kmemblk stat %s",
+			    socket, socket);
+	if (err)
+		return fail_errno(-err, "borrow: %s: jemalloc does not take its hooks", socket);
+	return start_keeper();
 }
 
 __attribute__((constructor)) static void start(void)
@@ -223,7 +230,7 @@ __attribute__((constructor)) static void start(void)
 	err = begin(socket);
 	if (!err)
 		return;
-	fprintf(stderr, "kmemblk: run: cannot borrow from %s: %s\n", socket, strerror(-err));
+	fprintf(stderr, "kmemblk: run: %s\n", kmemblk_error());
 	if (getenv(ENVIRONMENT_STRICT))
 		_exit(ENVIRONMENT_FAILED);
 }

@@ -148,15 +148,12 @@ int report_get(const char *socket, struct report *report)
 	int err = report_ask(socket, report);
 
 	if (err == -EBADMSG)
-		fprintf(stderr, "kmemblk: stat: %s: what the server says is no JSON object\n",
-			socket);
-	else if (err == -ETIMEDOUT)
-		fprintf(stderr, "kmemblk: %s: the server is there and does not answer\n",
-			kmemblk_error());
-	else if (err)
 		fprintf(stderr,
-			"kmemblk: %s: no lending server; start one: nbdkit kmemblk DEVICE lend=%s\n",
-			kmemblk_error(), socket);
+			"kmemblk: stat: %s: the server's answer is not a JSON object: is it of "
+			"another version of kmemblk?\n",
+			socket);
+	else if (err)
+		command_failed();
 	return err;
 }
 

@@ -151,8 +151,10 @@ static void set_environment(const struct arguments *arguments, const char *prelo
 	char number[32], *socket = realpath(arguments->socket, NULL);
 	char libraries[PATH_MAX + sizeof(JEMALLOC)];
 
-	if (!socket)
-		command_no_memory();
+	if (!socket) {
+		fprintf(stderr, "kmemblk: run: %s: %s\n", arguments->socket, strerror(errno));
+		exit(STATUS_FAILED);
+	}
 	set(ENVIRONMENT_SOCKET, socket);
 	free(socket);
 	snprintf(number, sizeof(number), "%ld", (long)getpid());
@@ -179,24 +181,8 @@ static int look(const struct arguments *arguments, const char *preload)
 	int err;
 
 	err = kmemblk_borrower_connect(arguments->socket, NULL, NULL, &borrower);
-	if (err == -EACCES || err == -EPERM) {
-		fprintf(stderr,
-			"kmemblk: %s: this user may not borrow there; see lend-mode= and lend-allow= "
-			"in nbdkit-kmemblk-plugin(1)\n",
-			kmemblk_error());
-		return STATUS_FAILED;
-	}
-	if (err == -ETIMEDOUT) {
-		fprintf(stderr, "kmemblk: %s: the server is there and does not answer\n",
-			kmemblk_error());
-		return STATUS_FAILED;
-	}
-	if (err) {
-		fprintf(stderr,
-			"kmemblk: %s: no lending server; start one: nbdkit kmemblk DEVICE lend=%s\n",
-			kmemblk_error(), arguments->socket);
-		return STATUS_FAILED;
-	}
+	if (err)
+		return command_failed();
 	zone = kmemblk_borrower_zone_size(borrower);
 	kmemblk_borrower_close(borrower);
 	if (arguments->limit && arguments->limit < zone) {

@@ -7,6 +7,7 @@
  */
 #include <config.h>
 
+#include <errno.h>
 #include <inttypes.h>
 #include <locale.h>
 #include <stdio.h>
@@ -162,12 +163,19 @@ static void draw(const char *socket, struct report *s, const struct report *befo
 	refresh();
 }
 
-static void draw_absence(const char *socket)
+static void draw_absence(const char *socket, int err)
 {
+	char *reason = text_printable(kmemblk_error());
+
 	erase();
-	mvprintw(0, 0, "%s: the server is away: %s", socket, kmemblk_error());
-	mvprintw(1, 0, "  waiting for it    q: quit");
+	mvprintw(0, 0, "%s", socket);
+	if (err == -EBADMSG)
+		mvprintw(1, 0, "  the server's answer is not a JSON object");
+	else
+		mvprintw(1, 0, "  %s", reason);
+	mvprintw(LINES - 1, 0, "  waiting for the server    q: quit");
 	refresh();
+	free(reason);
 }
 
 /* Until q; the first answer is there already. */
@@ -175,27 +183,26 @@ static void watch(const struct arguments *arguments, const char *name, struct re
 {
 	struct report before = { 0 };
 	double then = now(), time;
-	bool there = true;
-	int key;
+	int key, err = 0;
 
 	timeout((int)(arguments->interval * 1000));
 	draw(name, s, &before, 0);
 	while ((key = getch()) != 'q' && key != 'Q') {
 		/* A change of the window's size, or a key that means nothing: draw again. */
-		if (there) {
+		if (!err) {
 			report_free(&before);
 			before = *s;
 		}
 		time = now();
-		there = !report_ask(arguments->socket, s);
-		if (there) {
+		err = report_ask(arguments->socket, s);
+		if (!err) {
 			draw(name, s, &before, time - then);
 			then = time;
 		} else {
-			draw_absence(name);
+			draw_absence(name, err);
 		}
 	}
-	if (there)
+	if (!err)
 		report_free(s);
 	report_free(&before);
 }

@@ -6,6 +6,8 @@
  *   borrower closed SOCKET    closes all its descriptors and goes on
  *   borrower hold SOCKET N    borrows N zones, prints "ready", and serves reclaim until its input
  *                             ends; then prints how many bytes were asked back, and what it has
+ *   borrower fault SOCKET     borrows all, prints "ready", and faults when it is asked to give back;
+ *                             its handler ends it with status 42
  *   borrower away SOCKET      prints "ready"; its server then ends, and starts again at a line of
  *                             its input
  */
@@ -13,6 +15,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -136,6 +139,19 @@ static void reclaim(void *opaque, size_t length)
 	pthread_mutex_unlock(&lock);
 }
 
+/* On the library's thread. */
+static void fault(void *opaque, size_t length)
+{
+	(void)opaque;
+	(void)length;
+	*(volatile int *)NULL = 1;
+}
+
+static void on_fault(int signal)
+{
+	_exit(signal == SIGSEGV ? 42 : 1);
+}
+
 static void ready(void)
 {
 	printf("ready\n");
@@ -160,6 +176,18 @@ static void test_hold(size_t n)
 	printf("%ju %zu\n", (uintmax_t)asked, held);
 	pthread_mutex_unlock(&lock);
 	kmemblk_borrower_close(b);
+}
+
+static void test_fault(void)
+{
+	void *memory;
+
+	CHECK(signal(SIGSEGV, on_fault) != SIG_ERR);
+	while (!kmemblk_borrower_borrow(b, NULL, 100, &memory))
+		;
+	ready();
+	for (;;)
+		pause();
 }
 
 static void test_away(void)
@@ -188,13 +216,20 @@ static void test_away(void)
 
 int main(int argc, char **argv)
 {
-	bool hold = argc == 4 && !strcmp(argv[1], "hold");
+	bool hold = argc == 4 && !strcmp(argv[1], "hold"), faults;
 
 	CHECK(argc >= 3);
-	CHECK(kmemblk_borrower_connect(argv[2], hold ? reclaim : NULL, &held, &b) == 0);
+	faults = !strcmp(argv[1], "fault");
+	CHECK(kmemblk_borrower_connect(argv[2],
+				       hold	? reclaim
+				       : faults ? fault
+						: NULL,
+				       &held, &b) == 0);
 	zone = kmemblk_borrower_zone_size(b);
 	if (hold)
 		test_hold((size_t)atoi(argv[3]));
+	else if (faults)
+		test_fault();
 	else if (!strcmp(argv[1], "zones"))
 		test_zones();
 	else if (!strcmp(argv[1], "closed"))

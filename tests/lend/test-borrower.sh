@@ -14,7 +14,7 @@ lender 512M
 eventually none_lent
 "$borrower" closed "$lend" || fail "borrower closed"
 eventually none_lent
-expect_error 1 "borrow: /nonexistent: No such file or directory" "$borrower" zones /nonexistent
+expect_error 1 "borrow: /nonexistent: no lending server" "$borrower" zones /nonexistent
 
 # The disk is written full: what it needs comes back.
 start_borrower() {
@@ -57,3 +57,13 @@ eventually two_ready 3
 exec 9>&-
 wait "$pid" || fail "borrower away"
 eventually none_lent
+
+# A fault in the program's callback reaches the program's handler.
+start_borrower fault "$lend"
+nbdinfo --size "$uri" > "$tmp/size"
+(head -c "$(cat "$tmp/size")" "$tmp/image" > "$tmp/small") 9>&-
+nbdcopy "$tmp/small" "$uri" 9>&- > "$tmp/nbdcopy.log" 2>&1 || true
+exec 9>&-
+status=0
+wait "$pid" || status=$?
+test "$status" -eq 42 || fail "status $status instead of the handler's 42"

@@ -24,7 +24,7 @@ def until(text):
     shown = b""
 until(b"quarantined")
 os.kill(int(sys.argv[4]), signal.SIGTERM)
-until(b"the server is away")
+until(b"waiting for the server")
 os.write(fd, b"q")
 try:
     while os.read(fd, 4096):

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* thread.h - start a thread of the library's own.  See thread.c. */
+#ifndef THREAD_H
+#define THREAD_H
+
+#include <pthread.h>
+#include <stddef.h>
+
+/*
+ * Start a thread that takes no signal which was meant for the program, and every one that is the
+ * consequence of what the thread itself does.  `stack` bytes of stack, 0: as many as usual.  0 or
+ * -errno.
+ */
+int thread_start(pthread_t *thread, size_t stack, void *(*run)(void *opaque), void *opaque);
+
+/* Set the message for a thread of that name that could not be started, and return err. */
+int thread_fail(int err, const char *what, const char *object, const char *name);
+
+#endif /* THREAD_H */

@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# Whoever cannot borrow is told why, and what to type; and never to start a server where something
+# else is than a socket.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+
+lender 64M
+borrower=$abs_top_builddir/tests/lend/borrower
+
+# told PATTERN SOCKET [COMMAND...]: what each command says of it, started by COMMAND.
+told() {
+	local pattern=$1 at=$2
+	shift 2
+	expect_error 8 "^kmemblk: stat: $pattern" "$@" "$kmemblk" stat "$at"
+	expect_error 8 "^kmemblk: stat: $pattern" "$@" "$kmemblk" top "$at"
+	expect_error 8 "^kmemblk: borrow: $pattern" "$@" "$kmemblk" run --lend="$at" -- true
+	expect_error 1 "borrow: $pattern" "$@" "$borrower" zones "$at"
+}
+
+# not_a_socket WHAT PATH: no command is proposed that would replace it.
+not_a_socket() {
+	told "$2: $1 is there, not a socket: name the socket" "$2"
+	"$kmemblk" stat "$2" > "$tmp/out" 2>&1 || true
+	! grep -q nbdkit "$tmp/out" || fail "$(cat "$tmp/out")"
+}
+echo content > "$tmp/file"
+mkfifo "$tmp/fifo"
+not_a_socket 'a regular file' "$tmp/file"
+not_a_socket 'a regular file' "$device"
+not_a_socket 'a FIFO' "$tmp/fifo"
+not_a_socket 'a character device' /dev/null
+not_a_socket 'a folder' "$tmp"
+test "$(cat "$tmp/file")" = content || fail "the file has changed"
+
+told '/nonexistent: no lending server; start one: nbdkit kmemblk DEVICE lend=/nonexistent' /nonexistent
+told "$tmp/file/x: its folder is not one" "$tmp/file/x"
+told 'x+: longer than the 107 bytes' "$(printf 'x%.0s' {1..120})"
+# nbdkit's own is a socket of another type.
+told "$socket: what answers is no lending server" "$socket"
+
+# The mode keeps a user out; root is none that it could.
+if test "$(id -u)" -eq 0; then
+	chmod 755 "$tmp"
+	requires setpriv --reuid=65534 --clear-groups "$kmemblk" --version
+	told "$lend: permission denied: .*lend-mode=" "$lend" setpriv --reuid=65534 --clear-groups
+	chmod 700 "$tmp"
+else
+	chmod 000 "$lend"
+	told "$lend: permission denied: .*lend-mode=" "$lend"
+	chmod 600 "$lend"
+fi
+
+kill -STOP "$server"
+told "$lend: the server is there and does not answer" "$lend"
+kill -CONT "$server"
+kill -9 "$server"
+wait "$server" || true
+told "$lend: the server has ended; start it again: nbdkit kmemblk DEVICE lend=$lend" "$lend"
+
+start_nbdkit "$device" lend="$lend" lend-allow=uid:54321
+eventually test -S "$lend"
+told "$lend: the server does not lend to this user: see lend-allow=" "$lend"
+stop_nbdkit
+
+# A limit that is less than a zone is a fault of the one who typed it.
+expect_error 1 'a limit of 1048576 bytes is less than a zone.*lend-limit=2M' \
+	nbdkit -f -U - "$plugin" "$device" lend="$lend" lend-limit=1M --run true
+start_nbdkit "$device" lend="$lend" lend-limit=2M
+eventually test -S "$lend"
+expect_error 1 'borrower has as much as the server gives one \(lend-limit=, 2097152 bytes\)' \
+	"$borrower" zones "$lend"
+stop_nbdkit
+
+# Nothing is free, and the heap may be nowhere else.
+"$kmemblk" format --create=16M --prealloc "$tmp/full.img" > /dev/null
+start_nbdkit "$tmp/full.img" lend="$lend"
+eventually test -S "$lend"
+status=0
+"${run[@]}" --strict -- true 2> "$tmp/err" || status=$?
+test "$status" -ne 0 || fail "a heap without memory"
+grep -q "run: borrow: $lend: no zone is free.*kmemblk stat $lend" "$tmp/err" || fail "$(cat "$tmp/err")"
+expect_error 1 "borrow: $lend: no zone is free: .*kmemblk stat $lend" "$borrower" zones "$lend"
