@@ -6,11 +6,11 @@
  * free pages.  All connections share one
  * handle of the library, which any number of threads may use, so there is nothing to lock here.
  *
- * Life cycle.  .get_ready opens the device while errors still reach the terminal and the user is
- * still the one who typed the command.  The process that serves is a child of that one, both in
- * the background and with --run, so the library's threads start in .after_fork.  .cleanup closes
- * the device, but nothing depends on it: neither it nor .unload is sure to run, and the parent
- * process runs exit handlers, so nothing that runs at exit may touch the device.
+ * Life cycle.  .get_ready opens the device while the user is still the one who typed the command.
+ * The process that serves is a child of that one, both in the background and with --run, so the
+ * library's threads start in .after_fork, and start.c takes errors from there to the terminal.
+ * .cleanup closes the device, but nothing depends on it: neither it nor .unload is sure to run.  If
+ * the start fails after .get_ready, neither runs, and the device is closed through start.c.
  *
  * nbdkit derives can_flush, can_trim, can_zero, can_extents and is_rotational from the callbacks
  * that are here, and its answers are the true ones.
@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -32,6 +33,7 @@
 #include "memory.h"
 #include "node.h"
 #include "requests.h"
+#include "start.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -136,13 +138,17 @@ static void plugin_dump_plugin(void)
 
 /* ---- life cycle ----------------------------------------------------------------------------- */
 
-/* What else can be typed where an error has something to do with create=. */
-static const char *create_hint(int rc)
+/* What to type if it cannot be opened.  nbdkit's -r comes too late for the plugin to open it so. */
+static const char *open_hint(int rc)
 {
 	if (rc == -ENOENT)
 		return ": to make it, add create=1G, for example";
 	if (rc == -EPERM && create_size)
 		return ": to serve what is there all the same, leave out create=";
+	if (!readonly && (rc == -EACCES || rc == -EPERM || rc == -EROFS) &&
+	    eaccess(path, R_OK) == 0)
+		return ": to serve it for reading only (nbdkit's -r is not enough), add "
+		       "readonly=true";
 	return "";
 }
 
@@ -156,7 +162,7 @@ static int open_device(void)
 		flags |= KMEMBLK_OPEN_OWNED;
 	rc = kmemblk_open(path, flags, &device);
 	if (rc < 0) {
-		nbdkit_error("%s%s", kmemblk_error(), create_hint(rc));
+		nbdkit_error("%s%s", kmemblk_error(), open_hint(rc));
 		return -1;
 	}
 	kmemblk_get_info(device, &info);
@@ -183,11 +189,19 @@ static void warn_of_size(void)
 			path, create_size, there);
 }
 
+static void close_device(void)
+{
+	kmemblk_close(device);
+	device = NULL;
+}
+
 static int plugin_get_ready(void)
 {
 	struct kmemblk_format_options options = { .create_size = create_size };
 	int rc = 0;
 
+	if (start_get_ready(close_device) == -1)
+		return -1;
 	node_before_open();
 	if (create_size)
 		rc = kmemblk_format(path, &options);
@@ -227,7 +241,12 @@ static int plugin_get_ready(void)
 
 static int plugin_after_fork(void)
 {
-	return memory_after_fork(device);
+	if (memory_after_fork(device) == -1) {
+		close_device();
+		return -1;
+	}
+	start_succeeded();
+	return 0;
 }
 
 static void plugin_cleanup(void)
@@ -235,7 +254,7 @@ static void plugin_cleanup(void)
 	if (device)
 		memory_debug(device);
 	memory_cleanup();
-	kmemblk_close(device);
+	close_device();
 }
 
 /* Runs also where the device was never opened, or belongs to another process. */

@@ -22,6 +22,7 @@
 
 #include "kmemblk-allocator.h"
 #include "memory.h"
+#include "start.h"
 
 /* The parameters. */
 static struct kmemblk_memory_options options = {
@@ -187,11 +188,11 @@ int memory_after_fork(struct kmemblk *device)
 	pthread_mutex_lock(&turn);
 	rc = kmemblk_start(device);
 	if (rc < 0) {
-		nbdkit_error("%s", kmemblk_error());
+		start_failed("%s", kmemblk_error());
 	} else if (allocator) {
 		rc = allocator->start(&calls);
 		if (rc < 0)
-			nbdkit_error("allocator=%s: cannot start: %s", module_path, strerror(-rc));
+			start_failed("allocator=%s: cannot start: %s", module_path, strerror(-rc));
 	}
 	started = rc >= 0;
 	pthread_mutex_unlock(&turn);

@@ -28,7 +28,7 @@ int memory_config_complete(bool readonly);
 int memory_get_ready(struct kmemblk *device, const struct kmemblk_info *info,
 		     unsigned int timeout_ms);
 
-/* In .after_fork: start the device, then the module.  0 or -1 with nbdkit's error. */
+/* In .after_fork: start the device, then the module.  0, or -1 after start_failed(). */
 int memory_after_fork(struct kmemblk *device);
 
 /* Before kmemblk_close(). */

@@ -1,0 +1,50 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A server for another user, or with a limit on threads, that could not do what it is started for says so
+# and does not start, also in the background.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+
+requires_root
+requires setpriv --version
+requires prlimit --version
+# Where the other user finds it, too.
+chmod 755 "$tmp"
+cp -L "$plugin" "$tmp/kmemblk.so"
+plugin=$tmp/kmemblk.so
+# A folder that the other user can write, and a user that has no other process.
+user=$((200000 + $$))
+folder=$tmp/folder
+mkdir "$folder"
+chown $user "$folder"
+device disk
+"$kmemblk" format --create=64M "$device" > /dev/null
+
+# Each loan opens the device again, as nobody here.
+for option in --threads=16 -f; do
+	expect_error 1 "error: start: $device: cannot lend: the server runs as user nobody, who may not write the device.*type: chown nobody $device" \
+		timeout 60 nbdkit $option -U "$tmp/nbd" -u nobody "$plugin" "$device" lend="$tmp/lend"
+	rm -f "$tmp/nbd"
+done
+# Without lend= it can serve; and the command that is named is the right one.
+nbdkit -U - -u nobody "$plugin" "$device" --run true
+chown nobody "$device"
+nbdkit -U - -u nobody "$plugin" "$device" lend="$tmp/lend" lend-mode=0666 \
+	--run "'$kmemblk' run --lend='$tmp/lend' -- true"
+
+# timeout, the command, the child in the background, and no thread more.
+chown $user "$device"
+limited() {
+	setpriv --reuid=$user --clear-groups prlimit --nproc="$1" "${@:2}"
+}
+expect_error 1 "error: start: $device: cannot make the reclaimer thread: .*raise the limit on threads" \
+	limited 3 timeout 60 nbdkit -U "$folder/nbd" "$plugin" "$device"
+rm -f "$folder/nbd"
+
+# -r comes after the device is opened for writing.
+chown root "$device"
+chmod 644 "$device"
+expect_error 1 "$device: Permission denied: to serve it for reading only .*add readonly=true" \
+	limited 9 timeout 60 nbdkit -r -U "$folder/nbd" "$plugin" "$device"
+limited 20 nbdkit -r -U - "$plugin" "$device" readonly=true --run true
