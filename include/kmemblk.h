@@ -307,7 +307,10 @@ int kmemblk_return(struct kmemblk *handle, void *memory, size_t length);
  * the socket's owner, group and mode, and `allow`, decide.
  */
 struct kmemblk_lend_options {
-	/* Path of the socket, which must not exist, or be one that nobody listens on. */
+	/*
+	 * Path of the socket.  It must not exist, or be a socket that no process has bound any more,
+	 * which is replaced; nothing else is.
+	 */
 	const char *socket;
 	/* Of the socket; 0 means 0600.  Its owner and group; (uid_t)-1, (gid_t)-1: as created. */
 	unsigned int mode;
@@ -320,7 +323,7 @@ struct kmemblk_lend_options {
 	const char *allow;
 	/*
 	 * At most this many bytes a borrower (a connection), what he has returned and not unmapped
-	 * included; KMEMBLK_DEFAULT: no limit.
+	 * included; at least a zone of 2 MiB; KMEMBLK_DEFAULT: no limit.
 	 */
 	uint64_t limit;
 	/* Adds to what kmemblk stat shows: a JSON object, to be freed with free(); may be NULL. */
@@ -337,9 +340,13 @@ struct kmemblk_lend_options {
  * it, beside the memory user's `reclaim`.  Blocks are moved to make whole zones when somebody wants
  * one.  On a device of type "none" all is lent.
  *
+ * Each loan opens the device again.  Where the process has changed its user meanwhile and that one may
+ * not, kmemblk_start() fails with -EACCES.
+ *
  * Errors: -EROFS the handle is read-only; -EINVAL an option, or the handle is started, or the device
  * is devdax and was not opened through the node that the kernel made (/dev/NAME); -EADDRINUSE
- * the socket is in use; any error of socket(2), bind(2), chown(2).
+ * the socket is in use; -EEXIST something else than a socket is there; any error of socket(2),
+ * bind(2), chown(2), and of making a folder beside the socket.
  */
 int kmemblk_lend(struct kmemblk *handle, const struct kmemblk_lend_options *options);
 
@@ -354,8 +361,12 @@ struct kmemblk_borrower;
  * to that disk, and not borrow or close.  If the server goes away the zones stay, and the connection
  * is made again when it is back; it is also when the program has closed its descriptor.
  *
- * Errors: any error of connect(2); -EACCES not allowed; -EPROTO not a lending server; -ETIMEDOUT it
- * does not answer; -ENOMEM, -EAGAIN no thread.
+ * Signals that are sent to the process are not taken by the library's threads; those that `reclaim`
+ * causes itself (SIGSEGV and the like) reach the program's handlers.
+ *
+ * Errors: any error of connect(2); -EACCES the socket's mode or folder keeps this user out; -EPERM the
+ * server does not lend to this user; -EUSERS it has no room for one more borrower; -EPROTO not a lending
+ * server, or one of another version; -ETIMEDOUT it does not answer; -ENOMEM, -EAGAIN no thread.
  */
 int kmemblk_borrower_connect(const char *socket, void (*reclaim)(void *opaque, size_t length),
 			     void *opaque, struct kmemblk_borrower **borrower);

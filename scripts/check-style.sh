@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The checks that read the source: clang-format (layout), cppcheck (faults in C), shellcheck
-# (faults in shell), and the house rules on the SPDX line and the size of files.  Run from anywhere
-# in the source tree; looks at the files that git knows or would take, or, in an unpacked tarball,
-# at all of them.
+# (faults in shell), the house rules on the SPDX line and the size of files, and check-paths.sh.  Run
+# from anywhere in the source tree; looks at the files that git knows or would take, or, in an
+# unpacked tarball, at all of them.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -64,5 +64,7 @@ if test ${#shell_files[@]} -gt 0; then
 		test -x "$file" || test "$(head -c2 "$file")" != '#!' || fail "$file: not executable"
 	done
 fi
+
+scripts/check-paths.sh || fail "docs/paths.txt"
 
 test -z "$failed"

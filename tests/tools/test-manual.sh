@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The manual page describes each subcommand and each option that the command has, and no other.
+# The manual page describes each subcommand and each option that the command has, and no other.  Its
+# NAME and the table of README.md name the same subcommands.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tools/helpers.sh"
 
@@ -16,6 +17,13 @@ section() {
 grep -q . "$tmp/subcommands" || fail "no subcommands in --help"
 sed -n 's/^=head2 kmemblk \([a-z]*\)$/\1/p' "$pod" > "$tmp/documented"
 diff "$tmp/subcommands" "$tmp/documented" >&2 || fail "subcommands differ from $pod"
+
+# One list, wherever there is one: NAME ends with it, and so does the line of README's table.
+joined=$(paste -sd, "$tmp/subcommands")
+sed -n '/^=head1 NAME/,/^=head1 SYNOPSIS/p' "$pod" | grep -v '^=' | tr -d ' \n' > "$tmp/name"
+grep -q ":$joined\$" "$tmp/name" || fail "NAME of $pod does not end with the subcommands $joined"
+sed -n 's/^| kmemblk(1) | \(.*\) |$/\1/p' "$abs_top_srcdir/README.md" | tr -d ' ' > "$tmp/name"
+test "$(cat "$tmp/name")" = "$joined" || fail "README.md says $(cat "$tmp/name") instead of $joined"
 
 while read -r subcommand; do
 	"$kmemblk" "$subcommand" --usage | grep -o -e '--[a-z]*\(=[A-Z]*\)\?' |
