@@ -18,8 +18,8 @@
  *  - Every write needs a free page for a moment, also one that replaces what is there.  The device
  *    keeps a spare for that, so a block that has its page can always be overwritten; only a block
  *    that has none can get -ENOSPC.
- *  - A tmpfs device survives a crash of the process, not a power failure; an ordinary file is
- *    correct but slow (each write waits for msync twice).
+ *  - A device survives what its storage survives: see the member `persistence` of struct
+ *    kmemblk_info.  An ordinary file is correct but slow (each write waits for msync twice).
  *  - fork: a handle belongs to the process that called kmemblk_start().  Its children do not
  *    inherit the mapping.  A child of a process with threads in this library must exec before it
  *    opens a device of its own.
@@ -501,10 +501,21 @@ int kmemblk_extents(struct kmemblk *handle, uint64_t count, uint64_t offset, kme
 
 /* ---- what a device is ----------------------------------------------------------------------- */
 
+/*
+ * What is written survives, by the word in `persistence`:
+ *
+ *   "power-fail"  a power failure
+ *   "reboot"      a warm restart of the host, not a power failure
+ *   "process"     the process, not a restart of the host
+ *   "unknown"     the system does not tell
+ *
+ * It is read when the device is opened, from what the system says of the storage below it, and is
+ * independent of `media`: a devdax device may be ordinary memory.
+ */
 struct kmemblk_info {
 	const char *type;	 /* "blk" or "none"; static */
 	const char *media;	 /* "devdax", "fsdax", "tmpfs" or "file"; static */
-	const char *persistence; /* "power-fail" (CPU flush), "process" (tmpfs), "msync"; static */
+	const char *persistence; /* one of the words above; static */
 	char uuid[37];		 /* text form */
 	char label[64];		 /* NUL-terminated */
 	uint32_t format_version;

@@ -45,18 +45,6 @@ const char *device_media_name(enum pm_media media)
 	return names[media];
 }
 
-const char *device_persistence_name(enum pm_media media)
-{
-	static const char *const names[] = {
-		[PM_DEVDAX] = "power-fail",
-		[PM_FSDAX] = "power-fail",
-		[PM_TMPFS] = "process",
-		[PM_FILE] = "msync",
-	};
-
-	return names[media];
-}
-
 /* Read a number from a sysfs file of the device; false if there is none. */
 static bool read_sysfs(const char *kind, dev_t dev, const char *attribute, long long *value)
 {
@@ -304,8 +292,10 @@ int device_map(struct device *device)
 		return fail_small(device);
 	rc = pm_map(&device->pm, device->fd, device->size, device->media, device->readonly,
 		    device->path);
-	if (rc == 0)
+	if (rc == 0) {
 		device->media = device->pm.media;
+		device->persistence = persistence_of(device);
+	}
 	return rc;
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "persistence.h"
 #include "pm.h"
 
 struct device {
@@ -16,14 +17,14 @@ struct device {
 	enum pm_media media;
 	uint64_t size; /* bytes, whole pages only */
 	bool readonly;
-	bool holes;    /* parts of it may have no storage: a regular file */
-	int numa_node; /* -1 unknown */
-	struct pm pm;  /* the mapping; base NULL until device_map() */
+	bool holes;		      /* parts of it may have no storage: a regular file */
+	int numa_node;		      /* -1 unknown */
+	struct pm pm;		      /* the mapping; base NULL until device_map() */
+	enum persistence persistence; /* known when it is mapped */
 };
 
-/* Names as they stand in struct kmemblk_info. */
+/* The name as it stands in struct kmemblk_info. */
 const char *device_media_name(enum pm_media media);
-const char *device_persistence_name(enum pm_media media);
 
 /* Open what is at `path` and recognise it.  0 or -errno with message; then nothing is open. */
 int device_open(struct device *device, const char *path, bool readonly);

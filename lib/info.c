@@ -22,7 +22,7 @@ static void describe(struct kmemblk_info *info, const struct device *device,
 	*info = (struct kmemblk_info){
 		.type = super->type->name,
 		.media = device_media_name(device->media),
-		.persistence = device_persistence_name(device->media),
+		.persistence = persistence_name(device->persistence),
 		.format_version = LAYOUT_VERSION,
 		.page_size = LAYOUT_PAGE_SIZE,
 		.generation = super->generation,

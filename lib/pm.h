@@ -26,11 +26,11 @@
 
 #include "layout.h"
 
-/* What stands behind the mapping, and so what a flush is. */
+/* What stands behind the mapping, and so what a flush is; persistence.c says what it survives. */
 enum pm_media {
-	PM_DEVDAX, /* CPU flush; survives power failure */
-	PM_FSDAX,  /* CPU flush (MAP_SYNC); survives power failure */
-	PM_TMPFS,  /* CPU flush, as emulated persistent memory; survives the process */
+	PM_DEVDAX, /* CPU flush */
+	PM_FSDAX,  /* CPU flush (MAP_SYNC) */
+	PM_TMPFS,  /* CPU flush, as emulated persistent memory */
 	PM_FILE,   /* msync */
 };
 

@@ -189,6 +189,39 @@ static void warn_of_size(void)
 			path, create_size, there);
 }
 
+static void warn(const char *what)
+{
+	fprintf(stderr, "nbdkit: kmemblk: warning: %s: %s\n", path, what);
+}
+
+/* Of what the disk does not survive, and of slow media. */
+static void warn_of_media(void)
+{
+	if (strcmp(info.persistence, "process") == 0)
+		warn("what is written survives the server, not a restart of the host");
+	else if (strcmp(info.persistence, "reboot") == 0)
+		warn("what is written survives a warm restart of the host, not a power failure");
+	else if (strcmp(info.persistence, "unknown") == 0)
+		warn("the system does not tell whether what is written survives a power failure: "
+		     "see PERSISTENCE in kmemblk(1)");
+	if (strcmp(info.media, "file") == 0)
+		warn("an ordinary file is slow: each write waits for it twice");
+}
+
+/* Of a file system on which overwrites, too, need room. */
+static void warn_of_copies(void)
+{
+	bool always = info.copies_on_write == 1;
+
+	fprintf(stderr,
+		"nbdkit: kmemblk: warning: %s: its file system copies %s, so overwrites, too, can get "
+		"ENOSPC while it is full: %s\n",
+		path, always ? "what is overwritten" : "what the file shares with another",
+		always ? "make the file by create=, which on btrfs makes one that is overwritten in "
+			 "place"
+		       : "copy it by cp --reflink=never, and serve the copy");
+}
+
 static void close_device(void)
 {
 	kmemblk_close(device);
@@ -216,22 +249,9 @@ static int plugin_get_ready(void)
 	if (!readonly && (answer(memory_get_ready(device, &info, lend_timeout_ms())) == -1 ||
 			  answer(lend_get_ready(device)) == -1))
 		return -1;
-	if (strcmp(info.persistence, "power-fail") != 0)
-		fprintf(stderr, "nbdkit: kmemblk: warning: %s: %s\n", path,
-			strcmp(info.persistence, "process") == 0
-				? "tmpfs outlives the server, not a power failure or a reboot"
-				: "an ordinary file is slow: each write waits for it twice");
+	warn_of_media();
 	if (!readonly && info.copies_on_write)
-		fprintf(stderr,
-			"nbdkit: kmemblk: warning: %s: its file system copies %s, so overwrites, too, "
-			"can get ENOSPC while it is full: %s\n",
-			path,
-			info.copies_on_write == 1 ? "what is overwritten"
-						  : "what the file shares with another",
-			info.copies_on_write == 1
-				? "make the file by create=, which on btrfs makes one that is "
-				  "overwritten in place"
-				: "copy it by cp --reflink=never, and serve the copy");
+		warn_of_copies();
 	snprintf(export_name, sizeof export_name, "kmem%d",
 		 info.numa_node >= 0 ? info.numa_node : 0);
 	snprintf(description, sizeof description, "kmemblk %s on %s%s%s, uuid %s", info.type,

@@ -147,15 +147,18 @@ static void print_format(const struct kmemblk_info *info)
 	       info->format_version, info->generation, date);
 }
 
-static const char *explain_persistence(const char *persistence)
+/* What the word says. */
+static const char *explain_persistence(const struct kmemblk_info *info)
 {
-	if (!strcmp(persistence, "power-fail"))
+	if (!strcmp(info->persistence, "power-fail"))
 		return "what is written survives a power failure";
-	if (!strcmp(persistence, "process"))
-		return "what is written survives the server, not a power failure";
-	if (!strcmp(persistence, "msync"))
-		return "what is written survives a power failure; slow, each write waits for msync";
-	return persistence;
+	if (!strcmp(info->persistence, "reboot"))
+		return "what is written survives a warm restart of the host, not a power failure";
+	if (!strcmp(info->persistence, "process"))
+		return "what is written survives the server, not a restart of the host";
+	if (!strcmp(info->media, "file"))
+		return "the system does not tell what is below this file (findmnt -T PATH)";
+	return "the system does not tell (ndctl list -R: persistence_domain)";
 }
 
 static void print_holder(const char *path, const struct kmemblk_info *info)
@@ -181,11 +184,12 @@ static void print_holder(const char *path, const struct kmemblk_info *info)
 
 static void print_where(const char *path, const struct kmemblk_info *info)
 {
-
 	printf("  media        %s", info->media);
 	if (info->numa_node >= 0)
 		printf(", NUMA node %d", info->numa_node);
-	printf("\n  persistence  %s\n", explain_persistence(info->persistence));
+	if (!strcmp(info->media, "file"))
+		printf(", slow: each write waits for msync");
+	printf("\n  persistence  %s: %s\n", info->persistence, explain_persistence(info));
 	print_holder(path, info);
 }
 

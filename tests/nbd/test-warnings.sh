@@ -5,21 +5,32 @@
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
 
-# expect_warning PATTERN DEVICE
-expect_warning() {
-	start_nbdkit "$2" create=16M
+# expect_warnings DEVICE PATTERN...: one line for each, in this order, and no other.
+expect_warnings() {
+	local device=$1 log pattern line
+	shift
+	start_nbdkit "$device" create=16M
 	stop_nbdkit
-	test "$(grep -c . "$tmp/nbdkit$servers.log")" -eq 1 ||
-		fail "not one line: $(cat "$tmp/nbdkit$servers.log")"
-	grep -qE "^nbdkit: kmemblk: warning: $2: $1" "$tmp/nbdkit$servers.log" ||
-		fail "no '$1': $(cat "$tmp/nbdkit$servers.log")"
+	log=$tmp/nbdkit$servers.log
+	test "$(grep -c . "$log")" -eq $# || fail "not $# lines: $(cat "$log")"
+	while IFS= read -r line; do
+		pattern="^nbdkit: kmemblk: warning: $device: $1"
+		shift
+		grep -qE "$pattern" <<< "$line" || fail "no '$pattern': $(cat "$log")"
+	done < "$log"
 }
 
 device disk
-expect_warning 'tmpfs outlives the server, not a power failure or a reboot' "$device"
+expect_warnings "$device" 'what is written survives the server, not a restart of the host$'
 
-# The build folder is somewhere else than on tmpfs, mostly.
+# The build folder is somewhere else than on tmpfs, mostly, and on a disk, mostly.
 folder=$(mktemp -d "$abs_top_builddir/test-warnings.XXXXXX")
 cleanup_fn rm -rf "$folder"
 test "$(stat -f -c %T "$folder")" != tmpfs || skip "the build folder is on tmpfs: half is not tested"
-expect_warning 'an ordinary file is slow: each write waits for it twice' "$folder/disk"
+"$kmemblk" format --create=16M "$folder/disk" > /dev/null
+slow='an ordinary file is slow: each write waits for it twice$'
+case $("$kmemblk" info --json "$folder/disk") in
+*'"persistence":"power-fail"'*) expect_warnings "$folder/disk" "$slow" ;;
+*'"persistence":"process"'*) expect_warnings "$folder/disk" 'what is written survives the server' "$slow" ;;
+*) expect_warnings "$folder/disk" 'the system does not tell .*see PERSISTENCE in kmemblk\(1\)$' "$slow" ;;
+esac

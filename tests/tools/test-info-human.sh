@@ -12,7 +12,7 @@ silent err
 says out "^$device: a disk of 8.0 MiB$"
 says out '^  label +hello$'
 says out '^  media +tmpfs'
-says out 'survives the server, not a power failure'
+says out '^  persistence +process: what is written survives the server, not a restart of the host$'
 says out '^  served by +nobody$'
 says out '^  \[#+-+s\]  # used  - free  s spare$'
 says out '^  used +8.0 MiB +2048 pages +50 %$'

@@ -22,7 +22,6 @@ START_TEST(test_file_on_tmpfs)
 	ck_assert_int_eq(device_open(&device, unit_device, false), 0);
 	ck_assert_int_eq(device.media, PM_TMPFS);
 	ck_assert_str_eq(device_media_name(device.media), "tmpfs");
-	ck_assert_str_eq(device_persistence_name(device.media), "process");
 	ck_assert(device.holes && !device.readonly);
 	/* Whole pages only. */
 	ck_assert_uint_eq(device.size, 10 * PAGE);
@@ -43,11 +42,8 @@ END_TEST
 START_TEST(test_names_of_all_media)
 {
 	ck_assert_str_eq(device_media_name(PM_DEVDAX), "devdax");
-	ck_assert_str_eq(device_persistence_name(PM_DEVDAX), "power-fail");
 	ck_assert_str_eq(device_media_name(PM_FSDAX), "fsdax");
-	ck_assert_str_eq(device_persistence_name(PM_FSDAX), "power-fail");
 	ck_assert_str_eq(device_media_name(PM_FILE), "file");
-	ck_assert_str_eq(device_persistence_name(PM_FILE), "msync");
 }
 END_TEST
 

@@ -14,10 +14,14 @@ set -euo pipefail
 
 folder=$1
 packages=(
+	btrfs-progs
 	daxctl
+	dmsetup
+	libdevmapper1.02.1
 	libiniparser1
 	libkeyutils1
 	libkmod2
+	liblzo2-2
 	libnl-3-200
 	libnl-genl-3-200
 	libsystemd-shared

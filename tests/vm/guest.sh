@@ -13,6 +13,7 @@
 #     guest_run ...           both
 #     guest_said NAME WORDS   waits until the guest said these words, a whole line (`say`, there)
 #     guest_kill NAME         the guest crashes: all it had in its processors and memory is gone
+#     guest_reset NAME        resets the machine, as its button does: it boots anew, its memory stays
 #     guest_link NAME on|off  plugs in or pulls out its network cable
 #
 # The function runs in the guest, by bash, with `set -e`, in the guest's /kmemblk, and may use the
@@ -52,9 +53,15 @@ nvdimm() {
 #     acks=FILE            what it writes to /dev/vport0p1 is appended to the file before the
 #                          write returns
 #     nodes=2              has two NUMA nodes with a processor each
+#     memory=SIZE          has that much of it and not 1G; 1 GiB of 4G is above the 4 GiB of addresses
+#     persistence=WORD     the machine says that of its NVDIMMs: mem-ctrl, the default, cpu, or none
+#     append=WORDS         more of the kernel's command line
+#     reset=yes            goes on after guest_reset; any other guest ends when it is reset
+#     qemu=ARGUMENT        one more argument for QEMU
 #     init=systemd         runs the function as a service of systemd, with what is installed
 guest_parse() {
 	name=$1 files=() nvdimms=() peer='' acks_file='' nodes=1 init='' arguments=$#
+	memory=1G persistence=mem-ctrl append='' reset='' qemu=()
 	shift
 	while test "$1" != --; do
 		case $1 in
@@ -64,6 +71,11 @@ guest_parse() {
 		acks=*) acks_file=${1#*=} ;;
 		nodes=*) nodes=${1#*=} ;;
 		init=*) init=${1#*=} ;;
+		memory=*) memory=${1#*=} ;;
+		persistence=*) persistence=${1#*=} ;;
+		append=*) append=${1#*=} ;;
+		reset=yes) reset=yes ;;
+		qemu=*) qemu+=("${1#*=}") ;;
 		*) fail "guest $name: $1: no such option" ;;
 		esac
 		shift
@@ -74,6 +86,7 @@ guest_parse() {
 # guest_start NAME [OPTION...] -- FUNCTION [ARGUMENT...]
 guest_start() {
 	local name files nvdimms peer acks_file nodes init arguments options
+	local memory persistence append reset qemu
 	guest_parse "$@"
 	shift $((arguments + 1))
 	guest_script "$@" > "$tmp/script"
@@ -89,6 +102,7 @@ guest_start() {
 # guest_terminal NAME [OPTION...]: a guest with a prompt, in this terminal, until it is left.
 guest_terminal() {
 	local name files nvdimms peer acks_file nodes init arguments options
+	local memory persistence append reset qemu
 	guest_parse "$@" --
 	guest_initramfs "${files[@]}" > "$tmp/$name.initramfs"
 	guest_options stdio,id=console,signal=off
@@ -118,16 +132,22 @@ guest_initramfs() {
 # guest_options CONSOLE: sets $options from the variables of guest_parse.
 # shellcheck disable=SC2054
 guest_options() {
-	local i file node slots=${#nvdimms[@]}
+	local i file node slots=${#nvdimms[@]} machine=''
+	test "$persistence" = none || machine=,nvdimm-persistence=$persistence
+	rm -f "$tmp/$name.monitor".{in,out}
+	mkfifo "$tmp/$name.monitor".{in,out}
 	options=(
-		-nodefaults -no-user-config -display none -no-reboot
+		-nodefaults -no-user-config -display none
 		-accel tcg,thread=multi -cpu max -smp 2
-		-machine pc,nvdimm=on -m "1G,slots=$((slots + 1)),maxmem=32G"
+		-machine "pc,nvdimm=on$machine" -m "$memory,slots=$((slots + 1)),maxmem=32G"
 		-kernel "$guest_folder/kernel" -initrd "$tmp/$name.initramfs"
-		-append "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off no_timer_check"
+		-append "console=ttyS0 quiet loglevel=4 panic=-1 mitigations=off no_timer_check $append"
 		-chardev "$1" -serial chardev:console
 		-chardev "file,id=said,path=$tmp/$name.said" -serial chardev:said
+		-chardev "pipe,id=monitor,path=$tmp/$name.monitor" -mon chardev=monitor
+		"${qemu[@]}"
 	)
+	test -n "$reset" || options+=(-no-reboot)
 	if test "$nodes" -eq 2; then
 		for i in 0 1; do
 			options+=(-object "memory-backend-ram,id=node$i,size=512M"
@@ -148,9 +168,6 @@ guest_options() {
 		rm -f "$tmp/net-$name"
 		options+=(-netdev "dgram,id=net0,local.type=unix,local.path=$tmp/net-$name,remote.type=unix,remote.path=$tmp/net-$peer"
 			-device "virtio-net-pci,netdev=net0,mac=52:54:00:00:00:$(printf %s "$name" | md5sum | cut -c 1-2),romfile=")
-		rm -f "$tmp/$name.monitor".{in,out}
-		mkfifo "$tmp/$name.monitor".{in,out}
-		options+=(-chardev "pipe,id=monitor,path=$tmp/$name.monitor" -mon chardev=monitor)
 	fi
 }
 
@@ -210,6 +227,10 @@ guest_wait() {
 guest_run() {
 	guest_start "$@"
 	guest_wait "$1"
+}
+
+guest_reset() {
+	echo system_reset > "$tmp/$1.monitor.in"
 }
 
 guest_link() {

@@ -22,12 +22,15 @@ programs=(
 	bash
 	cmp
 	daxctl
+	dmsetup
 	e2fsck
 	mdadm
+	mkfs.btrfs
 	mkfs.ext4
 	mkfs.xfs
 	mount
 	nbd-client
+	nbdfuse
 	nbdinfo
 	nbdkit
 	ndctl
@@ -40,17 +43,30 @@ programs=(
 modules=(
 	8021q
 	af_packet
-	device_dax
+	brd
+	btrfs
+	dax_hmem
 	dax_pmem
+	device_dax
+	dm-mod
 	ext4
+	fuse
 	kmem
+	loop
+	lzo-rle
 	nbd
+	nd_e820
 	nd_pmem
 	nfit
+	overlay
 	raid1
+	scsi_debug
+	sd_mod
+	virtio_blk
 	virtio_console
 	virtio_net
 	virtio_pci
+	virtio_pmem
 	xfs
 	zram
 )

@@ -12,7 +12,7 @@ inside() {
 	kmemblk format /dev/dax0.0
 	kmemblk info /dev/dax0.0 > /tmp/info
 	grep -qE '^  media +devdax' /tmp/info || fail "media is not devdax: $(cat /tmp/info)"
-	grep -qE '^  persistence +what is written survives a power failure$' /tmp/info ||
+	grep -qE '^  persistence +power-fail: what is written survives a power failure$' /tmp/info ||
 		fail "persistence: $(cat /tmp/info)"
 	serve /dev/dax0.0
 	attach localhost
