@@ -4,7 +4,8 @@
  * waits for the memory user as long as he has hope.
  *
  * What a thread does is waited for, in steps of a millisecond; the test's time limit ends a wait that
- * does not end.
+ * does not end.  What it must not do has not been done when it has come to rest: the linker puts
+ * __wrap_pthread_cond_wait() in the place of pthread_cond_wait().
  */
 #include "config.h"
 
@@ -28,28 +29,67 @@ static void write_some(struct kmemblk *h, uint64_t first, uint64_t n)
 		unit_write(h, b, b);
 }
 
-static void wait_for_storage(uint64_t at_most)
-{
-	while (unit_storage(unit_device) > at_most)
-		usleep(1000);
-}
-
-/* Time for what must not happen to happen. */
+/* Time for what must not happen to happen, where nothing else would tell. */
 static void pause_a_little(void)
 {
 	usleep(100000);
 }
 
-/* Until no pages are being punched: meanwhile they are neither resident nor counted. */
-static void wait_for_punching(struct kmemblk *h)
-{
-	bool busy = true;
+/* Conditions that a thread sleeps on and has not been woken from; enough for all there are. */
+static pthread_cond_t *asleep[8];
+static pthread_mutex_t asleep_lock = PTHREAD_MUTEX_INITIALIZER;
 
-	while (busy) {
+int __real_pthread_cond_signal(pthread_cond_t *condition);
+int __wrap_pthread_cond_signal(pthread_cond_t *condition);
+int __real_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex);
+
+/* Exchange one entry for another. */
+static bool replace_asleep(const pthread_cond_t *from, pthread_cond_t *to)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&asleep_lock);
+	for (unsigned int i = 0; i < 8 && !found; i++) {
+		found = asleep[i] == from;
+		if (found)
+			asleep[i] = to;
+	}
+	pthread_mutex_unlock(&asleep_lock);
+	return found;
+}
+
+int __wrap_pthread_cond_signal(pthread_cond_t *condition)
+{
+	replace_asleep(condition, NULL);
+	return __real_pthread_cond_signal(condition);
+}
+
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+	int rc;
+
+	ck_assert(replace_asleep(NULL, condition));
+	rc = __real_pthread_cond_wait(condition, mutex);
+	replace_asleep(condition, NULL);
+	return rc;
+}
+
+/*
+ * Until what has been retired is free, and the memory thread has nothing to do.  It sleeps and is woken
+ * with the lock of pages.
+ */
+static void settle(struct pages *pages)
+{
+	bool settled = false;
+
+	while (!settled) {
 		usleep(1000);
-		pthread_mutex_lock(&h->pages.lock);
-		busy = h->pages.dropping > 0 || h->pages.memory.punching;
-		pthread_mutex_unlock(&h->pages.lock);
+		if (reclaim_count_retired(pages) > 0)
+			continue;
+		pthread_mutex_lock(&pages->lock);
+		settled = replace_asleep(&pages->memory.work, &pages->memory.work);
+		pthread_mutex_unlock(&pages->lock);
 	}
 }
 
@@ -64,9 +104,7 @@ START_TEST(test_punched_to_three_quarters_of_keep)
 	h = unit_open_memory(&(struct kmemblk_memory_options){ .keep = 400 * PAGE });
 	write_some(h, 0, 2000);
 	ck_assert_int_eq(kmemblk_trim(h, 2000 * PAGE, 0), 0);
-	while (unit_info(h).pages_resident > 300)
-		usleep(1000);
-	wait_for_punching(h);
+	settle(&h->pages);
 	info = unit_info(h);
 	ck_assert_uint_eq(info.pages_resident, 300);
 	ck_assert_uint_ge(info.pages_punched, 1500);
@@ -75,10 +113,8 @@ START_TEST(test_punched_to_three_quarters_of_keep)
 		write_some(h, 0, 40);
 		ck_assert_int_eq(kmemblk_trim(h, 40 * PAGE, 0), 0);
 		/* What is retired is not there for others yet, so they would take more. */
-		while (unit_info(h).pages_retired > 0)
-			usleep(1000);
+		settle(&h->pages);
 	}
-	pause_a_little();
 	ck_assert_uint_eq(unit_info(h).pages_punched, info.pages_punched);
 	kmemblk_close(h);
 }
@@ -95,13 +131,14 @@ START_TEST(test_promises_keep_their_storage)
 	ck_assert_int_eq(kmemblk_trim(h, 1500 * PAGE, 0), 0);
 	/* Two superblocks, eight leaves, 500 blocks, and as many for overwriting as the spare says. */
 	info = unit_info(h);
-	wait_for_storage((10 + 500 + info.pages_spare) * PAGE);
-	pause_a_little();
+	settle(&h->pages);
+	ck_assert_uint_le(unit_storage(unit_device), (10 + 500 + info.pages_spare) * PAGE);
 	ck_assert_uint_ge(unit_info(h).pages_resident, info.pages_spare);
 	for (uint64_t b = 1500; b < 2000; b++)
 		unit_expect(h, b, b);
 	ck_assert_int_eq(kmemblk_trim(h, 500 * PAGE, 1500 * PAGE), 0);
-	wait_for_storage(10 * PAGE);
+	settle(&h->pages);
+	ck_assert_uint_le(unit_storage(unit_device), 10 * PAGE);
 	ck_assert_uint_eq(unit_info(h).pages_resident, 0);
 	write_some(h, 0, 100);
 	for (uint64_t b = 0; b < 100; b++)
@@ -119,7 +156,7 @@ START_TEST(test_never_means_never)
 	h = unit_open_memory(&(struct kmemblk_memory_options){ .punch = KMEMBLK_PUNCH_NEVER });
 	write_some(h, 0, 2000);
 	ck_assert_int_eq(kmemblk_trim(h, 2000 * PAGE, 0), 0);
-	pause_a_little();
+	settle(&h->pages);
 	ck_assert_uint_ge(unit_storage(unit_device), 2000 * PAGE);
 	ck_assert_uint_eq(unit_info(h).pages_punched, 0);
 	kmemblk_close(h);
@@ -128,7 +165,8 @@ START_TEST(test_never_means_never)
 	ck_assert_uint_ge(unit_storage(unit_device), 2000 * PAGE);
 	ck_assert_int_eq(kmemblk_set_memory(h, &(struct kmemblk_memory_options){ .keep = 0 }), 0);
 	ck_assert_int_eq(kmemblk_start(h), 0);
-	wait_for_storage(10 * PAGE);
+	settle(&h->pages);
+	ck_assert_uint_le(unit_storage(unit_device), 10 * PAGE);
 	kmemblk_close(h);
 	unit_expect_clean();
 }
@@ -204,8 +242,10 @@ static const struct kmemblk_memory_options with_user = {
 	.user = { .release = on_release, .reclaim = on_reclaim, .opaque = &user },
 };
 
+/* All that can be had: what is being offered cannot. */
 static void borrow_all(void)
 {
+	settle(&user.h->pages);
 	while (kmemblk_borrow(user.h, PAGE, PAGE, &user.loans[user.borrowed]) == 0) {
 		memset(user.loans[user.borrowed], 0x88, PAGE);
 		user.borrowed++;
@@ -219,13 +259,12 @@ START_TEST(test_what_is_released_is_offered_zeroed)
 	user.h = unit_open_memory(&with_user);
 	write_some(user.h, 0, 2000);
 	ck_assert_int_eq(kmemblk_trim(user.h, 1900 * PAGE, 0), 0);
-	while (unit_info(user.h).pages_lent < 1800)
-		usleep(1000);
+	settle(&user.h->pages);
+	ck_assert_uint_ge(unit_info(user.h).pages_lent, 1800);
 	ck_assert(!user.dirty);
 	for (uint64_t b = 1900; b < 2000; b++)
 		unit_expect(user.h, b, b);
 	user.take = false;
-	pause_a_little();
 	/* In whole or in parts. */
 	for (unsigned int i = 0; i < user.count; i++) {
 		ck_assert_int_eq(kmemblk_return(user.h, user.run[i], PAGE), 0);
@@ -248,21 +287,14 @@ START_TEST(test_a_refusal_ends_the_offers_until_others_are_released)
 	unit_format(SIZE, 0);
 	user.h = unit_open_memory(&with_user);
 	write_some(user.h, 0, 1000);
-	/* Settled: the last trim has been offered, and refused. */
+	settle(&user.h->pages);
 	for (uint64_t b = 0; b < 50; b++) {
 		before = user.offers;
 		ck_assert_int_eq(kmemblk_trim(user.h, PAGE, b * PAGE), 0);
-		while (user.offers == before)
-			usleep(1000);
+		settle(&user.h->pages);
+		ck_assert_uint_eq(user.offers, before + 1);
 	}
-	pause_a_little();
-	before = user.offers;
-	pause_a_little();
-	ck_assert_uint_eq(user.offers, before);
 	ck_assert_uint_eq(unit_info(user.h).pages_lent, 0);
-	ck_assert_int_eq(kmemblk_trim(user.h, PAGE, 100 * PAGE), 0);
-	while (user.offers == before)
-		usleep(1000);
 	kmemblk_close(user.h);
 }
 END_TEST
@@ -273,11 +305,11 @@ START_TEST(test_asked_below_the_reserve)
 	unit_format(SIZE, 0);
 	user.h = unit_open_memory(&with_user);
 	borrow_all();
-	pause_a_little();
+	settle(&user.h->pages);
 	ck_assert_uint_eq(user.asked, 0);
 	write_some(user.h, 0, 1);
-	while (user.asked == 0)
-		usleep(1000);
+	settle(&user.h->pages);
+	ck_assert_uint_ge(user.asked, 1);
 	/* Up to a quarter above the reserve. */
 	ck_assert_uint_ge(user.wanted, 50 * PAGE);
 	kmemblk_close(user.h);
@@ -469,9 +501,8 @@ START_TEST(test_not_offered_before_readers_are_done)
 	pages_settle(&bare, 300, 300);
 	ck_assert_int_eq(memory_start(&bare), 0);
 	/* What is free already is offered first. */
-	while (user.offers == 0)
-		usleep(1000);
-	pause_a_little();
+	settle(&bare);
+	ck_assert_uint_ge(user.offers, 1);
 	user.offers = 0;
 	grace_enter();
 	pages_unmap_begin(&bare);

@@ -321,7 +321,9 @@ START_TEST(test_after_a_failure_to_persist_the_old_page_is_not_reused)
 	/* The second msync is that of the entry: the media may still name the old page. */
 	atomic_store(&msync_fails_in, 1);
 	ck_assert_int_eq(kmemblk_write(h, bytes, PAGE, 3 * PAGE), -EIO);
-	usleep(50000);
+	/* Through its grace period. */
+	while (unit_info(h).pages_retired > 0)
+		usleep(1000);
 	unit_peek(old * PAGE, bytes, PAGE);
 	ck_assert(unit_is(bytes, 1));
 	pthread_mutex_lock(&h->pages.lock);
