@@ -59,7 +59,7 @@ tests=(
 	fio
 	git
 	gnutls-bin
-	libclang-rt-14-dev
+	libclang-rt-dev
 	procps
 	python3
 	qemu-system-x86

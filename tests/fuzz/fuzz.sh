@@ -19,7 +19,7 @@ keep_finding() {
 fuzz_for_a_while() {
 	local target=./fuzz-$1 corpus=$abs_top_srcdir/tests/fuzz/corpus-$1
 	test -x "$target" ||
-		skip "no libFuzzer here: apt-get install clang libclang-rt-14-dev, then make check"
+		skip "no libFuzzer here: apt-get install clang libclang-rt-dev, then make check"
 	local options=(-artifact_prefix="$tmp/finding-" -timeout=20 -rss_limit_mb=2048)
 
 	"$target" "${options[@]}" "$corpus"/* > "$tmp/log" 2>&1 || {

@@ -17,7 +17,7 @@ trap 'exit 143' TERM HUP
 
 for target; do
 	if ! test -x "./$target"; then
-		echo "no libFuzzer here: apt-get install clang libclang-rt-14-dev" >&2
+		echo "no libFuzzer here: apt-get install clang libclang-rt-dev" >&2
 		exit 1
 	fi
 	name=${target#fuzz-}

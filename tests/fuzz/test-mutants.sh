@@ -7,7 +7,7 @@
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
 
 test -x ./fuzz-image-mutant ||
-	skip "no libFuzzer here: apt-get install clang libclang-rt-14-dev, then make check"
+	skip "no libFuzzer here: apt-get install clang libclang-rt-dev, then make check"
 
 missed=()
 
