@@ -14,7 +14,10 @@
 #     requires ...    skips the test unless the command works
 #     requires_root   skips the test unless it runs as root under `make check-root`
 #     cleanup_fn ...  runs the command when the test ends, however it ends; last added, first run
+#     end_process     ends a process of the test and waits until it is gone
+#     eventually ...  waits until the command succeeds
 #     start_nbdkit    starts the server, waits until it accepts connections, ends it at the end
+#     try_nbdkit      starts a server that is to be refused
 #     requires_attach skips the test unless the kernel can have the disk as a block device here
 #     attach_disk     makes it one, $loop, until the end
 #     fail, skip      end the test with a sentence
@@ -46,6 +49,8 @@ skip() {
 }
 
 cleanups=()
+# What the test waits for, "" for nothing: told when its time limit ends it.
+awaited=
 
 # cleanup_fn COMMAND [ARGUMENT...]
 cleanup_fn() {
@@ -58,6 +63,8 @@ run_cleanups() {
 	local status=$? i
 	trap '' INT TERM HUP
 	set +e
+	test $status -ne 143 || test -z "$awaited" ||
+		echo "$test_name: ended while it waited for: $awaited" >&2
 	for ((i = ${#cleanups[@]} - 1; i >= 0; i--)); do
 		eval "${cleanups[i]}"
 	done
@@ -100,32 +107,47 @@ device() {
 	cleanup_fn rm -f "$device"
 }
 
-# end_process PID: end a process of this test (a child of this shell) and wait until it is gone.
+# is_running PID: true while a process of this test (a child of this shell) runs.  When the shell has
+# seen its end, the number may become another's: so no signal goes to a number that is not in the
+# shell's own list.
+is_running() {
+	grep -qx -- "$1" <<< "$(jobs -rp)"$'\n'"$(jobs -sp)"
+}
+
+# end_process PID [SIGNAL]: end a process of this test and wait until it is gone.
 end_process() {
-	kill "$1" 2> /dev/null || return 0
+	! is_running "$1" || kill "-${2:-TERM}" "$1" 2> /dev/null || true
 	wait "$1" 2> /dev/null || true
+}
+
+# eventually COMMAND [ARGUMENT...]: wait until it succeeds, however long the machine takes: the time
+# limit of the test ends what does not happen.
+eventually() {
+	awaited="$*"
+	until "$@" > /dev/null 2>&1; do
+		sleep 0.05
+	done
+	awaited=
 }
 
 # await_file PID FILE LOG WHAT: wait until a process of this test has made a file, or a socket.  If
 # it ends before, the test fails with WHAT and what is in LOG.
 await_file() {
+	awaited=$2
 	until test -S "$2" || test -s "$2"; do
-		if ! kill -0 "$1" 2> /dev/null; then
+		if ! is_running "$1"; then
 			cat "$3" >&2
 			fail "$4"
 		fi
 		sleep 0.05
 	done
+	awaited=
 }
 
 # await_daemon FILE: wait for the pid file of an nbdkit that went to the background, and set $pid.  The
 # command returns when the server has forked, and the server writes the file after that.
 await_daemon() {
-	local i
-	for ((i = 0; i < 1200; i++)); do
-		test ! -s "$1" || break
-		sleep 0.05
-	done
+	eventually test -s "$1"
 	pid=$(cat "$1")
 }
 
@@ -159,6 +181,28 @@ start_nbdkit() {
 	await_file "$server" "$tmp/nbdkit$servers.pid" "$log" "nbdkit did not start: $*"
 }
 
+# try_nbdkit [PARAMETER...]: a server that is to be refused; its status and its output.  One that
+# starts is ended, and the status is 0.
+try_nbdkit() {
+	local pid
+	rm -f "$tmp/try" "$tmp/try.pid"
+	nbdkit -f -U "$tmp/try" -P "$tmp/try.pid" "$plugin" "$@" &
+	pid=$!
+	until test -s "$tmp/try.pid"; do
+		if ! is_running $pid; then
+			wait $pid
+			return
+		fi
+		sleep 0.01
+	done
+	# It writes the file before the plugin starts its threads, which may still fail.
+	if nbdinfo --size "nbd+unix:///?socket=$tmp/try" > "$tmp/try.log" 2>&1; then
+		end_process $pid
+	else
+		wait $pid
+	fi
+}
+
 # attach_disk: set $loop to a block device of the disk that the server serves, by nbdfuse, on
 # $tmp/fuse, whose pid is $fuse.  Its user needs root.
 requires_attach() {
@@ -173,7 +217,7 @@ attach_disk() {
 	fuse=$!
 	cleanup_fn end_process $fuse
 	while ! test -s "$tmp/fuse.pid"; do
-		kill -0 $fuse 2> /dev/null || skip "nbdfuse does not mount here"
+		is_running $fuse || skip "nbdfuse does not mount here"
 		sleep 0.05
 	done
 	loop=$(losetup --find --show "$tmp/fuse/disk") || skip "no loop device to be had"

@@ -16,7 +16,7 @@ refuse() {
 	local before option
 	before=$(sha256sum < "$device")
 	for option in readonly=false readonly=true create=1G; do
-		expect_error 1 "$device: " timeout 60 nbdkit -f -U - "$plugin" "$device" "$option"
+		expect_error 1 "$device: " try_nbdkit "$device" "$option"
 	done
 	expect_error 4 "left: .*$1" "$kmemblk" check "$device"
 	expect_error 4 "left: .*$1" "$kmemblk" check --repair "$device"

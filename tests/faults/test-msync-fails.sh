@@ -20,7 +20,7 @@ qemu_io() {
 	for command; do
 		args+=(-c "$command")
 	done
-	timeout 60 qemu-io -f raw "${args[@]}" "$uri" > "$tmp/qemu-io.log" 2>&1 || true
+	qemu-io -f raw "${args[@]}" "$uri" > "$tmp/qemu-io.log" 2>&1 || true
 	cat "$tmp/qemu-io.log"
 }
 
@@ -49,7 +49,7 @@ rm "$MSYNC_FAILS"
 
 # For good, since it is not known what is durable: a new client may read only.
 expect 'Permission denied' 'write -P 4 0 4k'
-timeout 60 qemu-io -r -f raw -c 'read -P 2 64k 64k' "$uri" > "$tmp/qemu-io.log" 2>&1 || true
+qemu-io -r -f raw -c 'read -P 2 64k 64k' "$uri" > "$tmp/qemu-io.log" 2>&1 || true
 grep -q 'read 65536' "$tmp/qemu-io.log" || fail "$(cat "$tmp/qemu-io.log")"
 ! grep -q 'verification failed' "$tmp/qemu-io.log" "$tmp/failed.log" || fail "$(cat "$tmp/qemu-io.log")"
 kill -0 "$server" || fail "the server is gone"

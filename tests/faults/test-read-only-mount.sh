@@ -18,7 +18,7 @@ nbdcopy "$tmp/in" "$uri"
 stop_nbdkit
 mount -o remount,ro "$tmp/mount"
 
-expect_error 1 "$device: .*Read-only file system" timeout 60 nbdkit -f -U - "$plugin" "$device"
+expect_error 1 "$device: .*Read-only file system" try_nbdkit "$device"
 expect_error 8 "$device: .*Read-only file system" "$kmemblk" format --force "$device"
 expect_error 8 "$device: .*Read-only file system" "$kmemblk" check --repair "$device"
 "$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"

@@ -26,7 +26,7 @@ for size in $((16 * 1024 * 1024 - 4096)) 8M 12288 4096; do
 	cp --sparse=always "$device" "$tmp/short"
 	for option in readonly=false readonly=true; do
 		expect_error 1 "$device: .*(cut short|too small|only)" \
-			timeout 60 nbdkit -f -U - "$plugin" "$device" "$option"
+			try_nbdkit "$device" "$option"
 	done
 	expect_error 4 'left: .*has only' "$kmemblk" check "$device"
 	expect_error 4 'left: .*has only' "$kmemblk" check --repair "$device"

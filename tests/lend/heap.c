@@ -4,7 +4,8 @@
  *
  *   heap fork         children see memory as it was when they were forked, and keep what they store
  *                     to themselves, while threads of the parent go on storing
- *   heap store SECS   threads store and read(2) into memory, which must hold what was put there
+ *   heap store        threads store and read(2) into memory, which must hold what was put there, until
+ *                     its input ends
  *   heap take MIB     touches so much, prints how much it got and waits for the end of its input
  *   heap stray        stores to the byte after the last zone
  *   heap faults       has handlers for its own faults, set in several ways, SIGSEGV blocked and not
@@ -208,7 +209,15 @@ static void *transmit(void *opaque)
 	return NULL;
 }
 
-static int test_store(unsigned int seconds)
+static void await_end_of_input(void)
+{
+	char byte;
+
+	while (read(STDIN_FILENO, &byte, 1) > 0)
+		;
+}
+
+static int test_store(void)
 {
 	pthread_t threads[THREADS + 2];
 	int fds[2];
@@ -219,7 +228,7 @@ static int test_store(unsigned int seconds)
 		start(&threads[t], store, (void *)(t + 1));
 	start(&threads[THREADS], receive, fds);
 	start(&threads[THREADS + 1], transmit, fds);
-	sleep(seconds);
+	await_end_of_input();
 	stop = true;
 	for (int t = 0; t < THREADS + 2; t++)
 		pthread_join(threads[t], NULL);
@@ -231,7 +240,6 @@ static int test_store(unsigned int seconds)
 static int test_take(size_t mib)
 {
 	size_t got = 0;
-	char byte;
 
 	for (; got < mib; got++) {
 		void *memory = malloc(MIB);
@@ -242,8 +250,7 @@ static int test_take(size_t mib)
 	}
 	printf("%zu\n", got);
 	fflush(stdout);
-	while (read(STDIN_FILENO, &byte, 1) > 0)
-		;
+	await_end_of_input();
 	return 0;
 }
 
@@ -375,7 +382,7 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "fork"))
 		return test_fork();
 	if (!strcmp(what, "store"))
-		return test_store(number);
+		return test_store();
 	if (!strcmp(what, "take"))
 		return test_take(number);
 	if (!strcmp(what, "stray"))

@@ -5,11 +5,11 @@
 #
 #     lender SIZE [PARAMETER...]  makes a device of that size and serves it; sets $device, $lend
 #                                 (the socket to borrow at), run (the words of the command
-#                                 kmemblk run --lend=$lend), and what start_nbdkit sets
+#                                 kmemblk run --lend=$lend), and what start_nbdkit sets; a write waits
+#                                 for memory to come back for as long as the test may take
 #     lent                        prints how many zones are lent, to whomever
 #     on_device PID               prints the KiB that process has on zones of $device, and the KiB
 #                                 that it has in anonymous memory
-#     eventually COMMAND          until the command succeeds; fails the test after a minute
 #     start_redis [OPTION...]     Debian's redis-server under kmemblk run; see below
 #     load_redis KEYS             a load of writes to it, to so many keys, until unload_redis
 #     save_redis FILE             a dump of it, meanwhile
@@ -32,7 +32,7 @@ lender() {
 	lend=$tmp/lend
 	run=("$kmemblk" run --lend="$lend")
 	"$kmemblk" format --create="$size" "$device" > "$tmp/format.out"
-	start_nbdkit "$device" lend="$lend" "$@"
+	start_nbdkit "$device" lend="$lend" reclaim-timeout=3600 "$@"
 	eventually test -S "$lend"
 }
 
@@ -55,15 +55,6 @@ on_device() {
 				anonymous += $2
 		}
 		END { print zones + 0, anonymous + 0 }' "/proc/$1/smaps"
-}
-
-eventually() {
-	local i
-	for ((i = 0; i < 600; i++)); do
-		! "$@" > /dev/null 2>&1 || return 0
-		sleep 0.1
-	done
-	fail "did not happen within a minute: $*"
 }
 
 # start_redis [RUN-OPTION...]: Debian's redis-server under kmemblk run, its data in $tmp/redis; sets

@@ -10,11 +10,12 @@
 requires command -v nbdcopy
 lender 256M
 
-"${run[@]}" -- "$heap" store 20 2> "$tmp/store.err" &
+mkfifo "$tmp/fifo" "$tmp/fifo2"
+"${run[@]}" -- "$heap" store < "$tmp/fifo2" 2> "$tmp/store.err" &
 store=$!
 cleanup_fn end_process "$store"
-mkfifo "$tmp/fifo"
-"${run[@]}" -- "$heap" signals < "$tmp/fifo" 2> "$tmp/signals.err" &
+exec 8> "$tmp/fifo2"
+"${run[@]}" -- "$heap" signals < "$tmp/fifo" 2> "$tmp/signals.err" 8>&- &
 signals=$!
 cleanup_fn end_process "$signals"
 exec 9> "$tmp/fifo"
@@ -28,7 +29,7 @@ head -c "$size" /dev/urandom > "$tmp/random"
 nbdcopy "$tmp/random" "$uri" || fail "a write failed though all borrowers can give back"
 nbdcopy "$uri" - | cmp - "$tmp/random" || fail "the disk holds something else"
 
-exec 9>&-
+exec 8>&- 9>&-
 wait "$signals" || fail "heap signals: $(cat "$tmp/signals.err")"
 wait "$store" || fail "heap store: $(cat "$tmp/store.err")"
 eventually none_lent

@@ -8,7 +8,8 @@
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
 
 device disk
-start_nbdkit -v "$device" create=128M allocator="$modules/holder.so"
+# One that gives back late may take its time: so may the writes.
+start_nbdkit -v "$device" create=128M allocator="$modules/holder.so" reclaim-timeout=3600
 blocks=$(($(nbdinfo --size "$uri") / 4096))
 first=$(pages lent)
 test "$first" -gt $((blocks / 2)) || fail "only $first pages lent of $blocks"
@@ -31,7 +32,7 @@ load verify 8192 $rest 9
 test "$(pages reclaimed)" -ge $((first / 2)) || fail "reclaimed is not counted"
 # What is trimmed comes to the module again.
 load trim 0 8192 0
-lent_at_least 3000 "8192 were trimmed"
+lent_at_least 3000
 load verify 8192 $rest 9
 stop_nbdkit
 ! logged 'holder: (memory|return|borrow:)' || fail "the module saw something wrong"

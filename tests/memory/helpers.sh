@@ -6,9 +6,9 @@
 #     $modules              where the modules for allocator= are
 #     load ACTION ...       the client of load.c, on the server that was started last
 #     storage               bytes of storage that $device has
-#     at_most BYTES         waits until $device has at most so many; $waited: milliseconds
+#     at_most BYTES         waits until $device has at most so many
 #     pages NAME            a number from the server's line about pages, as of now (needs -v)
-#     lent_at_least N WHAT  waits until so many pages are lent; WHAT fails otherwise
+#     lent_at_least N       waits until so many pages are lent
 #     field NAME            a number from kmemblk info --json $device
 #     log                   what the server has said so far
 #     logged PATTERN        true if it has said something like that; prints it
@@ -27,15 +27,12 @@ storage() {
 	echo $(($(stat -c '%b * %B' "$device")))
 }
 
+has_at_most() {
+	test "$(storage)" -le "$1"
+}
+
 at_most() {
-	local begin i
-	begin=$(date +%s%N)
-	for ((i = 0; i < 1000; i++)); do
-		test "$(storage)" -gt "$1" || break
-		sleep 0.02
-	done
-	waited=$((($(date +%s%N) - begin) / 1000000))
-	test "$(storage)" -le "$1" || fail "$device has $(storage) bytes of storage, not $1 or less"
+	eventually has_at_most "$1"
 }
 
 log() {
@@ -57,13 +54,12 @@ pages() {
 	logged 'pages: used=' | tail -n 1 | sed "s/.* $1=\\([0-9]*\\).*/\\1/"
 }
 
+are_lent() {
+	test "$(pages lent)" -ge "$1"
+}
+
 lent_at_least() {
-	local i
-	for ((i = 0; i < 500; i++)); do
-		test "$(pages lent)" -lt "$1" || break
-		sleep 0.05
-	done
-	test "$(pages lent)" -ge "$1" || fail "$(pages lent) pages lent, not $1 or more: $2"
+	eventually are_lent "$1"
 }
 
 field() {

@@ -13,7 +13,7 @@ export HOLDER=yields
 refuses() {
 	local pattern=$1
 	shift
-	expect_error 1 "$pattern" timeout 60 nbdkit -f -U - "$plugin" "$device" "$@"
+	expect_error 1 "$pattern" try_nbdkit "$device" "$@"
 }
 
 for value in '' yes Punch 1; do
@@ -58,5 +58,5 @@ done
 nbdkit -U "$tmp/background" -P "$tmp/background.pid" "$plugin" "$device" \
 	"allocator=$modules/holder.so"
 await_daemon "$tmp/background.pid"
-cleanup_fn kill "$pid"
+cleanup_fn kill "$pid" # nobody else ends it, so it is still that server
 test "$(nbdinfo --size "nbd+unix:///?socket=$tmp/background")" -gt 0

@@ -8,9 +8,9 @@
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
 
 device disk
-start_nbdkit -v "$device" create=128M allocator="$modules/pool-user.so"
+start_nbdkit -v "$device" create=128M allocator="$modules/pool-user.so" reclaim-timeout=3600
 blocks=$(($(nbdinfo --size "$uri") / 4096))
-lent_at_least $((blocks / 4)) "the disk is empty"
+lent_at_least $((blocks / 4))
 clients=()
 for i in 0 1 2 3; do
 	load churn $((i * 1024)) 1024 1500 &
@@ -27,16 +27,16 @@ load verify 0 4096 2
 load verify 4096 $rest 3
 test "$(pages lent)" -eq 0 || fail "$(pages lent) pages lent, and the disk is full"
 load trim 0 16384 0
-lent_at_least 4096 "16384 were trimmed"
+lent_at_least 4096
 load verify 16384 $((blocks - 16384)) 3
 stop_nbdkit
 logged 'pool: held'
 ! logged 'pool: an object changed' || fail "the disk stored to lent memory"
 "$kmemblk" check "$device"
 
-start_nbdkit -v "$device" allocator="$abs_top_builddir/examples/.libs/allocator.so" release=none
+start_nbdkit -v "$device" allocator="$abs_top_builddir/examples/.libs/allocator.so" release=none reclaim-timeout=3600
 load trim 0 "$blocks" 0
-lent_at_least 1 "the example takes nothing"
+lent_at_least 1
 test "$(load fill 0 "$blocks" 4)" -eq "$blocks" || fail "the example does not give back"
 load verify 0 "$blocks" 4
 stop_nbdkit

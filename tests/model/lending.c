@@ -165,7 +165,8 @@ static void *run_borrower(void *opaque)
 	(void)opaque;
 	say(LEND_HELLO, 0, 0);
 	CHECK(hear(&descriptor).kind == LEND_WELCOME, "no welcome");
-	while (!atomic_load(&stop)) {
+	/* And until there was a zone, for which the mover may need a while. */
+	while (!atomic_load(&stop) || borrowed == 0) {
 		struct lend_message message;
 
 		say(LEND_BORROW, 0, 20);
@@ -242,7 +243,6 @@ int main(void)
 	run(writers);
 	printf("%llu zones borrowed, %llu asked back\n", (unsigned long long)borrowed,
 	       (unsigned long long)given_back);
-	CHECK(borrowed > 0, "nothing was lent");
 	test_close_and_check(handle, path, UINT64_MAX);
 	CHECK(rmdir(folder) == 0, "%s: the socket is still there: %m", folder);
 	free(path);

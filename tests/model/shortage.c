@@ -2,15 +2,13 @@
 /* shortage.c - see shortage.h. */
 #include "config.h"
 
-#include <limits.h>
 #include <unistd.h>
 
+#include "grace-watch.h"
 #include "shortage.h"
 
 /* Writes after which a page that was free would have been used a hundred times. */
 #define VERY_MANY 2000u
-/* Tenths of a second without progress, after which the writer counts as stopped. */
-#define STOPPED 5u
 
 void shortage_write(struct kmemblk *handle, uint32_t block, uint32_t version)
 {
@@ -46,30 +44,40 @@ void shortage_begin(struct shortage *s, struct kmemblk *handle, uint32_t block, 
 	CHECK(pthread_create(&s->thread, NULL, overwrite, s) == 0, "pthread_create");
 }
 
-/* Wait for the page until very many writes are done, or there is none for so many tenths. */
-static bool wait_for_page(const struct shortage *s, unsigned int tenths)
+/* True if the writer waits for a page and the reclaimer for a grace period, which a thread holds up. */
+static bool has_stopped(const struct shortage *s)
 {
-	unsigned int first = GET(s->written), before = first, still = 0;
+	struct pages *pages = &s->handle->pages;
+	bool waits;
 
-	while (still < tenths && before - first < VERY_MANY) {
-		for (unsigned int i = 0; i < 100 && !GET(s->reached); i++)
-			usleep(1000);
-		if (GET(s->reached))
-			return true;
-		still = GET(s->written) == before ? still + 1 : 0;
-		before = GET(s->written);
-	}
-	return false;
+	pthread_mutex_lock(&pages->lock);
+	waits = pages->waiting > 0 && grace_under_way();
+	pthread_mutex_unlock(&pages->lock);
+	return waits;
 }
 
 bool shortage_reaches(const struct shortage *s)
 {
-	return wait_for_page(s, STOPPED);
+	unsigned int first = GET(s->written);
+
+	while (!GET(s->reached)) {
+		if (GET(s->written) - first >= VERY_MANY || has_stopped(s))
+			return false;
+		usleep(1000);
+	}
+	return true;
 }
 
 bool shortage_must_reach(const struct shortage *s)
 {
-	return wait_for_page(s, UINT_MAX);
+	unsigned int first = GET(s->written);
+
+	while (!GET(s->reached)) {
+		if (GET(s->written) - first >= VERY_MANY)
+			return false;
+		usleep(1000);
+	}
+	return true;
 }
 
 void shortage_end(struct shortage *s)

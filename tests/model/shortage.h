@@ -38,7 +38,7 @@ void shortage_begin(struct shortage *s, struct kmemblk *handle, uint32_t block, 
 
 /*
  * Wait until the block is on the page: true.  False if it has not come to that in very many writes,
- * or if the writer has stopped for want of any page.
+ * or if the writer has stopped for want of any page (grace-watch.h).
  */
 bool shortage_reaches(const struct shortage *s);
 

@@ -37,7 +37,8 @@ struct client {
 	struct nbd_handle *nbd;
 	unsigned int first; /* of its blocks */
 	uint64_t random;
-	uint64_t version; /* of its latest request */
+	uint64_t version;	      /* of its latest request */
+	_Atomic unsigned int answers; /* since it has connected */
 };
 
 static int send_request(struct client *client, unsigned int first, unsigned int count)
@@ -70,6 +71,7 @@ static void *run_client(void *opaque)
 		if (send_request(client, first, count) == -1)
 			return NULL;
 		memcpy(acknowledged + first, sent + first, count * sizeof *sent);
+		client->answers++;
 	}
 }
 
@@ -96,14 +98,20 @@ static void verify(void)
 	server_disconnect(nbd);
 }
 
-static void kill_under_load(struct client *clients, unsigned int milliseconds)
+/* When each client has had so many answers. */
+static void kill_under_load(struct client *clients, unsigned int answers)
 {
 	for (unsigned int i = 0; i < CONNECTIONS; i++) {
 		clients[i].nbd = server_connect();
+		clients[i].answers = 0;
 		CHECK(pthread_create(&clients[i].thread, NULL, run_client, &clients[i]) == 0,
 		      "pthread_create");
 	}
-	usleep(milliseconds * 1000);
+	for (unsigned int i = 0; i < CONNECTIONS; i++)
+		while (clients[i].answers < answers) {
+			server_check_alive();
+			usleep(1000);
+		}
 	server_stop(SIGKILL);
 	for (unsigned int i = 0; i < CONNECTIONS; i++) {
 		pthread_join(clients[i].thread, NULL);
@@ -123,7 +131,7 @@ int main(void)
 	}
 	server_start(DEVICE_SIZE, NULL);
 	for (unsigned int round = 0; round < rounds; round++) {
-		kill_under_load(clients, 50 + 13 * (round % 20));
+		kill_under_load(clients, 50 + 37 * (round % 20));
 		server_check_device();
 		server_start(0, NULL);
 		verify();

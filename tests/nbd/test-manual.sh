@@ -16,7 +16,7 @@ for parameter in $parameters; do
 	grep -qE "^\[?$parameter=" "$tmp/help" || fail "$parameter= is not in the help"
 	grep -qE "^=item .*B<$parameter=>" "$page" || fail "$parameter= is not in the manual page"
 	# The plugin knows it: an empty or bad value is not an unknown parameter.
-	timeout 60 nbdkit -f -U - "$plugin" "$parameter=" > "$tmp/log" 2>&1 || true
+	try_nbdkit "$parameter=" > "$tmp/log" 2>&1 || true
 	if grep -q 'unknown parameter' "$tmp/log"; then
 		fail "$parameter= is told and not known"
 	fi

@@ -16,14 +16,14 @@ truncate -s 90M "$tmp/in"
 head -c 12345678 /dev/urandom >> "$tmp/in"
 length=$(stat -c %s "$tmp/in")
 
-# nbdkit --run does not wait for its server to end: so ask until the device is free, which is soon.
+# nbdkit --run does not wait for its server to end: so ask until the device is free.
+was_free() {
+	status=0
+	"$kmemblk" check "$device" > "$tmp/check.log" 2>&1 || status=$?
+	test $status -ne 8
+}
 check_device() {
-	local status=8 try
-	for ((try = 0; status == 8 && try < 100; try++)); do
-		status=0
-		"$kmemblk" check "$device" > "$tmp/check.log" 2>&1 || status=$?
-		test $status -ne 8 || sleep 0.1
-	done
+	eventually was_free
 	test $status -eq 0 || fail "kmemblk check: $(cat "$tmp/check.log")"
 }
 

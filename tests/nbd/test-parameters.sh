@@ -12,7 +12,7 @@ device disk
 refuses() {
 	local pattern=$1
 	shift
-	expect_error 1 "$pattern" timeout 60 nbdkit -f -U - "$plugin" "$@"
+	expect_error 1 "$pattern" try_nbdkit "$@"
 }
 
 refuses 'path= is missing: .* path=/dev/dax0\.0'

@@ -30,8 +30,7 @@ pages_used() {
 
 # A server that is only asked to end waits for its clients.
 kill_server() {
-	kill -KILL "${pids[$1]}" 2> /dev/null || true
-	wait "${pids[$1]}" 2> /dev/null || true
+	end_process "${pids[$1]}" KILL
 }
 
 devices=() pids=() sockets=()

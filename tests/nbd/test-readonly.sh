@@ -29,7 +29,7 @@ stop_nbdkit
 
 # While one of the readers is left, nobody opens the device for writing.
 chmod 600 "$device"
-expect_error 1 "$device: .*(in use|open elsewhere|is served)" timeout 60 nbdkit -f -U - "$plugin" "$device"
+expect_error 1 "$device: .*(in use|open elsewhere|is served)" try_nbdkit "$device"
 
 device other
 start_nbdkit -r "$device" create=16M

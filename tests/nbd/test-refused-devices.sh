@@ -8,7 +8,7 @@
 device none
 "$kmemblk" format --type=none --create=16M "$device" > "$tmp/format.log"
 expect_error 1 "$device: a device of type none .* kmemblk format --force --type=blk $device" \
-	timeout 60 nbdkit -f -U - "$plugin" "$device"
+	try_nbdkit "$device"
 # What the message says to type works.
 "$kmemblk" format --force --type=blk "$device" > "$tmp/format.log"
 start_nbdkit "$device"
@@ -17,8 +17,8 @@ stop_nbdkit
 device other
 head -c 16M /dev/urandom > "$device"
 before=$(sha256sum < "$device")
-expect_error 1 "$device: " timeout 60 nbdkit -f -U - "$plugin" "$device"
-expect_error 1 "$device: " timeout 60 nbdkit -f -U - "$plugin" "$device" create=16M
+expect_error 1 "$device: " try_nbdkit "$device"
+expect_error 1 "$device: " try_nbdkit "$device" create=16M
 test "$(sha256sum < "$device")" = "$before" || fail "a refused server changed the file"
 
-expect_error 1 "$tmp: " timeout 60 nbdkit -f -U - "$plugin" "$tmp"
+expect_error 1 "$tmp: " try_nbdkit "$tmp"

@@ -8,11 +8,11 @@
 
 device disk
 start_nbdkit "$device" create=16M
-expect_error 1 "$device: .*$server" timeout 60 nbdkit -f -U - "$plugin" "$device"
+expect_error 1 "$device: .*$server" try_nbdkit "$device"
 grep -q nbdkit "$tmp/expect.out" || fail "the holder's name is not told: $(cat "$tmp/expect.out")"
-expect_error 1 "$device: .*$server" timeout 60 nbdkit -f -U - "$plugin" "$device" readonly=true
+expect_error 1 "$device: .*$server" try_nbdkit "$device" readonly=true
 ln -s "$device" "$tmp/link"
-expect_error 1 "$server" timeout 60 nbdkit -f -U - "$plugin" "$tmp/link"
+expect_error 1 "$server" try_nbdkit "$tmp/link"
 
 kill -9 "$server"
 wait "$server" || true

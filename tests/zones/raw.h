@@ -43,6 +43,9 @@ bool raw_receive(int fd, struct lend_message *message, int *descriptor);
 /* Connect and be welcomed. */
 void raw_hello(struct borrower *borrower, const char *path);
 
+/* For a zone that must come, however slow the machine is; the test's time limit comes first. */
+#define RAW_WAIT_MS 3600000u
+
 /*
  * Borrow a zone, which must be zeroed, and map it: 0 or the server's -errno.  LEND_RECLAIM that comes
  * before the answer is counted.

@@ -53,7 +53,7 @@ static void borrow_and_hold(enum kind kind, pid_t test)
 
 	raw_hello(&borrower, server_lend_socket());
 	for (unsigned int i = 0; i < ZONES; i++)
-		CHECK(raw_borrow(&borrower, 1000) == 0, "borrowed %u", i);
+		CHECK(raw_borrow(&borrower, RAW_WAIT_MS) == 0, "borrowed %u", i);
 	if (kind == INHERITED && fork() != 0)
 		_exit(0);
 	if (kind == INHERITED)
