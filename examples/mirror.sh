@@ -19,7 +19,7 @@
 #     That is right for disks that were never written, and only for them.
 #   - One connection a disk, no -persist: a request that failed is sent again by nobody but md, to
 #     the other disk, so no stale write can follow a newer one.  That also needs a server that is
-#     new when its disk rejoins: restart one that was only cut off.
+#     new when its disk rejoins: restart one that was only cut off (kill -9 it if it does not end).
 #   - A host that vanishes says nothing.  The disk stands still until the timeout, so this must be
 #     longer than the slowest answer, and shorter than users wait.
 #   - The second disk is write-mostly: read only if there is no other.

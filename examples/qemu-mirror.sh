@@ -25,6 +25,8 @@
 #     answer then.
 #   - A host that vanishes says nothing, and the disk stands still until TCP gives up; sysctl(8) on
 #     QEMU's host says when: net.ipv4.tcp_retries2=8 and net.ipv4.tcp_keepalive_time=30.
+#   - No reconnect-delay=: what was under way when a connection broke would be sent again, and could
+#     arrive twice, the second time after newer data.
 #   - Quorum drops trims.  Writes of zeros free pages, also those that blkdiscard -z or fallocate -z
 #     in the guest ask for.
 #   - Two guests that use the disk at a time destroy it.

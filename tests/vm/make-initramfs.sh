@@ -3,8 +3,8 @@
 #
 # Builds what a guest runs on: FOLDER/kernel and FOLDER/initramfs.  The initramfs holds busybox,
 # programs of this machine and of the unpacked packages with the libraries that they are linked with,
-# the kernel's modules that guests use, and, in /kmemblk, the plugin, the command, the load generator
-# and the borrower of the build, laid out as in the build tree.
+# the kernel's modules that guests use, and, in /kmemblk, the plugin, the command, the load generator,
+# the borrower and the proxy of the build, laid out as in the build tree.
 #
 # Not compressed: the guest would spend longer on unpacking it than on reading it.
 #
@@ -140,9 +140,9 @@ nbd_plugin=$(nbdkit --dump-config | sed -n 's/^plugindir=//p')/nbdkit-nbd-plugin
 cp -L "$nbd_plugin" "$root/kmemblk/"
 cp -L "$build/kmemblk.so" "$root/kmemblk/kmemblk.so"
 cp "$build/tools/.libs/kmemblk" "$root/kmemblk/tools/kmemblk"
-cp "$build/tests/vm"/{borrow,load} "$root/kmemblk/"
+cp "$build/tests/vm"/{borrow,hold,load} "$root/kmemblk/"
 copy_libraries "${files[@]}" "$nbd_plugin" "$build/kmemblk.so" "$build/tools/.libs/kmemblk" \
-	"$build/tests/vm"/{borrow,load}
+	"$build/tests/vm"/{borrow,hold,load}
 
 # ---- the kernel ----
 
