@@ -11,26 +11,25 @@
  *   block device  what it is made of (device mapper, md, loop: the worst of these), the region that
  *                 it is a part of (pmem), or else a disk
  *
- * Whatever cannot be read is unknown.  Nothing but the device has a say, the environment neither.
+ * What cannot be read is unknown.  No environment variable changes the answer.
  *
  * A region of the kernel's libnvdimm tells its persistence domain where the platform tells it.  The
  * kernel leaves the attribute out, or empty, where it does not know; then the provider of the
  * region's bus may say what it is:
  *
- *   e820, ramdax  memory that memmap= on the kernel's command line, or the firmware's oldest way to
- *                 describe such memory, sets aside.  Nobody else uses it, so that it is still there
- *                 after a warm restart.  Old NVDIMMs look the same; that one has them is not to be
- *                 seen from here.
- *   virtio-pmem   the host's page cache.  A flush is a request to the host, which only the guest's
- *                 block layer sends, for msync of an ordinary file.  On devdax, where there is
- *                 nothing but the CPU's flush, what was written is wherever the host has it.
+ *   e820, ramdax  Memory that memmap= on the kernel's command line sets aside.  Nothing else uses it,
+ *                 so it keeps its contents over a warm restart.  The kernel describes NVDIMMs from
+ *                 before ACPI 6 in the same way, so this is less than the truth for those.
+ *   virtio-pmem   The host's page cache.  Only a request to the host makes it durable, and the kernel
+ *                 sends one for msync of an ordinary file.  On devdax, and where the kernel grants
+ *                 MAP_SYNC by mistake (6.1 did in our tests), only the CPU's caches are flushed.
  *
- * The kernel makes a region read-only when one of its NVDIMMs says that it is not armed, which is to
- * say that it could not save what is written; devdax can be written all the same.
+ * The kernel makes a region read-only when one of its NVDIMMs reports that it is not armed: it could
+ * not save its contents.  A devdax device can be written all the same.
  *
- * The daxctl devices that belong to no such region are ordinary memory by the firmware's own word:
- * soft-reserved memory and regions of volatile CXL memory.  Persistent CXL memory has a region of
- * libnvdimm like an NVDIMM.
+ * A devdax device outside such a region is ordinary memory, as the firmware tells it: soft-reserved
+ * memory, or a region of volatile CXL memory.  Persistent CXL memory has a region of libnvdimm, like
+ * an NVDIMM.
  */
 #include "config.h"
 
@@ -61,7 +60,7 @@
 /* Room for the name of a folder or an attribute of sysfs.  What needs more counts as not there. */
 #define SYSFS_PATH 1024
 
-/* One on another, such as a loop device on a file on a loop device, and no deeper. */
+/* So many layers, such as a loop device on a file on a loop device; what is deeper is unknown. */
 #define DEPTH 16
 
 static enum persistence of_file(int fd, enum pm_media media, int depth);
@@ -216,13 +215,13 @@ static enum persistence of_number(dev_t dev, enum pm_media media, int depth)
 {
 	char dir[SYSFS_PATH];
 
-	/* None has the number of a file system that is on no block device. */
+	/* A file system without a block device has a number that no device has. */
 	return find_device("block", dev, dir) ? of_block(dir, media, depth) : PERSISTENCE_UNKNOWN;
 }
 
 /*
- * Of a loop device: of the file, or the block device, behind it.  Its name is that which the kernel
- * has of it; where this process does not see the file, as in a container, it is unknown.
+ * Of a loop device: of the file, or the block device, behind it.  The kernel gives the file's name;
+ * where this process does not see the file, as in a container, it is unknown.
  */
 static enum persistence of_loop(const char *dir, int depth)
 {
@@ -265,8 +264,8 @@ static enum persistence of_disk(const char *dir, int depth)
 	if (is_numbered(name, "loop"))
 		return of_loop(dir, depth);
 	/*
-	 * Without hardware: a server has it (nbd, ublk, drbd), or nobody.  A disk of NVMe that may
-	 * be reached in more than one way is there, too.
+	 * A device without hardware: a program or another host stores it (nbd, ublk, drbd).  NVMe
+	 * disks with several paths are here, too.
 	 */
 	if (strncmp(dir, "/sys/devices/virtual/", 21) == 0 &&
 	    strncmp(dir, "/sys/devices/virtual/nvme-subsystem/", 36) != 0)
@@ -385,9 +384,7 @@ static enum persistence of_upper(char *options, int depth)
 	return word;
 }
 
-/*
- * In a container the list of mounts has the names of folders that only the host sees: unknown.
- */
+/* In a container the list of mounts names folders that only the host sees: unknown. */
 static enum persistence of_overlay(int fd, int depth)
 {
 	enum persistence word = PERSISTENCE_UNKNOWN;
@@ -427,13 +424,13 @@ static enum persistence of_file(int fd, enum pm_media media, int depth)
 	case BTRFS_SUPER_MAGIC:
 		return of_btrfs(fd, media, depth - 1);
 	case ZFS_SUPER_MAGIC:
-		/* It has its disks to itself, and tells nobody which. */
+		/* It does not tell which disks it is on. */
 		return PERSISTENCE_POWER_FAIL;
 	case FUSE_SUPER_MAGIC:
-		/* A program has it, also where it is said to be on a block device. */
+		/* A program stores it, also where it claims to be on a block device. */
 		return PERSISTENCE_UNKNOWN;
 	default:
-		/* Those of a network are on no block device that this host has. */
+		/* A network's file system has no block device on this host. */
 		return of_number(st.st_dev, media, depth - 1);
 	}
 }

@@ -7,17 +7,17 @@
 
 # expect_warnings DEVICE PATTERN...: one line for each, in this order, and no other.
 expect_warnings() {
-	local device=$1 log pattern line
+	local device=$1 log pattern number=0
 	shift
 	start_nbdkit "$device" create=16M
 	stop_nbdkit
 	log=$tmp/nbdkit$servers.log
 	test "$(grep -c . "$log")" -eq $# || fail "not $# lines: $(cat "$log")"
-	while IFS= read -r line; do
-		pattern="^nbdkit: kmemblk: warning: $device: $1"
-		shift
-		grep -qE "$pattern" <<< "$line" || fail "no '$pattern': $(cat "$log")"
-	done < "$log"
+	for pattern; do
+		number=$((number + 1))
+		sed -n ${number}p "$log" | grep -qE "^nbdkit: kmemblk: warning: $device: $pattern" ||
+			fail "line $number is not '$pattern': $(cat "$log")"
+	done
 }
 
 device disk

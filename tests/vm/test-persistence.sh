@@ -45,6 +45,12 @@ namespaces_of() {
 	done
 }
 
+# nvdimm_namespace: that of the NVDIMM, once the kernel has found it, whatever its mode.
+nvdimm_namespace() {
+	wait_until sh -c 'ls /dev/pmem0 || ls /dev/dax0.0'
+	namespaces_of ACPI.NFIT
+}
+
 # as MODE NAMESPACE: sets $made to the device that it becomes.
 as() {
 	local name
@@ -74,24 +80,32 @@ fsdax_is() {
 
 # ---- regions ----
 
+three_pmems() {
+	local found=(/dev/pmem*)
+	test ${#found[@]} -eq 3
+}
+
 regions() {
 	local e820 nfit virtio hmem
 	modprobe -a nd_e820 dax_hmem virtio_pmem
-	wait_until sh -c 'grep -q virtio-pmem /sys/bus/nd/devices/ndbus*/provider'
+	# The kernel makes one of each, in an order of its own.
+	wait_until three_pmems
 	nfit=$(namespaces_of ACPI.NFIT)
 	e820=$(namespaces_of e820)
 	virtio=$(namespaces_of virtio-pmem)
+	# First, since kernels grant MAP_SYNC here by mistake once they have reused what they knew of
+	# another device.  A mapping with MAP_SYNC is flushed by the CPU alone: unknown.
+	as fsdax "$virtio"
+	mkfs.ext4 -q -F -b 4096 "$made"
+	mount -o dax=always "$made" /mnt
+	# An ordinary file, whose msync the host is told of.
+	a_file /mnt file power-fail
+	umount /mnt
+	devdax_is "$virtio" unknown
 	devdax_is "$nfit" power-fail
 	fsdax_is "$nfit" power-fail power-fail
 	devdax_is "$e820" reboot
 	fsdax_is "$e820" reboot reboot
-	devdax_is "$virtio" unknown
-	as fsdax "$virtio"
-	mkfs.ext4 -q -F -b 4096 "$made"
-	mount -o dax=always "$made" /mnt
-	# The kernel grants no MAP_SYNC: an ordinary file, whose msync the host is told of.
-	a_file /mnt file power-fail
-	umount /mnt
 
 	wait_until sh -c 'ls -d /sys/devices/platform/hmem.*/dax[0-9]*'
 	hmem=$(basename /sys/devices/platform/hmem.*/dax[0-9]*)
@@ -103,7 +117,7 @@ regions() {
 
 disks() {
 	local pmem loop
-	as fsdax "$(namespaces_of ACPI.NFIT)"
+	as fsdax "$(nvdimm_namespace)"
 	pmem=$made
 	modprobe brd max_part=4
 	modprobe -a loop lzo-rle zram overlay btrfs dm-mod raid1 sd_mod virtio_blk
@@ -224,7 +238,7 @@ file_systems() {
 # The NVDIMM in a machine that tells nothing.
 silent() {
 	local namespace
-	namespace=$(namespaces_of ACPI.NFIT)
+	namespace=$(nvdimm_namespace)
 	fsdax_is "$namespace" unknown unknown
 	devdax_is "$namespace" unknown
 	kmemblk info "$made" | grep -q 'unknown: .*ndctl list -R: persistence_domain' ||
@@ -236,8 +250,6 @@ silent() {
 
 # An NVDIMM that says that it could not save what is written.
 unarmed() {
-	local namespace
-	namespace=$(namespaces_of ACPI.NFIT)
 	wait_until test -c /dev/dax0.0
 	cat /sys/bus/nd/devices/region0/{read_only,persistence_domain}
 	expect /dev/dax0.0 devdax unknown
@@ -248,6 +260,7 @@ disk=$nvdimm
 nvdimm virtio 256M
 virtio=$nvdimm
 nvdimm vda 256M
+# shellcheck disable=SC2054
 vda=(qemu=-drive qemu="if=none,id=vda,format=raw,file=$nvdimm" qemu=-device qemu=virtio-blk-pci,drive=vda)
 
 guest_run regions nvdimm="$disk" memory=4G \
