@@ -20,7 +20,8 @@ fuzz_for_a_while() {
 	local target=./fuzz-$1 corpus=$abs_top_srcdir/tests/fuzz/corpus-$1
 	test -x "$target" ||
 		skip "no libFuzzer here: apt-get install clang libclang-rt-dev, then make check"
-	local options=(-artifact_prefix="$tmp/finding-" -timeout=20 -rss_limit_mb=2048)
+	# No input takes a second, unless the machine is that busy.
+	local options=(-artifact_prefix="$tmp/finding-" -timeout=900 -rss_limit_mb=2048)
 
 	"$target" "${options[@]}" "$corpus"/* > "$tmp/log" 2>&1 || {
 		keep_finding "$1"

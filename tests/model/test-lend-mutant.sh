@@ -6,12 +6,13 @@
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
 
-for _ in 1 2 3; do
+# It leaves it to chance, and may also crash; the test's time limit ends the tries.
+awaited='a try in which memory-user sees it'
+while :; do
 	status=0
-	timeout 60 ./memory-user-mutant > "$tmp/log" 2>&1 || status=$?
+	./memory-user-mutant > "$tmp/log" 2>&1 || status=$?
 	if test $status -ne 0 && grep -qE -e 'lent memory (changed|is not zeroed)' \
 		-e 'block [0-9]+ is not version' -e 'ThreadSanitizer: data race' "$tmp/log"; then
 		exit 0
 	fi
 done
-fail "memory-user does not see it: $(tail -n 20 "$tmp/log")"

@@ -141,6 +141,11 @@ want sockets.target systemd-udevd-control.socket systemd-udevd-kernel.socket
 want multi-user.target guest.service
 ln -s /usr/lib/systemd/system/multi-user.target "$root/etc/systemd/system/default.target"
 echo 0123456789abcdef0123456789abcdef > "$root/etc/machine-id"
+# Its limits are for machines; on a busy host a guest may take longer for anything.
+mkdir -p "$root/etc/udev"
+printf '[Manager]\nDefaultTimeoutStartSec=infinity\nDefaultTimeoutStopSec=infinity\n' \
+	> "$root/etc/systemd/system.conf"
+printf 'event_timeout=3600\n' > "$root/etc/udev/udev.conf"
 
 (cd "$root" && find . | cpio --quiet -o -H newc -R 0:0) > "$folder/systemd.new"
 mv "$folder/systemd.new" "$folder/systemd"

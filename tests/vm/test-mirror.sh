@@ -9,7 +9,7 @@
 
 rounds=${MIRROR_ROUNDS:-2}
 # A round takes half a minute, and more where the host is busy.
-guest_seconds=$((600 + rounds * 60))
+guest_seconds=$((2400 + rounds * 240))
 
 # Does what it is told, one word a connection.
 other_host() {
