@@ -136,9 +136,10 @@ while ! test -s "$work/nbdfuse.pid"; do
 	sleep 0.1
 done
 
-say "Make a file system on it and mount it."
+say "Make a file system on it and mount it.  (noinit_itable: ext4 is not to write zeroes in the" \
+	"background while pages are counted.)"
 run mkfs.ext4 -q "$work/nbd/disk"
-run mount -o loop "$work/nbd/disk" "$work/mnt"
+run mount -o loop,noinit_itable "$work/nbd/disk" "$work/mnt"
 
 pages_used() {
 	tools/kmemblk info --json "$device" | sed -n 's/.*"pages_used": *\([0-9]*\).*/\1/p'
@@ -176,9 +177,9 @@ if test -n "$keep"; then
 The server is still running, process $(cat "$work/nbdkit.pid").
 
   attach here:       nbdfuse $work/nbd/disk '$uri' &
-                     mount -o loop,discard $work/nbd/disk /mnt
+                     mount -o loop,discard $work/nbd/disk $work/mnt
   or with nbd.ko:    nbd-client -unix $socket /dev/nbd0 -b 4096
-                     mount -o discard /dev/nbd0 /mnt
+                     mount -o discard /dev/nbd0 $work/mnt
   look at it:        $PWD/tools/kmemblk info $device
   stop it:           kill $(cat "$work/nbdkit.pid")
   and forget it:     rm -r $device $work

@@ -5,6 +5,7 @@
 # do what the section says.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/vm/guest.sh"
+. "$abs_top_srcdir/tests/readme.sh"
 
 # The pages of the last `used` line but $1 that kmemblk info printed.
 used() {
@@ -18,19 +19,17 @@ inside() {
 		eval "$command" > /tmp/command.out 2>&1 || fail "$command: $(cat /tmp/command.out)"
 		cat /tmp/command.out
 		cat /tmp/command.out >> /tmp/out
-		# Nobody types faster than a server ends.
-		case $command in
-		kill*) wait_until sh -c '! pidof nbdkit' ;;
-		esac
 	done < /guest/commands
 	grep -qF 'media        devdax' /tmp/out || fail "info did not say devdax"
 	# Meanwhile the kernel writes the inode tables that mkfs left to it, some tens of MiB.
 	test $(($(used 2) - $(used 1))) -ge 8000 ||
 		fail "64 MiB were deleted and trimmed; used: $(used 2) pages before, $(used 1) after"
+	test -z "$(ls -A /tmp/kmemblk-demo.* 2> /dev/null)" || fail "left behind: $(ls /tmp)"
+	test -z "$(pidof nbdkit)" || fail "the server is left running"
 	tail -n 1 /tmp/out | grep -q '^/dev/dax0.0: clean' || fail "kmemblk check did not say clean"
 }
 
-sed -n '/^## On real hardware/,/^## [^O]/s/^    \$ //p' "$abs_top_srcdir/README.md" > "$tmp/commands"
+readme_commands 'On real hardware' > "$tmp/commands"
 test "$(wc -l < "$tmp/commands")" -ge 10 || fail "the README has no commands on real hardware"
 
 nvdimm disk 512M
