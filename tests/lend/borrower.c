@@ -141,12 +141,14 @@ static void reclaim(void *opaque, size_t length)
 	pthread_mutex_unlock(&lock);
 }
 
+static volatile unsigned char *no_access;
+
 /* On the library's thread. */
 static void fault(void *opaque, size_t length)
 {
 	(void)opaque;
 	(void)length;
-	*(volatile int *)NULL = 1;
+	*no_access = 1;
 }
 
 static void on_fault(int signal)
@@ -184,6 +186,8 @@ static void test_fault(void)
 {
 	void *memory;
 
+	no_access = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(no_access != MAP_FAILED);
 	CHECK(signal(SIGSEGV, on_fault) != SIG_ERR);
 	while (!kmemblk_borrower_borrow(b, NULL, 100, &memory))
 		;
