@@ -66,5 +66,10 @@ if test ${#shell_files[@]} -gt 0; then
 fi
 
 scripts/check-paths.sh || fail "docs/paths.txt"
+# A test waits for conditions, however long the machine takes: only tests/test-rules.mk sets a limit.
+mapfile -t test_files < <(printf '%s\n' "${c_files[@]}" "${shell_files[@]}" | grep '^tests/')
+if grep -nE '(^|[^-_.a-z])timeout [0-9]|\<alarm\(' "${test_files[@]}"; then
+	fail "a time limit in a test: wait for the condition"
+fi
 
 test -z "$failed"

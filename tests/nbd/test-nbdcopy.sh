@@ -20,11 +20,11 @@ length=$(stat -c %s "$tmp/in")
 was_free() {
 	status=0
 	"$kmemblk" check "$device" > "$tmp/check.log" 2>&1 || status=$?
-	test $status -ne 8
+	test "$status" -ne 8
 }
 check_device() {
 	eventually was_free
-	test $status -eq 0 || fail "kmemblk check: $(cat "$tmp/check.log")"
+	test "$status" -eq 0 || fail "kmemblk check: $(cat "$tmp/check.log")"
 }
 
 # shellcheck disable=SC2016 # nbdkit's variable
