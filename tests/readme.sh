@@ -126,13 +126,15 @@ in_scratch_root() {
 		export scratch_stage=mount
 		export scratch_folder=$tmp/scratch
 		mkdir "$scratch_folder"
-		unshare --mount --pid --fork --kill-child --mount-proc bash "$(realpath "$0")" &
+		# Its own files are this test's, to be removed at the end even of one that is killed.
+		TMPDIR=$tmp unshare --mount --pid --fork --kill-child --mount-proc bash "$(realpath "$0")" &
 		scratch=$!
 		cleanup_fn scratch_end
 		wait $scratch && exit 0 || exit $?
 		;;
 	mount)
 		scratch_stage=root
+		unset TMPDIR
 		scratch_mount
 		chroot "$scratch_folder/root" bash "$0" || exit $?
 		scratch_check

@@ -43,7 +43,7 @@ type_line() {
 }
 
 jobs=$(nproc)
-export MAKEFLAGS="-j$jobs -- TESTS= check_PROGRAMS= check_LTLIBRARIES="
+export MAKEFLAGS="-j$jobs -- TESTS= check_DATA= check_PROGRAMS= check_LTLIBRARIES="
 unset MAKELEVEL MFLAGS MALLOC_PERTURB_ CDPATH
 
 readme_section 'Two commands' | grep -v 'tests/run\.sh' | grep . > "$tmp/commands"
