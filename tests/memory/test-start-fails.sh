@@ -13,22 +13,22 @@ export HOLDER=fails
 lend=$tmp/lend
 
 for option in --threads=16 -f; do
-	expect_error 1 "error: allocator=$module: cannot start: " timeout 60 nbdkit $option \
+	expect_error 1 "error: allocator=$module: cannot start: " nbdkit $option \
 		-U "$tmp/nbd" "$plugin" "$device" allocator="$module" lend="$lend"
 	test ! -e "$lend" || fail "a start that failed has left its socket"
 	rm -f "$tmp/nbd"
 done
-expect_error 1 "error: allocator=$module: cannot start: " timeout 60 nbdkit -U - "$plugin" "$device" \
+expect_error 1 "error: allocator=$module: cannot start: " nbdkit -U - "$plugin" "$device" \
 	allocator="$module" --run 'sleep 1'
 # The child ends without a word of ours: its pid file cannot be written.
-expect_error 1 'the server ended before it served: to see why, start it with -f' timeout 60 nbdkit \
+expect_error 1 'the server ended before it served: to see why, start it with -f' nbdkit \
 	-U "$tmp/nbd" -P /nonexistent/pid "$plugin" "$device" lend="$lend"
 test ! -e "$lend" || fail "a start that failed has left its socket"
 rm -f "$tmp/nbd"
 
 # What ends before the fork is not waited for.
-expect_error 1 'uses? an unknown|unknown parameter' timeout 60 nbdkit "$plugin" "$device" nonsense=1
-expect_error 1 '/nonexistent' timeout 60 nbdkit -U "$tmp/nbd" "$plugin" /nonexistent
+expect_error 1 'uses? an unknown|unknown parameter' nbdkit "$plugin" "$device" nonsense=1
+expect_error 1 '/nonexistent' nbdkit -U "$tmp/nbd" "$plugin" /nonexistent
 
 # And a start that succeeds answers 0, when the server serves.
 pipes() {

@@ -16,7 +16,7 @@ refused() {
 	local before
 	before=$(stat -c '%i %f %s %Y' "$2")
 	expect_error 1 "lend: $2: $1 is there, not a socket: choose another name" \
-		timeout 60 nbdkit -U "$tmp/nbd" "$plugin" "$device" lend="$2"
+		nbdkit -U "$tmp/nbd" "$plugin" "$device" lend="$2"
 	test "$(stat -c '%i %f %s %Y' "$2")" = "$before" || fail "$2 has changed"
 }
 sum=$(sha256sum < "$device")
@@ -32,7 +32,7 @@ mkdir "$tmp/folder"
 refused 'a folder' "$tmp/folder"
 ln -s "$lend" "$tmp/link"
 expect_error 1 "lend: $tmp/link: a symbolic link is there" \
-	timeout 60 nbdkit -U "$tmp/nbd" "$plugin" "$device" lend="$tmp/link"
+	nbdkit -U "$tmp/nbd" "$plugin" "$device" lend="$tmp/link"
 test -L "$tmp/link" || fail "the link is gone"
 
 # A server that was killed leaves its socket; the next one takes the place, and no other server does.
@@ -48,7 +48,7 @@ test "$(stat -c %i "$lend")" != "$inode" || fail "the dead socket is still there
 disk=$device
 device other
 expect_error 1 "lend: $lend: in use by another server: choose another name" \
-	timeout 60 nbdkit -U "$tmp/nbd" "$plugin" "$device" create=16M lend="$lend"
+	nbdkit -U "$tmp/nbd" "$plugin" "$device" create=16M lend="$lend"
 device=$disk
 "$kmemblk" stat "$lend" > /dev/null || fail "the first server has lost its socket"
 # What has taken its place is not removed with it.
@@ -62,7 +62,7 @@ rm "$lend"
 touch "$tmp/taken"
 for option in --threads=16 -f; do
 	expect_error 1 'Address already in use' \
-		timeout 60 nbdkit $option -U "$tmp/taken" "$plugin" "$device" lend="$lend"
+		nbdkit $option -U "$tmp/taken" "$plugin" "$device" lend="$lend"
 	test ! -e "$lend" || fail "a start that failed has left its socket"
 done
 

@@ -24,7 +24,7 @@ device disk
 # Each loan opens the device again, as nobody here.
 for option in --threads=16 -f; do
 	expect_error 1 "error: start: $device: cannot lend: the server runs as user nobody, who may not write the device.*type: chown nobody $device" \
-		timeout 60 nbdkit $option -U "$tmp/nbd" -u nobody "$plugin" "$device" lend="$tmp/lend"
+		nbdkit $option -U "$tmp/nbd" -u nobody "$plugin" "$device" lend="$tmp/lend"
 	rm -f "$tmp/nbd"
 done
 # Without lend= it can serve; and the command that is named is the right one.
@@ -39,12 +39,12 @@ limited() {
 	setpriv --reuid=$user --clear-groups prlimit --nproc="$1" "${@:2}"
 }
 expect_error 1 "error: start: $device: cannot make the reclaimer thread: .*raise the limit on threads" \
-	limited 3 timeout 60 nbdkit -U "$folder/nbd" "$plugin" "$device"
+	limited 3 nbdkit -U "$folder/nbd" "$plugin" "$device"
 rm -f "$folder/nbd"
 
 # -r comes after the device is opened for writing.
 chown root "$device"
 chmod 644 "$device"
 expect_error 1 "$device: Permission denied: to serve it for reading only .*add readonly=true" \
-	limited 9 timeout 60 nbdkit -r -U "$folder/nbd" "$plugin" "$device"
+	limited 9 nbdkit -r -U "$folder/nbd" "$plugin" "$device"
 limited 20 nbdkit -r -U - "$plugin" "$device" readonly=true --run true
