@@ -8,7 +8,7 @@
 #
 #     readme_commands SECTION     prints the commands of that section, one a line
 #     readme_run SECTION          types them, and compares what they print with what the README prints
-#     in_scratch_root             runs the rest of the test where it can change nothing outside
+#     in_scratch_root PATTERN     runs the rest of the test where it can change nothing outside
 
 # readme_section SECTION: its blocks, without their indentation; other lines are empty.
 readme_section() {
@@ -114,10 +114,11 @@ readme_run() {
 	test $number -gt 0 || fail "README: no commands in the section $1"
 }
 
-# in_scratch_root: run this test again as the first process of its own process and mount namespaces, in
-# a root that is a layer over this machine's, with an empty /dev/shm; then end as that ended.
-# What it writes elsewhere is gone afterwards; what it writes that $scratch_expected (a pattern of
-# paths) does not match fails the test, and so do a process and a mount that it leaves.
+# in_scratch_root PATTERN: run this test again as the first process of its own process and mount
+# namespaces, in a root that is a layer over this machine's, with an empty /dev/shm; then end as that
+# ended.  What it writes elsewhere is gone afterwards; a path that it writes and the pattern does not
+# match (an extended regular expression) fails the test, and so do a process and a mount that it
+# leaves.
 in_scratch_root() {
 	case ${scratch_stage:-} in
 	'')
@@ -137,7 +138,7 @@ in_scratch_root() {
 		unset TMPDIR
 		scratch_mount
 		chroot "$scratch_folder/root" bash "$0" || exit $?
-		scratch_check
+		scratch_check "$1"
 		exit 0
 		;;
 	esac
@@ -161,10 +162,11 @@ scratch_mount() {
 	mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 }
 
+# scratch_check PATTERN
 scratch_check() {
 	local folder left
 	left=$(find "$scratch_folder/upper" ! -type d -printf '/%P\n' |
-		grep -vE "^(${scratch_expected:-/run/.*})\$" || true)
+		grep -vE "^($1)\$" || true)
 	test -z "$left" || fail "written outside of the commands' own folder: $left"
 	left=$(ls -A "$scratch_folder/root/dev/shm")
 	test -z "$left" || fail "left in /dev/shm: $left"

@@ -15,8 +15,7 @@ requires mkfs.ext4 -V
 requires autoreconf --version
 
 # Packages, where any is missing; what is built, installed, or cached.
-scratch_expected='.*'
-in_scratch_root
+in_scratch_root '.*'
 
 # A clone has no more than this; a tree that was built in has, and a tarball no .git.
 mkdir "$tmp/clone"
@@ -60,7 +59,7 @@ for command in "${commands[@]}"; do
 	esac
 done
 
-# What the comment at `make install` promises; and the command that belongs to it.
+# What the last comment promises.
 cd /
 hash -r
 device=/dev/shm/installed.img
