@@ -3,6 +3,7 @@
  * borrower.c - the borrower's calls of kmemblk.h, for test-borrower.sh.
  *
  *   borrower zones SOCKET     borrows and returns many, checks each
+ *   borrower try SOCKET       borrows one without waiting
  *   borrower closed SOCKET    closes all its descriptors and goes on
  *   borrower hold SOCKET N    borrows N zones, prints "ready", and serves reclaim until its input
  *                             ends; then prints how many bytes were asked back, and what it has
@@ -63,6 +64,14 @@ static bool is_mapped(void *memory)
 	unsigned char resident;
 
 	return mincore(memory, 4096, &resident) == 0;
+}
+
+static void test_try(void)
+{
+	void *memory;
+
+	CHECK(kmemblk_borrower_borrow(b, NULL, 0, &memory) == 0);
+	kmemblk_borrower_close(b);
 }
 
 static void test_zones(void)
@@ -236,6 +245,8 @@ int main(int argc, char **argv)
 		test_hold((size_t)atoi(argv[3]));
 	else if (faults)
 		test_fault();
+	else if (!strcmp(argv[1], "try"))
+		test_try();
 	else if (!strcmp(argv[1], "zones"))
 		test_zones();
 	else if (!strcmp(argv[1], "closed"))

@@ -81,4 +81,4 @@ status=0
 "${run[@]}" --strict -- true 2> "$tmp/err" || status=$?
 test "$status" -ne 0 || fail "a heap without memory"
 grep -q "run: borrow: $lend: no zone is free.*kmemblk stat $lend" "$tmp/err" || fail "$(cat "$tmp/err")"
-expect_error 1 "borrow: $lend: no zone is free: .*kmemblk stat $lend" "$borrower" zones "$lend"
+expect_error 1 "borrow: $lend: no zone is free: .*kmemblk stat $lend" "$borrower" try "$lend"
