@@ -177,7 +177,7 @@ int main(int argc, char **argv)
 		.help_filter = filter_help,
 	};
 	struct choice choice = { NULL, 0 };
-	char name[64];
+	static char name[64]; /* outlives this call in argv */
 
 	if (atexit(close_stdout))
 		command_no_memory();
