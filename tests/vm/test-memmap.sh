@@ -8,7 +8,7 @@
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/vm/guest.sh"
 
 contents() {
-	seq 1 3000000
+	seq 1 300000
 }
 
 # The first boot: there is no device yet.
@@ -58,7 +58,7 @@ inside() {
 	fi
 }
 
-guest_start one memory=4G reset=yes append='memmap=512M!4G' -- inside
+guest_start one memory=4G reset=yes append='memmap=128M!4G' -- inside
 guest_said one made
 guest_reset one
 guest_wait one
