@@ -307,6 +307,25 @@ int kmemblk_return(struct kmemblk *handle, void *memory, size_t length);
  * What a borrower gets is a descriptor of the device: who may borrow may write to the device.  Let
  * the socket's owner, group and mode, and `allow`, decide.
  */
+
+enum kmemblk_request_kind {
+	KMEMBLK_READ,
+	KMEMBLK_WRITE,
+	KMEMBLK_TRIM,
+	KMEMBLK_ZERO,
+	KMEMBLK_EXTENTS,
+	KMEMBLK_FLUSH,
+	KMEMBLK_REQUEST_KINDS
+};
+
+/* Requests of one kind that the program has served: how many, of how many bytes in all, and the
+ * time in microseconds within which half of them, 99 % and 99.9 % were done, and the slowest. */
+struct kmemblk_request_counts {
+	uint64_t count;
+	uint64_t bytes;
+	double p50_us, p99_us, p999_us, max_us;
+};
+
 struct kmemblk_lend_options {
 	/*
 	 * Path of the socket.  It must not exist, or be a socket that no process has bound any more,
@@ -327,9 +346,10 @@ struct kmemblk_lend_options {
 	 * included; at least a zone of 2 MiB; KMEMBLK_DEFAULT: no limit.
 	 */
 	uint64_t limit;
-	/* Adds to what kmemblk stat shows: a JSON object, to be freed with free(); may be NULL. */
-	char *(*describe)(void *opaque);
-	void *describe_opaque;
+	/* Fills in the requests served so far, for kmemblk stat; called by any thread; may be NULL. */
+	void (*count_requests)(void *opaque,
+			       struct kmemblk_request_counts counts[KMEMBLK_REQUEST_KINDS]);
+	void *count_opaque;
 };
 
 /*

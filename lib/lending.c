@@ -515,8 +515,8 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 	lending->limit =
 		options->limit == KMEMBLK_DEFAULT ? UINT64_MAX : options->limit / ZONE_BYTES;
 	lending->peer_most = peers_most();
-	lending->describe = options->describe;
-	lending->describe_opaque = options->describe_opaque;
+	lending->count_requests = options->count_requests;
+	lending->count_opaque = options->count_opaque;
 	lending->eager_until = deadline_after(0);
 	look_soon(lending);
 	rc = allowed_parse(&lending->allowed, options->allow);

@@ -15,11 +15,9 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "kmemblk.h"
 #include "loans.h"
 #include "protocol.h"
-
-struct kmemblk;
-struct kmemblk_lend_options;
 
 /* A connection. */
 struct peer {
@@ -61,8 +59,9 @@ struct lending {
 	int event; /* an eventfd that wakes the thread */
 	struct allowed allowed;
 	uint64_t limit; /* zones a peer */
-	char *(*describe)(void *opaque);
-	void *describe_opaque;
+	void (*count_requests)(void *opaque,
+			       struct kmemblk_request_counts counts[KMEMBLK_REQUEST_KINDS]);
+	void *count_opaque;
 
 	pthread_t thread;
 	bool running;

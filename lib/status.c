@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,15 @@
 static void put(struct json_object *object, const char *key, uint64_t value)
 {
 	json_object_object_add(object, key, json_object_new_uint64(value));
+}
+
+/* A tenth of a microsecond is all that is worth reading. */
+static void put_us(struct json_object *object, const char *key, double us)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.1f", us);
+	json_object_object_add(object, key, json_object_new_double_s(us, text));
 }
 
 static struct json_object *pages_status(struct lending *lending)
@@ -89,10 +99,34 @@ static struct json_object *borrowers_status(const struct lending *lending, size_
 	return array;
 }
 
+static struct json_object *requests_status(const struct lending *lending)
+{
+	static const char *const names[KMEMBLK_REQUEST_KINDS] = {
+		[KMEMBLK_READ] = "read", [KMEMBLK_WRITE] = "write",	[KMEMBLK_TRIM] = "trim",
+		[KMEMBLK_ZERO] = "zero", [KMEMBLK_EXTENTS] = "extents", [KMEMBLK_FLUSH] = "flush",
+	};
+	struct json_object *object = json_object_new_object();
+	struct kmemblk_request_counts counts[KMEMBLK_REQUEST_KINDS] = { 0 };
+
+	lending->count_requests(lending->count_opaque, counts);
+	for (int kind = 0; kind < KMEMBLK_REQUEST_KINDS; kind++) {
+		struct json_object *one = json_object_new_object();
+
+		put(one, "count", counts[kind].count);
+		put(one, "bytes", counts[kind].bytes);
+		put_us(one, "p50_us", counts[kind].p50_us);
+		put_us(one, "p99_us", counts[kind].p99_us);
+		put_us(one, "p999_us", counts[kind].p999_us);
+		put_us(one, "max_us", counts[kind].max_us);
+		json_object_object_add(object, names[kind], one);
+	}
+	return object;
+}
+
 char *lending_status(struct lending *lending, size_t most)
 {
 	struct json_object *object = json_object_new_object();
-	char *described = NULL, *text = NULL;
+	char *text = NULL;
 	struct kmemblk_info info;
 	uint64_t left_out;
 
@@ -105,16 +139,13 @@ char *lending_status(struct lending *lending, size_t most)
 	json_object_object_add(object, "zones", zones_status(lending));
 	json_object_object_add(object, "borrowers", borrowers_status(lending, most, &left_out));
 	put(object, "borrowers_left_out", left_out);
-	if (lending->describe != NULL)
-		described = lending->describe(lending->describe_opaque);
-	if (described != NULL)
-		json_object_object_add(object, "requests", json_tokener_parse(described));
+	if (lending->count_requests != NULL)
+		json_object_object_add(object, "requests", requests_status(lending));
 	text = strdup(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 	if (text != NULL && strlen(text) > most) {
 		free(text);
 		text = NULL;
 	}
 	json_object_put(object);
-	free(described);
 	return text;
 }

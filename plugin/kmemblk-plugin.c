@@ -360,7 +360,7 @@ static int plugin_pread(void *handle, void *buf, uint32_t count, uint64_t offset
 	uint64_t begun = request_begin();
 	int rc = kmemblk_read(device, buf, count, offset);
 
-	request_end(REQUEST_READ, begun, count);
+	request_end(KMEMBLK_READ, begun, count);
 	return answer(rc);
 }
 
@@ -370,13 +370,13 @@ static int plugin_pwrite(void *handle, const void *buf, uint32_t count, uint64_t
 	uint64_t begun = request_begin();
 	int rc = kmemblk_write(device, buf, count, offset);
 
-	request_end(REQUEST_WRITE, begun, count);
+	request_end(KMEMBLK_WRITE, begun, count);
 	return answer(rc);
 }
 
 static int plugin_flush(void *handle, uint32_t flags)
 {
-	request_end(REQUEST_FLUSH, request_begin(), 0);
+	request_end(KMEMBLK_FLUSH, request_begin(), 0);
 	return answer(kmemblk_flush(device));
 }
 
@@ -385,7 +385,7 @@ static int plugin_trim(void *handle, uint32_t count, uint64_t offset, uint32_t f
 	uint64_t begun = request_begin();
 	int rc = kmemblk_trim(device, count, offset);
 
-	request_end(REQUEST_TRIM, begun, count);
+	request_end(KMEMBLK_TRIM, begun, count);
 	return answer(rc);
 }
 
@@ -402,7 +402,7 @@ static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t f
 	}
 	begun = request_begin();
 	rc = kmemblk_zero(device, count, offset, may_trim ? 0 : KMEMBLK_ZERO_NO_HOLE);
-	request_end(REQUEST_ZERO, begun, count);
+	request_end(KMEMBLK_ZERO, begun, count);
 	return answer(rc);
 }
 
@@ -429,7 +429,7 @@ static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_
 	uint64_t begun = request_begin();
 	int rc = kmemblk_extents(device, count, offset, add_extent, &walk);
 
-	request_end(REQUEST_EXTENTS, begun, count);
+	request_end(KMEMBLK_EXTENTS, begun, count);
 	return answer(rc);
 }
 

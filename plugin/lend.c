@@ -148,7 +148,7 @@ int lend_get_ready(struct kmemblk *device)
 	if (!socket_path)
 		return 0;
 	options.socket = socket_path;
-	options.describe = requests_describe;
+	options.count_requests = requests_get;
 	requests_count();
 	return kmemblk_lend(device, &options);
 }

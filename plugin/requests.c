@@ -11,8 +11,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "requests.h"
@@ -27,10 +25,8 @@ struct counts {
 	_Atomic uint64_t time[TIMES];
 } __attribute__((aligned(128)));
 
-static struct counts counts[SHARDS][REQUESTS];
+static struct counts counts[SHARDS][KMEMBLK_REQUEST_KINDS];
 static bool counting; /* set before the first request */
-
-static const char *const names[REQUESTS] = { "read", "write", "trim", "zero", "extents", "flush" };
 
 static uint64_t now_ns(void)
 {
@@ -75,7 +71,7 @@ static void add(_Atomic uint64_t *to, uint64_t n)
 	atomic_fetch_add_explicit(to, n, memory_order_relaxed);
 }
 
-void request_end(enum request kind, uint64_t begun, uint64_t bytes)
+void request_end(enum kmemblk_request_kind kind, uint64_t begun, uint64_t bytes)
 {
 	struct counts *c;
 	uint64_t ns, max;
@@ -98,7 +94,7 @@ struct sum {
 	uint64_t count, bytes, max_ns, time[TIMES];
 };
 
-static void sum_up(enum request kind, struct sum *sum)
+static void sum_up(enum kmemblk_request_kind kind, struct sum *sum)
 {
 	*sum = (struct sum){ 0 };
 	for (unsigned int i = 0; i < SHARDS; i++) {
@@ -133,28 +129,20 @@ static double within_us(const struct sum *sum, unsigned int permille)
 	return 0;
 }
 
-char *requests_describe(void *opaque)
+void requests_get(void *opaque, struct kmemblk_request_counts requests[KMEMBLK_REQUEST_KINDS])
 {
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
 	struct sum sum;
 
-	if (!out)
-		return NULL;
-	for (int kind = 0; kind < REQUESTS; kind++) {
-		sum_up((enum request)kind, &sum);
-		fprintf(out,
-			"%c\"%s\":{\"count\":%ju,\"bytes\":%ju,\"p50_us\":%.1f,\"p99_us\":%.1f,"
-			"\"p999_us\":%.1f,\"max_us\":%.1f}",
-			kind == 0 ? '{' : ',', names[kind], (uintmax_t)sum.count,
-			(uintmax_t)sum.bytes, within_us(&sum, 500), within_us(&sum, 990),
-			within_us(&sum, 999), (double)sum.max_ns / 1000);
+	(void)opaque;
+	for (int kind = 0; kind < KMEMBLK_REQUEST_KINDS; kind++) {
+		sum_up((enum kmemblk_request_kind)kind, &sum);
+		requests[kind] = (struct kmemblk_request_counts){
+			.count = sum.count,
+			.bytes = sum.bytes,
+			.p50_us = within_us(&sum, 500),
+			.p99_us = within_us(&sum, 990),
+			.p999_us = within_us(&sum, 999),
+			.max_us = (double)sum.max_ns / 1000,
+		};
 	}
-	fprintf(out, "}");
-	if (fclose(out) == EOF) {
-		free(text);
-		return NULL;
-	}
-	return text;
 }

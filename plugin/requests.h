@@ -5,24 +5,16 @@
 
 #include <stdint.h>
 
-enum request {
-	REQUEST_READ,
-	REQUEST_WRITE,
-	REQUEST_TRIM,
-	REQUEST_ZERO,
-	REQUEST_EXTENTS,
-	REQUEST_FLUSH,
-	REQUESTS
-};
+#include "kmemblk.h"
 
 /* Begin to count.  Before it, a request costs a look at a flag and nothing else. */
 void requests_count(void);
 
 /* Around a request: what the first returns is for the second. */
 uint64_t request_begin(void);
-void request_end(enum request kind, uint64_t begun, uint64_t bytes);
+void request_end(enum kmemblk_request_kind kind, uint64_t begun, uint64_t bytes);
 
-/* A JSON object, to be freed; NULL without memory. */
-char *requests_describe(void *opaque);
+/* What was counted so far, for kmemblk_lend(). */
+void requests_get(void *opaque, struct kmemblk_request_counts requests[KMEMBLK_REQUEST_KINDS]);
 
 #endif /* PLUGIN_REQUESTS_H */

@@ -80,6 +80,9 @@ cleanup_fn rm -rf "$tmp"
 
 # In a build with AddressSanitizer, `nbdkit` is one that can load its plugin.  Leaks of nbdkit's own
 # are not the matter here.
+#
+# The sanitizer starts there inside the first malloc(), which is newlocale()'s, and leaves libc's lock of
+# locales broken: newlocale() and duplocale() hang ever after, as json_tokener_parse() would.
 if test -n "${asan_library:-}"; then
 	mkdir "$tmp/.bin"
 	cat > "$tmp/.bin/nbdkit" << END

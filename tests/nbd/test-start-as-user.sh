@@ -33,13 +33,13 @@ chown nobody "$device"
 nbdkit -U - -u nobody "$plugin" "$device" lend="$tmp/lend" lend-mode=0666 \
 	--run "'$kmemblk' run --lend='$tmp/lend' -- true"
 
-# timeout, the command, the child in the background, and no thread more.
+# The command, the child in the background, and no thread more.
 chown $user "$device"
 limited() {
 	setpriv --reuid=$user --clear-groups prlimit --nproc="$1" "${@:2}"
 }
 expect_error 1 "error: start: $device: cannot make the reclaimer thread: .*raise the limit on threads" \
-	limited 3 nbdkit -U "$folder/nbd" "$plugin" "$device"
+	limited 2 nbdkit -U "$folder/nbd" "$plugin" "$device"
 rm -f "$folder/nbd"
 
 # -r comes after the device is opened for writing.
