@@ -125,8 +125,9 @@ struct kmemblk_format_options {
  * something if one byte of it is not zero; of a devdax device only what libblkid knows counts), or
  * create_size is given and the file exists; -EBUSY the device is open elsewhere, or pages of it are lent;
  * -EINVAL a bad option, or not a device that can be used; -ENOSPC the device is too small, or its
- * file system is full; -EIO the media failed; any error of open(2), ftruncate(2), mmap(2).  After
- * -EEXIST, -EBUSY, -EINVAL and too small a device nothing has been changed.
+ * file system is full; -EIO the media failed; -EOPNOTSUPP create_size on a file system without
+ * O_TMPFILE (make the file first); any error of open(2), ftruncate(2), mmap(2).  After -EEXIST,
+ * -EBUSY, -EINVAL, -EOPNOTSUPP and too small a device nothing has been changed.
  */
 int kmemblk_format(const char *path, const struct kmemblk_format_options *options);
 

@@ -190,6 +190,18 @@ int device_open(struct device *device, const char *path, bool readonly)
 	return device_open_as(device, path, readonly, DEVICE_ANYBODYS);
 }
 
+static int fail_create(int err, const char *path)
+{
+	if (err != EOPNOTSUPP)
+		return fail_errno(err, "create: %s", path);
+	return fail(
+		err,
+		"create: %s: its file system (overlay, NFS and FAT among them) cannot make a file "
+		"that gets its name when it is whole; make it first, type: truncate --size=SIZE %s "
+		"&& kmemblk format %s",
+		path, path, path);
+}
+
 int device_create(struct device *device, const char *path, uint64_t size)
 {
 	char *copy = strdup(path);
@@ -210,7 +222,7 @@ int device_create(struct device *device, const char *path, uint64_t size)
 	/* Nameless until it is whole: a crash leaves nothing behind. */
 	device->fd = open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (device->fd == -1) {
-		rc = fail_errno(errno, "create: %s", path);
+		rc = fail_create(errno, path);
 		goto out;
 	}
 	/* While it is empty, or it does not count. */
