@@ -44,8 +44,7 @@ readme_words() {
 		-e 's/process [0-9]+/process PID/' \
 		-e 's/^ *[0-9]+ +[0-9]+ python3(.*) [0-9.]+ [a-z]+ /PID USER python3\1 AGE /' \
 		-e 's/\b(free|resident|lent|punched|reclaimed)=[0-9]+/\1=N/g' \
-		-e 's/^( +(persistence|resident) ).*/\1WORDS/' \
-		-e 's/(warning: [^ ]*:).*/\1 WORDS/' \
+		-e 's/^( +resident ).*/\1WORDS/' \
 		-e 's/\[#*-*s*\]/BAR/' \
 		-e 's/([0-9])([KMG]\b|=)/\1 \2/g' \
 		-e 's/[(),=]/ & /g' -e 's/[[:space:]]+/ /g'
