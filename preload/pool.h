@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "borrower.h"
+#include "borrow/borrower.h"
 
 #define POOL_PAGE ((size_t)4096)
 

@@ -25,11 +25,11 @@
 
 #include "calls.h"
 #include "environment.h"
-#include "error.h"
+#include "base/error.h"
 #include "pool.h"
 #include "protect.h"
-#include "protocol.h"
-#include "thread.h"
+#include "lend/protocol.h"
+#include "base/thread.h"
 
 #define TICK_MS	     1000
 #define IDLE_ROUNDS  2

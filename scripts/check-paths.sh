@@ -19,7 +19,7 @@ calls+='|setxattr|lsetxattr|removexattr|lremovexattr|mount|umount|umount2'
 # calls by number count as the call of that name.
 found() {
 	local file
-	for file in lib/*.[ch] plugin/*.[ch] tools/*.[ch] preload/*.[ch] examples/*.c; do
+	for file in lib/*/*.[ch] plugin/*.[ch] tools/*.[ch] preload/*.[ch] examples/*.c; do
 		# Comments first; strings stay, since they are the mode of fopen().
 		perl -0777 -ne '
 			s{("(?:\\.|[^"\\])*")|/\*.*?\*/|//[^\n]*}{$1 // " "}gse;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "fatal.h"
-#include "internal.h"
+#include "io/handle.h"
 #include "ops.h"
 #include "scenario.h"
 #include "stage.h"

@@ -10,11 +10,11 @@
 #include <string.h>
 
 #include "fatal.h"
-#include "grace.h"
-#include "index.h"
+#include "pages/grace.h"
+#include "map/index.h"
 #include "mutate.h"
 #include "ops.h"
-#include "pages.h"
+#include "pages/pages.h"
 
 struct mutant mutate;
 

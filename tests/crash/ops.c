@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "image.h"
-#include "internal.h"
+#include "io/handle.h"
 #include "ops.h"
 #include "recorder.h"
 

@@ -10,7 +10,7 @@
 
 #include "mutate.h"
 #include "ops.h"
-#include "pages.h"
+#include "pages/pages.h"
 
 /* The page that a writer has taken last, and may still have; or its block has it by now. */
 static uint64_t taken;

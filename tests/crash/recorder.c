@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "device.h"
+#include "media/device.h"
 #include "fatal.h"
 #include "mutate.h"
 #include "recorder.h"

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pm.h"
+#include "media/pm.h"
 
 /* What the media writes as one, and what a flush covers at least. */
 #define LINE_SIZE 64u

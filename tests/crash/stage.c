@@ -12,8 +12,8 @@
 #include <time.h>
 
 #include "fatal.h"
-#include "grace.h"
-#include "internal.h"
+#include "pages/grace.h"
+#include "io/handle.h"
 #include "mutate.h"
 #include "recorder.h"
 #include "stage.h"

@@ -11,7 +11,7 @@
 #include <libpmem2.h>
 #include <string.h>
 
-#include "internal.h"
+#include "io/handle.h"
 #include "unit.h"
 
 static struct pmem2_badblock list[8];

@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "io/handle.h"
 #include "unit.h"
 
 #define BLOCKS 600u /* written: more than a leaf */

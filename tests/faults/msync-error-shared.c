@@ -16,8 +16,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "grace.h"
-#include "internal.h"
+#include "pages/grace.h"
+#include "io/handle.h"
 #include "unit.h"
 
 enum role { NEITHER, LOSER, TAKER };

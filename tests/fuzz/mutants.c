@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "guard.h"
-#include "internal.h"
+#include "media/guard.h"
+#include "io/handle.h"
 
 static bool is(const char *name)
 {

@@ -7,7 +7,7 @@
  */
 #include "config.h"
 
-#include "grace.h"
+#include "pages/grace.h"
 #include "grace-watch.h"
 
 void __wrap_grace_wait(void);

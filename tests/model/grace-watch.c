@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "grace.h"
+#include "pages/grace.h"
 #include "grace-watch.h"
 
 static _Atomic unsigned int waiting;

@@ -7,7 +7,7 @@
  */
 #include "config.h"
 
-#include "pages.h"
+#include "pages/pages.h"
 
 int __real_memory_lend(struct pages *pages, uint64_t n, uint64_t align, uint64_t *first);
 int __wrap_memory_lend(struct pages *pages, uint64_t n, uint64_t align, uint64_t *first);

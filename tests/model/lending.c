@@ -20,7 +20,7 @@
 #include "block.h"
 #include "harness.h"
 #include "packet.h"
-#include "protocol.h"
+#include "lend/protocol.h"
 
 #define DEVICE_SIZE (24 << 20)
 #define WRITERS	    4u

@@ -13,7 +13,7 @@
 
 #include "block.h"
 #include "harness.h"
-#include "internal.h"
+#include "io/handle.h"
 
 /* Among threads that are to be seen racing: puts nothing in order for ThreadSanitizer. */
 #define GET(object)	atomic_load_explicit(&(object), memory_order_relaxed)

@@ -32,8 +32,8 @@ refuse() {
 	expect_error 1 "$3" "$check" "$tree"
 }
 refuse tools/info.c 'int f(void) { return unlink ("x"); }' '^> tools/info.c unlink 1$'
-refuse lib/claim.c 'int f(void) { return chmod("x", 0); }' '^> lib/claim.c chmod 1$'
-refuse lib/listen.c 'int f(void) { return bind(0, 0, 0); }' '^> lib/listen.c bind 2$'
+refuse lib/media/claim.c 'int f(void) { return chmod("x", 0); }' '^> lib/media/claim.c chmod 1$'
+refuse lib/lend/listen.c 'int f(void) { return bind(0, 0, 0); }' '^> lib/lend/listen.c bind 2$'
 refuse plugin/node.c 'int f(void) { return open("x", O_WRONLY |
 	O_CREAT, 0600); }' '^> plugin/node.c O_CREAT 1$'
 refuse examples/hello.c 'FILE *f(void) { return fopen("x",

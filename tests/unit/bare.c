@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "bare.h"
-#include "guard.h"
+#include "media/guard.h"
 
 struct device bare_device;
 static struct super super;

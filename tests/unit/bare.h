@@ -5,7 +5,7 @@
 #ifndef BARE_H
 #define BARE_H
 
-#include "pages.h"
+#include "pages/pages.h"
 #include "unit.h"
 
 extern struct device bare_device;

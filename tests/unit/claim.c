@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "device.h"
+#include "media/device.h"
 #include "unit.h"
 
 static void open_it(struct device *device, bool readonly)

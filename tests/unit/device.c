@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "device.h"
+#include "media/device.h"
 #include "unit.h"
 
 START_TEST(test_file_on_tmpfs)

@@ -8,7 +8,7 @@
 
 #include "unit.h"
 
-#include "error.h"
+#include "base/error.h"
 
 static void *read_message(void *opaque)
 {

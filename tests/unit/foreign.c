@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "foreign.h"
-#include "guard.h"
+#include "media/foreign.h"
+#include "media/guard.h"
 #include "unit.h"
 
 #define SIZE (64 * MIB)

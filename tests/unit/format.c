@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "io/handle.h"
 #include "unit.h"
 
 static int format(const struct kmemblk_format_options *options)

@@ -11,7 +11,7 @@
 
 #include <urcu/urcu-memb.h>
 
-#include "grace.h"
+#include "pages/grace.h"
 #include "unit.h"
 
 static sem_t entered, may_leave;

@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guard.h"
+#include "media/guard.h"
 #include "unit.h"
 
 #define PAGES 8u

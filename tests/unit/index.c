@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "guard.h"
-#include "index.h"
+#include "media/guard.h"
+#include "map/index.h"
 #include "unit.h"
 
 static struct device device;

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "io/handle.h"
 #include "unit.h"
 
 START_TEST(test_version)

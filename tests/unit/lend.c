@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "internal.h"
+#include "io/handle.h"
 #include "unit.h"
 
 #define SIZE (16 * MIB)

@@ -14,9 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "device.h"
+#include "media/device.h"
 #include "packet.h"
-#include "protocol.h"
+#include "lend/protocol.h"
 #include "unit.h"
 
 static _Atomic unsigned int looks;

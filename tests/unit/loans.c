@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "bare.h"
-#include "loans.h"
+#include "lend/loans.h"
 
 #define COUNT (16u * ZONE_PAGES)
 #define SPARE 16u

@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "bare.h"
-#include "grace.h"
-#include "internal.h"
+#include "pages/grace.h"
+#include "io/handle.h"
 #include "unit.h"
 
 #define SIZE (16 * MIB)

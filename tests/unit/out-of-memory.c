@@ -21,7 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "protocol.h"
+#include "lend/protocol.h"
 #include "unit.h"
 
 /* Calls until one fails; -1: none will. */

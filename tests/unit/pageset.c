@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pageset.h"
+#include "pages/pageset.h"
 #include "unit.h"
 
 START_TEST(test_empty_gives_nothing)

@@ -8,7 +8,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "device.h"
+#include "media/device.h"
 #include "unit.h"
 
 START_TEST(test_words)

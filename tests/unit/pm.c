@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "guard.h"
-#include "pm.h"
+#include "media/guard.h"
+#include "media/pm.h"
 #include "unit.h"
 
 #define PAGES 16u

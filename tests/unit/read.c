@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "io/handle.h"
 #include "unit.h"
 
 START_TEST(test_unwritten_reads_as_zeroes_and_takes_no_storage)

@@ -12,8 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "grace.h"
-#include "guard.h"
+#include "pages/grace.h"
+#include "media/guard.h"
 #include "bare.h"
 #include "unit.h"
 

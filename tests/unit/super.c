@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "guard.h"
-#include "super.h"
+#include "media/guard.h"
+#include "map/super.h"
 #include "unit.h"
 
 /* A device of 1000 pages: 2 of index, 900 blocks, a spare of 40. */

@@ -6,7 +6,7 @@
 #include <limits.h>
 #include <signal.h>
 
-#include "thread.h"
+#include "base/thread.h"
 #include "unit.h"
 
 static void *tell_mask(void *opaque)

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "io/handle.h"
 #include "unit.h"
 
 /* A disk whose first `n` blocks are written: block b is number b + 1. */

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "super.h"
-#include "types.h"
+#include "map/super.h"
+#include "map/types.h"
 #include "unit.h"
 
 static int plan(struct super *super, const char *type, uint64_t pages, uint64_t blocks,

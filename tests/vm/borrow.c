@@ -23,7 +23,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "protocol.h"
+#include "lend/protocol.h"
 
 static volatile sig_atomic_t stop;
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "protocol.h"
+#include "lend/protocol.h"
 #include "server.h"
 
 #define ZONE_SIZE  ((uint64_t)2 << 20)

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * borrower.c - borrow zones of a device from the process that serves it.
+ *
+ * link.c talks to the server; here is which zones are mapped where, and the thread that calls the
+ * program when the disk wants memory back.  What the server must be told of a zone is its offset in
+ * the device, and what the program knows is its address: a hash table with linear probing, in pages
+ * of its own, since an allocator may be above.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "borrow/borrower.h"
+#include "base/error.h"
+#include "lend/protocol.h"
+#include "base/thread.h"
+
+#define FIRST_PLACES 256u
+
+/* ---- which zone is where -------------------------------------------------------------------- */
+
+static struct borrowed *make_table(size_t places)
+{
+	void *table = mmap(NULL, places * sizeof(struct borrowed), PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return table == MAP_FAILED ? NULL : table;
+}
+
+static size_t place_of(const struct kmemblk_borrower *b, uintptr_t memory)
+{
+	return (memory / b->link.zone_size) & (b->places - 1);
+}
+
+/* Where `memory` is, or the empty place where it would be. */
+static size_t find(const struct kmemblk_borrower *b, uintptr_t memory)
+{
+	size_t i = place_of(b, memory);
+
+	while (b->zones[i].memory && b->zones[i].memory != memory)
+		i = (i + 1) & (b->places - 1);
+	return i;
+}
+
+/* There must be room for one more, at half full at the most. */
+static int make_room(struct kmemblk_borrower *b)
+{
+	struct borrowed *old = b->zones, *table;
+	size_t places = b->places;
+
+	if (2 * (b->used + 1) <= places)
+		return 0;
+	table = make_table(2 * places);
+	if (!table)
+		return -ENOMEM;
+	b->zones = table;
+	b->places = 2 * places;
+	for (size_t i = 0; i < places; i++) {
+		if (old[i].memory)
+			b->zones[find(b, old[i].memory)] = old[i];
+	}
+	munmap(old, places * sizeof(*old));
+	return 0;
+}
+
+static void forget(struct kmemblk_borrower *b, size_t i)
+{
+	size_t next = i, home;
+
+	/* Close the gap: what could not be where it belongs moves up. */
+	for (;;) {
+		next = (next + 1) & (b->places - 1);
+		if (!b->zones[next].memory)
+			break;
+		home = place_of(b, b->zones[next].memory);
+		if (((next - home) & (b->places - 1)) < ((next - i) & (b->places - 1)))
+			continue;
+		b->zones[i] = b->zones[next];
+		i = next;
+	}
+	b->zones[i].memory = 0;
+	b->used--;
+}
+
+/* ---- for an allocator ----------------------------------------------------------------------- */
+
+int borrower_init(struct kmemblk_borrower *b, const char *socket)
+{
+	int err;
+
+	memset(b, 0, sizeof(*b));
+	b->places = FIRST_PLACES;
+	b->zones = make_table(b->places);
+	if (!b->zones)
+		return fail_errno(errno, "borrow: %s", socket);
+	pthread_mutex_init(&b->lock, NULL);
+	err = link_open(&b->link, socket);
+	if (err)
+		munmap(b->zones, b->places * sizeof(*b->zones));
+	return err;
+}
+
+void borrower_destroy(struct kmemblk_borrower *b)
+{
+	link_close(&b->link);
+	munmap(b->zones, b->places * sizeof(*b->zones));
+	pthread_mutex_destroy(&b->lock);
+}
+
+static int put_in(struct kmemblk_borrower *b, const void *memory, uint64_t offset)
+{
+	int err;
+
+	pthread_mutex_lock(&b->lock);
+	err = make_room(b);
+	if (!err) {
+		b->zones[find(b, (uintptr_t)memory)] =
+			(struct borrowed){ .memory = (uintptr_t)memory, .offset = offset };
+		b->used++;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return err;
+}
+
+/* Unmaps, and keeps the addresses from being used. */
+static int vacate(void *memory, size_t size)
+{
+	void *place = mmap(memory, size, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+
+	return place == MAP_FAILED ? -errno : 0;
+}
+
+int borrower_borrow(struct kmemblk_borrower *b, void *at, unsigned int wait_ms)
+{
+	uint64_t offset;
+	int err;
+
+	err = link_ask(&b->link, at, wait_ms, &offset);
+	if (err)
+		return err;
+	err = put_in(b, at, offset);
+	if (err) {
+		vacate(at, b->link.zone_size);
+		link_tell(&b->link, LEND_RETURNED, offset, 0);
+	}
+	return err;
+}
+
+/* Takes the zone from the table. */
+static int take_out(struct kmemblk_borrower *b, const void *memory, uint64_t *offset)
+{
+	int err = -EINVAL;
+	size_t i;
+
+	pthread_mutex_lock(&b->lock);
+	i = find(b, (uintptr_t)memory);
+	if (memory && b->zones[i].memory) {
+		*offset = b->zones[i].offset;
+		forget(b, i);
+		b->returned += b->link.zone_size;
+		err = 0;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return err;
+}
+
+int borrower_gone(struct kmemblk_borrower *b, const void *memory)
+{
+	uint64_t offset;
+	int err;
+
+	err = take_out(b, memory, &offset);
+	if (!err)
+		link_tell(&b->link, LEND_RETURNED, offset, 0);
+	return err;
+}
+
+/* ---- kmemblk.h ------------------------------------------------------------------------------ */
+
+static void *run_reclaim(void *opaque)
+{
+	struct kmemblk_borrower *b = opaque;
+	uint64_t wanted, before, returned;
+
+	for (;;) {
+		wanted = link_wanted(&b->link, -1);
+		if (!wanted)
+			return NULL;
+		pthread_mutex_lock(&b->lock);
+		before = b->returned;
+		pthread_mutex_unlock(&b->lock);
+		b->reclaim(b->opaque, wanted);
+		pthread_mutex_lock(&b->lock);
+		returned = b->returned - before;
+		pthread_mutex_unlock(&b->lock);
+		link_tell(&b->link, LEND_RECLAIMED, 0, returned);
+	}
+}
+
+int kmemblk_borrower_connect(const char *socket, void (*reclaim)(void *opaque, size_t length),
+			     void *opaque, struct kmemblk_borrower **borrower)
+{
+	struct kmemblk_borrower *b = malloc(sizeof(*b));
+	int err;
+
+	*borrower = NULL;
+	if (!b)
+		return fail_errno(ENOMEM, "borrow: %s", socket);
+	err = borrower_init(b, socket);
+	if (err)
+		goto out;
+	b->reclaim = reclaim;
+	b->opaque = opaque;
+	if (reclaim) {
+		err = thread_start(&b->thread, 0, run_reclaim, b);
+		if (err) {
+			thread_fail(err, "borrow", socket, "callback");
+			borrower_destroy(b);
+			goto out;
+		}
+	}
+	*borrower = b;
+	return 0;
+out:
+	free(b);
+	return err;
+}
+
+size_t kmemblk_borrower_zone_size(const struct kmemblk_borrower *borrower)
+{
+	return borrower->link.zone_size;
+}
+
+/* A range of a zone's size, aligned to it, inaccessible. */
+static void *reserve(size_t size)
+{
+	uint8_t *range, *aligned;
+
+	range = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (range == MAP_FAILED)
+		return NULL;
+	aligned = range + (-(uintptr_t)range & (size - 1));
+	if (aligned > range)
+		munmap(range, (size_t)(aligned - range));
+	munmap(aligned + size, (size_t)(range + size - aligned));
+	return aligned;
+}
+
+static int fail_borrow(const struct kmemblk_borrower *b, int err)
+{
+	const char *socket = b->link.address.sun_path;
+	char reason[128];
+
+	if (err < -LINK_NOT_MAPPED) {
+		err += LINK_NOT_MAPPED;
+		return fail(-err,
+			    "borrow: %s: cannot map a zone: %s: raise the limits on this process's "
+			    "memory (sysctl vm.max_map_count, ulimit -v)",
+			    socket, strerror_r(-err, reason, sizeof(reason)));
+	}
+	switch (-err) {
+	case ENOMEM:
+		return fail(
+			-err,
+			"borrow: %s: no zone is free: to see what the pages are used for, type: "
+			"kmemblk stat %s",
+			socket, socket);
+	case EDQUOT:
+		return fail(-err,
+			    "borrow: %s: this borrower has as much as the server gives one "
+			    "(lend-limit=, %llu bytes): return a zone first",
+			    socket, (unsigned long long)b->link.limit);
+	case ENOTCONN:
+		if (b->link.pid != getpid())
+			return fail(-err,
+				    "borrow: %s: the connection is that of the parent process: "
+				    "connect in this one",
+				    socket);
+		return fail(-err,
+			    "borrow: %s: the server is away: the connection is made again when it "
+			    "is back",
+			    socket);
+	default:
+		return fail(-err, "borrow: %s: the server cannot lend a zone: %s", socket,
+			    strerror_r(-err, reason, sizeof(reason)));
+	}
+}
+
+int kmemblk_borrower_borrow(struct kmemblk_borrower *borrower, void *at, unsigned int wait_ms,
+			    void **memory)
+{
+	size_t size = borrower->link.zone_size;
+	void *range = at;
+	bool known;
+	int err;
+
+	*memory = NULL;
+	if (at) {
+		if ((uintptr_t)at % size)
+			return fail(EINVAL, "borrow: %p: not aligned to a zone", at);
+		pthread_mutex_lock(&borrower->lock);
+		known = borrower->zones[find(borrower, (uintptr_t)at)].memory;
+		pthread_mutex_unlock(&borrower->lock);
+		if (known)
+			return fail(EINVAL, "borrow: %p: a zone is there already", at);
+	} else {
+		range = reserve(size);
+		if (!range)
+			return fail_errno(errno, "borrow: cannot reserve addresses for a zone");
+	}
+	err = borrower_borrow(borrower, range, wait_ms);
+	if (err) {
+		if (!at)
+			munmap(range, size);
+		return fail_borrow(borrower, err);
+	}
+	*memory = range;
+	return 0;
+}
+
+int kmemblk_borrower_return(struct kmemblk_borrower *borrower, void *memory, int keep_place)
+{
+	size_t size = borrower->link.zone_size;
+	uint64_t offset;
+	int err;
+
+	/* First out of the table: once unmapped, the range may be another zone's at once. */
+	if (take_out(borrower, memory, &offset))
+		return fail(EINVAL, "return: %p: not a zone of this borrower's", memory);
+	err = keep_place ? vacate(memory, size) : (munmap(memory, size) ? -errno : 0);
+	if (err) {
+		put_in(borrower, memory, offset);
+		return fail_errno(-err, "return: %p", memory);
+	}
+	link_tell(&borrower->link, LEND_RETURNED, offset, 0);
+	return 0;
+}
+
+void kmemblk_borrower_close(struct kmemblk_borrower *borrower)
+{
+	bool ours;
+
+	if (!borrower)
+		return;
+	ours = borrower->link.pid == getpid();
+	if (ours && borrower->reclaim) {
+		link_end(&borrower->link);
+		pthread_join(borrower->thread, NULL);
+	}
+	borrower_destroy(borrower);
+	free(borrower);
+}
+
+int kmemblk_borrower_stat(const char *socket, char **text)
+{
+	return link_question(socket, text);
+}

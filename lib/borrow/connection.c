@@ -1,0 +1,553 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * link.c - a borrower's connection to a lending server.
+ *
+ * One thread, the receiver, takes all that the server says, and connects again when the server has
+ * been away.  Who asks for a zone sends the question, and the receiver puts the answer into the
+ * link; questions go one at a time, so an answer is known by its number.  An answer that comes when
+ * its asker has stopped waiting is given back at once, and until it has come nobody asks again: a
+ * server that has been stopped costs one time-out, not one for each zone.
+ *
+ * The program around may close descriptors that are not its own (daemons do at their start), and
+ * the number may then name something else: before each use the descriptor is compared with what it
+ * was.  A descriptor of a zone exists only under `lock`, which fork() takes too, so that no child
+ * inherits one and keeps the zone locked.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/deadline.h"
+#include "base/error.h"
+#include "base/kind.h"
+#include "borrow/connection.h"
+#include "lend/protocol.h"
+#include "base/thread.h"
+
+/* How long a server that is there may take, beyond what it was told that it may. */
+#define PATIENCE_MS 2000
+/* Between attempts to connect again, and between looks whether the descriptor is still ours. */
+#define TICK_MS 1000
+/* Above what programs use: some close all that they think theirs, or use select(). */
+#define HIGH_DESCRIPTOR 700
+#define RECEIVER_STACK	(128 * 1024)
+
+/* ---- packets -------------------------------------------------------------------------------- */
+
+static int send_message(int fd, const struct lend_message *message, int flags)
+{
+	ssize_t n;
+
+	do {
+		n = send(fd, message, sizeof(*message), flags | MSG_NOSIGNAL);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : 0;
+}
+
+static struct lend_message message_of(uint32_t kind, uint64_t offset, uint64_t value)
+{
+	return (struct lend_message){
+		.version = LEND_VERSION, .kind = kind, .offset = offset, .value = value
+	};
+}
+
+/* The first descriptor of a packet; a server sends no more, and what it does is closed. */
+static int take_descriptor(struct msghdr *header)
+{
+	int first = -1, fd;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = CMSG_LEN(0); at + sizeof(fd) <= c->cmsg_len; at += sizeof(fd)) {
+			memcpy(&fd, (unsigned char *)c + at, sizeof(fd));
+			if (first < 0)
+				first = fd;
+			else
+				close(fd);
+		}
+	}
+	return first;
+}
+
+/*
+ * One packet: 0, -EAGAIN none there, -ENOTCONN the end, -EPROTO not one of ours.  `text` with room
+ * for `room` bytes takes what follows the message; `*length` is how much that was.
+ */
+static int receive(int fd, int flags, struct lend_message *message, int *zone, char *text,
+		   size_t room, size_t *length)
+{
+	struct iovec parts[] = { { message, sizeof(*message) }, { text, room } };
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(4 * sizeof(int))];
+	} control;
+	struct msghdr header = { .msg_iov = parts,
+				 .msg_iovlen = text ? 2 : 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control) };
+	ssize_t n;
+
+	*zone = -1;
+	do {
+		/* A server that hangs up on what we said is told first, and once; then what it said. */
+		n = recvmsg(fd, &header, flags | MSG_CMSG_CLOEXEC);
+	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+	if (n < 0)
+		return errno == EWOULDBLOCK ? -EAGAIN : -ENOTCONN;
+	*zone = take_descriptor(&header);
+	if (n == 0)
+		return -ENOTCONN;
+	if ((size_t)n < sizeof(*message) || message->version != LEND_VERSION)
+		return -EPROTO;
+	if (length)
+		*length = (size_t)n - sizeof(*message);
+	return 0;
+}
+
+/* Waits PATIENCE_MS for a message of that kind, or of any that says that it is refused. */
+static int expect(int fd, uint32_t kind, struct lend_message *message, char *text, size_t room,
+		  size_t *length)
+{
+	struct pollfd poll_for = { .fd = fd, .events = POLLIN };
+	int zone, n, err;
+
+	do {
+		n = poll(&poll_for, 1, PATIENCE_MS);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n ? -errno : -ETIMEDOUT;
+	err = receive(fd, MSG_DONTWAIT, message, &zone, text, room, length);
+	if (zone >= 0)
+		close(zone);
+	if (err)
+		return err == -ENOTCONN ? -EPROTO : err;
+	if (message->status < 0)
+		return message->status;
+	return message->kind != kind || message->status > 0 ? -EPROTO : 0;
+}
+
+/* ---- connecting ----------------------------------------------------------------------------- */
+
+/* An absolute name, where it fits: the program may change its folder. */
+static int make_address(struct sockaddr_un *address, const char *socket)
+{
+	size_t room = sizeof(address->sun_path), folder;
+
+	memset(address, 0, sizeof(*address));
+	address->sun_family = AF_UNIX;
+	if (strlen(socket) >= room)
+		return -ENAMETOOLONG;
+	strcpy(address->sun_path, socket);
+	if (socket[0] == '/' || !getcwd(address->sun_path, room))
+		return 0;
+	folder = strlen(address->sun_path);
+	if (folder + 1 + strlen(socket) < room)
+		snprintf(address->sun_path + folder, room - folder, "/%s", socket);
+	else
+		strcpy(address->sun_path, socket);
+	return 0;
+}
+
+/* A connected descriptor with a high number, or -errno. */
+static int connect_to(const struct sockaddr_un *address)
+{
+	int fd, high, err;
+
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)address, sizeof(*address))) {
+		err = errno == EPROTOTYPE ? EPROTO : errno;
+		close(fd);
+		return -err;
+	}
+	high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR);
+	if (high < 0)
+		return fd;
+	close(fd);
+	return high;
+}
+
+/* Connects and says hello.  Under `lock`, or before anybody else has the link. */
+static int connect_link(struct link *link)
+{
+	struct lend_message hello = message_of(LEND_HELLO, 0, 0), welcome;
+	struct stat st;
+	int fd, err;
+
+	fd = connect_to(&link->address);
+	if (fd < 0)
+		return fd;
+	/* If it has hung up already, it may have said why. */
+	send_message(fd, &hello, MSG_DONTWAIT);
+	err = expect(fd, LEND_WELCOME, &welcome, NULL, 0, NULL);
+	if (!err && fstat(fd, &st))
+		err = -errno;
+	/* A power of two, and what it was: the zones that are here stay where they are. */
+	if (!err && (welcome.length < 4096 || welcome.length & (welcome.length - 1) ||
+		     (link->zone_size && link->zone_size != welcome.length)))
+		err = -EPROTO;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	link->zone_size = welcome.length;
+	link->limit = welcome.value;
+	link->device = st.st_dev;
+	link->inode = st.st_ino;
+	link->asked = link->answered = 0;
+	link->fd = fd;
+	return 0;
+}
+
+static bool still_ours(const struct link *link)
+{
+	struct stat st;
+
+	return link->fd >= 0 && !fstat(link->fd, &st) && st.st_dev == link->device &&
+	       st.st_ino == link->inode;
+}
+
+/* The connection is over.  Under `lock`. */
+static void lose(struct link *link)
+{
+	if (still_ours(link))
+		close(link->fd);
+	link->fd = -1;
+	link->waiting = false;
+	link->status = -ENOTCONN;
+	pthread_cond_broadcast(&link->changed);
+}
+
+/* ---- the receiver --------------------------------------------------------------------------- */
+
+static void take_zone(struct link *link, const struct lend_message *message, int zone)
+{
+	link->answered++;
+	if (link->waiting && link->answered == link->asked) {
+		link->waiting = false;
+		link->status = message->status;
+		if (!link->status && (zone < 0 || message->length != link->zone_size))
+			link->status = -EPROTO;
+		link->offset = message->offset;
+		link->zone = zone;
+		pthread_cond_broadcast(&link->changed);
+		return;
+	}
+	if (zone >= 0)
+		close(zone);
+	if (!message->status) {
+		struct lend_message returned = message_of(LEND_RETURNED, message->offset, 0);
+
+		send_message(link->fd, &returned, MSG_DONTWAIT);
+	}
+}
+
+/* Everything that has come.  Under `lock`. */
+static void take_all(struct link *link)
+{
+	struct lend_message message;
+	int zone, err;
+
+	for (;;) {
+		err = receive(link->fd, MSG_DONTWAIT, &message, &zone, NULL, 0, NULL);
+		if (err == -EAGAIN)
+			return;
+		if (!err && message.kind == LEND_ZONE) {
+			take_zone(link, &message, zone);
+			continue;
+		}
+		if (zone >= 0)
+			close(zone);
+		if (err) {
+			lose(link);
+			return;
+		}
+		if (message.kind == LEND_RECLAIM) {
+			link->wanted = message.value;
+			pthread_cond_broadcast(&link->changed);
+		}
+	}
+}
+
+static void *run_receiver(void *opaque)
+{
+	struct link *link = opaque;
+	struct pollfd poll_for = { .events = POLLIN };
+
+	pthread_mutex_lock(&link->lock);
+	while (!link->ended) {
+		if (link->fd < 0 && connect_link(link)) {
+			struct timespec until = deadline_after(TICK_MS);
+
+			pthread_cond_timedwait(&link->changed, &link->lock, &until);
+			continue;
+		}
+		poll_for.fd = link->fd;
+		pthread_mutex_unlock(&link->lock);
+		/* link_close() shuts the connection down, which ends this. */
+		poll(&poll_for, 1, TICK_MS);
+		pthread_mutex_lock(&link->lock);
+		if (link->ended)
+			break;
+		if (still_ours(link))
+			take_all(link);
+		else
+			lose(link);
+	}
+	pthread_mutex_unlock(&link->lock);
+	return NULL;
+}
+
+/*
+ * Say why there is no connection, and what to do.  No command is proposed that would replace what is
+ * there, unless that is a socket.
+ */
+static int fail_connect(int err, const char *what, const char *socket)
+{
+	struct stat st;
+
+	if (!stat(socket, &st) && !S_ISSOCK(st.st_mode))
+		return fail(-err,
+			    "%s: %s: %s is there, not a socket: name the socket that a server was "
+			    "given as lend=SOCKET",
+			    what, socket, kind_name(st.st_mode));
+	switch (-err) {
+	case ENOENT:
+		return fail(-err,
+			    "%s: %s: no lending server; start one: nbdkit kmemblk DEVICE lend=%s",
+			    what, socket, socket);
+	case ECONNREFUSED:
+		return fail(-err,
+			    "%s: %s: the server has ended; start it again: nbdkit kmemblk DEVICE "
+			    "lend=%s",
+			    what, socket, socket);
+	case EACCES:
+		return fail(-err,
+			    "%s: %s: permission denied: this user may not connect to the socket: "
+			    "see lend-mode= and lend-group= in nbdkit-kmemblk-plugin(1)",
+			    what, socket);
+	case EPERM:
+		return fail(-err,
+			    "%s: %s: the server does not lend to this user: see lend-allow= in "
+			    "nbdkit-kmemblk-plugin(1)",
+			    what, socket);
+	case EUSERS:
+		return fail(-err,
+			    "%s: %s: the server has no room for one more borrower: raise its limit "
+			    "on open files (ulimit -n, or LimitNOFILE= of a service)",
+			    what, socket);
+	case EPROTO:
+		return fail(-err,
+			    "%s: %s: what answers is no lending server, or one of another version "
+			    "of kmemblk",
+			    what, socket);
+	case ETIMEDOUT:
+		return fail(
+			-err,
+			"%s: %s: the server is there and does not answer: it is stopped or busy; "
+			"try again",
+			what, socket);
+	case ENOTDIR:
+		return fail(-err,
+			    "%s: %s: its folder is not one: name the socket that a server was "
+			    "given as lend=SOCKET",
+			    what, socket);
+	case ENAMETOOLONG:
+		return fail(-err, "%s: %s: longer than the %zu bytes of a socket's path", what,
+			    socket, sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+	default:
+		return fail_errno(-err, "%s: %s", what, socket);
+	}
+}
+
+/* ---- what link.h says ----------------------------------------------------------------------- */
+
+int link_open(struct link *link, const char *socket)
+{
+	pthread_condattr_t attr;
+	int err;
+
+	memset(link, 0, sizeof(*link));
+	link->fd = link->zone = -1;
+	link->pid = getpid();
+	err = make_address(&link->address, socket);
+	if (!err)
+		err = connect_link(link);
+	if (err)
+		return fail_connect(err, "borrow", socket);
+	pthread_mutex_init(&link->turn, NULL);
+	pthread_mutex_init(&link->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&link->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	err = thread_start(&link->receiver, RECEIVER_STACK, run_receiver, link);
+	if (err) {
+		close(link->fd);
+		return thread_fail(err, "borrow", socket, "receiver");
+	}
+	return 0;
+}
+
+void link_end(struct link *link)
+{
+	pthread_mutex_lock(&link->lock);
+	link->ended = true;
+	if (still_ours(link))
+		shutdown(link->fd, SHUT_RDWR);
+	pthread_cond_broadcast(&link->changed);
+	pthread_mutex_unlock(&link->lock);
+}
+
+void link_close(struct link *link)
+{
+	if (link->pid != getpid()) {
+		link_in_child(link);
+		return;
+	}
+	link_end(link);
+	pthread_join(link->receiver, NULL);
+	lose(link);
+	if (link->zone >= 0)
+		close(link->zone);
+	pthread_cond_destroy(&link->changed);
+	pthread_mutex_destroy(&link->lock);
+	pthread_mutex_destroy(&link->turn);
+}
+
+/* Sends the question and waits for its answer.  Under `turn` and `lock`. */
+static int ask(struct link *link, unsigned int wait_ms)
+{
+	struct lend_message question = message_of(LEND_BORROW, 0, wait_ms);
+	struct timespec until = deadline_after((uint64_t)wait_ms + PATIENCE_MS);
+	int err;
+
+	if (link->ended || !still_ours(link))
+		return -ENOTCONN;
+	if (link->answered != link->asked)
+		return -ENOMEM;
+	err = send_message(link->fd, &question, MSG_DONTWAIT);
+	if (err)
+		return err == -EAGAIN ? -ENOMEM : -ENOTCONN;
+	link->asked++;
+	link->waiting = true;
+	while (link->waiting) {
+		if (pthread_cond_timedwait(&link->changed, &link->lock, &until) == ETIMEDOUT &&
+		    link->waiting) {
+			link->waiting = false;
+			return -ENOMEM;
+		}
+	}
+	return link->status == -EAGAIN || link->status == -ENOSPC ? -ENOMEM : link->status;
+}
+
+int link_ask(struct link *link, void *at, unsigned int wait_ms, uint64_t *offset)
+{
+	int err;
+
+	if (link->pid != getpid())
+		return -ENOTCONN;
+	pthread_mutex_lock(&link->turn);
+	pthread_mutex_lock(&link->lock);
+	err = ask(link, wait_ms);
+	/* The server has given the zone its storage; populating saves a fault a page. */
+	if (!err &&
+	    mmap(at, link->zone_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE,
+		 link->zone, (off_t)link->offset) == MAP_FAILED)
+		err = -(LINK_NOT_MAPPED + errno);
+	*offset = link->offset;
+	if (link->zone >= 0)
+		close(link->zone);
+	link->zone = -1;
+	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(&link->turn);
+	return err;
+}
+
+void link_tell(struct link *link, uint32_t kind, uint64_t offset, uint64_t value)
+{
+	struct lend_message message = message_of(kind, offset, value);
+
+	if (link->pid != getpid())
+		return;
+	pthread_mutex_lock(&link->lock);
+	if (still_ours(link))
+		send_message(link->fd, &message, MSG_DONTWAIT);
+	pthread_mutex_unlock(&link->lock);
+}
+
+uint64_t link_wanted(struct link *link, int wait_ms)
+{
+	struct timespec until = deadline_after(wait_ms < 0 ? 0 : (uint64_t)wait_ms);
+	uint64_t wanted;
+
+	pthread_mutex_lock(&link->lock);
+	while (!link->wanted && !link->ended) {
+		if (wait_ms < 0)
+			pthread_cond_wait(&link->changed, &link->lock);
+		else if (pthread_cond_timedwait(&link->changed, &link->lock, &until))
+			break;
+	}
+	wanted = link->ended ? 0 : link->wanted;
+	link->wanted = 0;
+	pthread_mutex_unlock(&link->lock);
+	return wanted;
+}
+
+void link_before_fork(struct link *link)
+{
+	pthread_mutex_lock(&link->lock);
+}
+
+void link_after_fork(struct link *link)
+{
+	pthread_mutex_unlock(&link->lock);
+}
+
+void link_in_child(struct link *link)
+{
+	if (still_ours(link))
+		close(link->fd);
+	if (link->zone >= 0)
+		close(link->zone);
+	link->fd = link->zone = -1;
+}
+
+int link_question(const char *socket, char **text)
+{
+	struct lend_message stat = message_of(LEND_STAT, 0, 0), status;
+	struct sockaddr_un address;
+	size_t length = 0;
+	int fd, err;
+
+	*text = malloc(LEND_PACKET_MAX + 1);
+	if (!*text)
+		return fail_errno(ENOMEM, "stat: %s", socket);
+	err = make_address(&address, socket);
+	fd = err ? err : connect_to(&address);
+	if (fd < 0) {
+		err = fd;
+		goto out;
+	}
+	send_message(fd, &stat, MSG_DONTWAIT);
+	err = expect(fd, LEND_STATUS, &status, *text, LEND_PACKET_MAX, &length);
+	close(fd);
+	(*text)[length] = 0;
+out:
+	if (!err)
+		return 0;
+	free(*text);
+	*text = NULL;
+	return fail_connect(err, "stat", socket);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * extents.c - which parts of the disk have pages.
+ *
+ * Walks the index a leaf at a time; a leaf whose count is 0 is a hole without looking at it.  Runs
+ * are joined across leaves and given to the callback outside the guard, so it may do what it likes.
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "base/error.h"
+#include "media/guard.h"
+#include "io/handle.h"
+
+/* The extent being put together, and where its report goes. */
+struct walk {
+	struct kmemblk *h;
+	uint64_t offset, end; /* bytes of the request */
+	uint64_t block;	      /* first of the extent at hand */
+	uint64_t next;	      /* first not yet looked at */
+	bool hole;	      /* kind of the extent at hand */
+	kmemblk_extent_fn fn;
+	void *opaque;
+};
+
+/* Report blocks [walk->block, walk->next), cut to the request.  What the callback said. */
+static int emit(struct walk *walk)
+{
+	uint64_t from = walk->block << LAYOUT_PAGE_SHIFT;
+	uint64_t to = walk->next << LAYOUT_PAGE_SHIFT;
+
+	if (from < walk->offset)
+		from = walk->offset;
+	if (to > walk->end)
+		to = walk->end;
+	if (from >= to)
+		return 0;
+	return walk->fn(walk->opaque, from, to - from, walk->hole ? KMEMBLK_EXTENT_HOLE : 0);
+}
+
+struct run {
+	const struct index *index;
+	uint64_t block;	   /* first */
+	unsigned int most; /* blocks, in one leaf */
+	unsigned int length;
+	bool hole;
+};
+
+static void measure_access(void *opaque)
+{
+	struct run *run = opaque;
+	unsigned int i = 1;
+
+	run->hole = index_load(run->index, run->block) == 0;
+	while (i < run->most && (index_load(run->index, run->block + i) == 0) == run->hole)
+		i++;
+	run->length = i;
+}
+
+/* How many blocks from run->block on are of the kind of the first. */
+static int measure(struct run *run)
+{
+	struct fault fault;
+
+	run->hole = true;
+	run->length = run->most;
+	if (index_leaf_empty(run->index, index_leaf(run->block)) ||
+	    guard_run(&run->index->device->pm, measure_access, run, &fault))
+		return 0;
+	return fault_fail_load(run->index->device, &fault, "extents", run->block);
+}
+
+static int walk_all(struct walk *walk, uint64_t last)
+{
+	int rc = 0;
+
+	while (rc == 0 && walk->next < last) {
+		uint64_t n = LAYOUT_LEAF_ENTRIES - walk->next % LAYOUT_LEAF_ENTRIES;
+		struct run run = { .index = &walk->h->index, .block = walk->next };
+
+		run.most = (unsigned int)(n < last - walk->next ? n : last - walk->next);
+		rc = measure(&run);
+		if (rc == 0 && run.hole != walk->hole) {
+			rc = emit(walk);
+			walk->block = walk->next;
+			walk->hole = run.hole;
+		}
+		if (rc == 0)
+			walk->next += run.length;
+	}
+	return rc == 0 ? emit(walk) : rc;
+}
+
+int kmemblk_extents(struct kmemblk *h, uint64_t count, uint64_t offset, kmemblk_extent_fn fn,
+		    void *opaque)
+{
+	struct walk walk = { .h = h, .offset = offset, .fn = fn, .opaque = opaque };
+	int rc = check_range(h, "extents", count, offset);
+
+	if (rc != 0 || count == 0)
+		return rc;
+	walk.end = offset + count;
+	walk.block = offset >> LAYOUT_PAGE_SHIFT;
+	walk.next = walk.block;
+	rc = walk_all(&walk, (walk.end + LAYOUT_PAGE_SIZE - 1) >> LAYOUT_PAGE_SHIFT);
+	return rc > 0 ? 0 : rc;
+}

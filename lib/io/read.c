@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * read.c - reading.
+ *
+ * Wait-free: inside a section, load entries, copy the pages they name, leave.  A page looked up in
+ * a section is not reused before the section ends (invariant 4) and does not change while it is
+ * published (invariant 1), so what is copied is the block as it was when its entry was loaded: the
+ * load is the linearisation point of the block's read.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "pages/grace.h"
+#include "media/guard.h"
+#include "io/handle.h"
+
+/* Bytes copied in one section: its length is that of a grace period. */
+#define SECTION_BYTES (32u * LAYOUT_PAGE_SIZE)
+
+struct reading {
+	const struct kmemblk *h;
+	uint8_t *buf;
+	uint64_t at;		 /* byte of the disk */
+	uint32_t len;		 /* bytes */
+	volatile uint64_t block; /* the one at hand; read after a fault */
+	bool bad_entry;		 /* and whether its entry names no data page */
+};
+
+static bool page_shared(const struct kmemblk *h, uint64_t page)
+{
+	return h->shared != NULL && bitmap_test(h->shared, page - h->index.data_start);
+}
+
+/* The page of the block at hand; false if its entry is bad. */
+static inline bool look_up(struct reading *r, uint64_t block, uint64_t *page)
+{
+	*page = index_load(&r->h->index, block);
+	if (__builtin_expect(*page == INDEX_BAD_PAGE || (*page != 0 && page_shared(r->h, *page)),
+			     0)) {
+		r->block = block;
+		return false;
+	}
+	return true;
+}
+
+/*
+ * Copy one run of what is left: blocks on adjacent pages, or blocks without pages.  Its length, or
+ * 0 at a bad entry.
+ */
+static inline uint32_t read_run(struct reading *r, uint8_t *buf, uint64_t at, uint32_t left)
+{
+	uint64_t first = at >> LAYOUT_PAGE_SHIFT, block = first;
+	uint32_t in_block = (uint32_t)(at % LAYOUT_PAGE_SIZE);
+	uint32_t len = LAYOUT_PAGE_SIZE - in_block;
+	uint64_t page, next;
+
+	r->block = first;
+	if (!look_up(r, block, &page))
+		return 0;
+	while (len < left) {
+		block++;
+		if (!look_up(r, block, &next))
+			return 0;
+		if (next != (page == 0 ? 0 : page + (block - first)))
+			break;
+		len += LAYOUT_PAGE_SIZE;
+	}
+	if (len > left)
+		len = left;
+	if (__builtin_expect(page == 0, 0))
+		memset(buf, 0, len);
+	else
+		pm_read(buf, pm_page(&r->h->device.pm, page) + in_block, len);
+	return len;
+}
+
+static void read_access(void *opaque)
+{
+	struct reading *r = opaque;
+	uint32_t done = 0, len;
+
+	do {
+		len = read_run(r, r->buf + done, r->at + done, r->len - done);
+		done += len;
+	} while (len > 0 && done < r->len);
+	r->bad_entry = len == 0;
+}
+
+static __attribute__((noinline)) int fail_media(struct kmemblk *h, const struct fault *fault,
+						uint64_t block)
+{
+	if (!h->readonly)
+		pages_mark_bad(&h->pages, fault->page);
+	return fault_fail_load(&h->device, fault, "read", block);
+}
+
+static inline int read_section(struct kmemblk *h, uint8_t *buf, uint32_t len, uint64_t at)
+{
+	struct reading r = { .h = h, .buf = buf, .at = at, .len = len };
+	struct fault fault;
+	bool whole;
+
+	grace_enter();
+	whole = guard_run(&h->device.pm, read_access, &r, &fault);
+	grace_leave();
+	if (__builtin_expect(!whole, 0))
+		return fail_media(h, &fault, r.block);
+	if (__builtin_expect(r.bad_entry, 0))
+		return fail(EIO, "read: %s: the index entry of block %llu is damaged",
+			    h->device.path, (unsigned long long)r.block);
+	return 0;
+}
+
+int kmemblk_read(struct kmemblk *h, void *buf, size_t count, uint64_t offset)
+{
+	uint8_t *to = buf;
+	int rc;
+
+	index_prefetch(&h->index, offset >> LAYOUT_PAGE_SHIFT);
+	rc = check_range(h, "read", count, offset);
+	while (rc == 0 && count > 0) {
+		/* End on a block's edge, so that no block is split between two sections. */
+		uint32_t len = SECTION_BYTES - (uint32_t)(offset % LAYOUT_PAGE_SIZE);
+
+		if (len > count)
+			len = (uint32_t)count;
+		rc = read_section(h, to, len, offset);
+		to += len;
+		offset += len;
+		count -= len;
+	}
+	return rc;
+}

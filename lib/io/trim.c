@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * trim.c - taking pages away from blocks: trim, and zeroing by trim.
+ *
+ * Leaf by leaf: clear the entries (each exchange is the linearisation point of its block's trim),
+ * flush them all, drain (PM_TRIM_ENTRY), lower the leaf's count, retire the pages.  Entries found
+ * clear are flushed too, for another thread may have cleared them and not drained yet, and what we
+ * answer must hold (invariant 8).  A leaf whose count is 0 is durably clear already.
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "base/error.h"
+#include "pages/grace.h"
+#include "media/guard.h"
+#include "io/handle.h"
+
+struct clearing {
+	struct kmemblk *h;
+	uint64_t block;
+	unsigned int n;
+	volatile unsigned int cleared; /* entries that were not clear before; read after a fault */
+	volatile unsigned int pages;   /* of page[]; the same */
+	uint64_t page[LAYOUT_LEAF_ENTRIES];
+};
+
+static void clear_access(void *opaque)
+{
+	struct clearing *c = opaque;
+	struct index *index = &c->h->index;
+
+	for (unsigned int i = 0; i < c->n; i++) {
+		_Atomic uint64_t *entry = &index->entries[c->block + i];
+		uint64_t page;
+
+		/* Do not dirty what is clear. */
+		if (atomic_load_explicit(entry, memory_order_acquire) == 0)
+			continue;
+		page = pm_swap(&c->h->device.pm, entry, 0);
+		if (page == 0)
+			continue;
+		c->cleared = c->cleared + 1;
+		page = index_page_of(index, page);
+		if (page != INDEX_BAD_PAGE) {
+			c->page[c->pages] = page;
+			c->pages = c->pages + 1;
+		}
+	}
+}
+
+/* Blocks [block, block + n) of one leaf. */
+static int trim_in_leaf(struct kmemblk *h, uint64_t block, unsigned int n, const char *what)
+{
+	uint64_t leaf = index_leaf(block);
+	struct clearing c;
+	int rc = 0, persisted;
+	struct fault fault;
+
+	if (index_leaf_empty(&h->index, leaf))
+		return 0;
+	c.h = h;
+	c.block = block;
+	c.n = n;
+	c.cleared = 0;
+	c.pages = 0;
+	pages_unmap_begin(&h->pages);
+	if (!guard_run(&h->device.pm, clear_access, &c, &fault))
+		rc = fault_fail(&h->device, &fault, what, true);
+	/* In a section: see acknowledge(). */
+	grace_enter();
+	persisted = index_persist_guarded(&h->index, block, n, PM_TRIM_ENTRY);
+	if (persisted != 0)
+		note_failed_flush(h);
+	grace_leave();
+	if (persisted != 0) {
+		/* The media may still name the pages: they stay out of use (invariant 3). */
+		rc = fail_persist(h, -persisted);
+	} else {
+		index_lower(&h->index, leaf, c.cleared);
+		pages_retire(&h->pages, c.page, c.pages);
+	}
+	pages_unmap_end(&h->pages, persisted == 0 ? c.cleared : 0);
+	return rc;
+}
+
+static int trim_blocks(struct kmemblk *h, uint64_t block, uint64_t n, const char *what)
+{
+	int rc = 0;
+
+	while (rc == 0 && n > 0) {
+		uint64_t in_leaf = LAYOUT_LEAF_ENTRIES - block % LAYOUT_LEAF_ENTRIES;
+
+		if (in_leaf > n)
+			in_leaf = n;
+		rc = trim_in_leaf(h, block, (unsigned int)in_leaf, what);
+		block += in_leaf;
+		n -= in_leaf;
+	}
+	return rc;
+}
+
+int kmemblk_trim(struct kmemblk *h, uint64_t count, uint64_t offset)
+{
+	struct span span = span_of(count, offset);
+	int rc = check_writable(h, "trim", count, offset);
+
+	/* The parts at the ends keep their contents. */
+	if (rc == 0)
+		rc = trim_blocks(h, span.block, span.blocks, "trim");
+	return rc == 0 ? acknowledge(h) : rc;
+}
+
+int kmemblk_zero(struct kmemblk *h, uint64_t count, uint64_t offset, unsigned int flags)
+{
+	bool hole = !(flags & KMEMBLK_ZERO_NO_HOLE);
+	struct span span = span_of(count, offset);
+	int rc = check_writable(h, "zero", count, offset);
+
+	if (rc == 0 && flags & ~KMEMBLK_ZERO_NO_HOLE)
+		rc = fail(EINVAL, "zero: %s: unknown flags 0x%x", h->device.path, flags);
+	if (rc == 0 && span.head_len > 0)
+		rc = write_part(h, span.head_block, span.head_from, span.head_len, NULL, hole);
+	if (rc == 0 && span.blocks > 0)
+		rc = hole ? trim_blocks(h, span.block, span.blocks, "zero")
+			  : write_whole(h, span.block, span.blocks, NULL);
+	if (rc == 0 && span.tail_len > 0)
+		rc = write_part(h, span.tail_block, 0, span.tail_len, NULL, hole);
+	return rc == 0 ? acknowledge(h) : rc;
+}

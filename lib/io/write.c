@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * write.c - writing: fill free pages, make them durable, publish, make that durable, retire.
+ *
+ * Whole blocks, in chunks, by these steps:
+ *
+ *  1. Take pages.  May wait; nothing is held yet.
+ *  2. Fill the pages.   Power lost here: old contents; the pages are free again at the next open.
+ *  3. Promise.  If there are blocks without a page: give their leaves storage, get them admitted.
+ *     Does not wait; if there is something to wait for, give the pages back, wait, begin again.
+ *  4. Drain.            PM_WRITE_DATA: contents before entries (invariant 2).
+ *  5. Publish each, by compare-and-exchange on its entry: the linearisation point of the block's
+ *     write.            Power lost here: each block is old or new, for its entry is 8 bytes.
+ *     Retire the pages that were replaced.
+ *  6. Flush the entries, drain.  PM_WRITE_ENTRY: entries before the answer (8) and before reuse
+ *     (3).              Power lost here: the same; nothing has been acknowledged.
+ *  7. Settle the promises.
+ *
+ * Steps 4 to 6 are one read-side section: the replaced pages cannot come out of their grace period
+ * before it ends, and it ends only when the entries are durable.  If that fails, the pages stay out
+ * of use for good (note_failed_flush(); the media may still name them) and the handle goes read-only.
+ * Every way out after the first exchange goes through 6 and 7.  On an ordinary file the section
+ * begins before step 2, whose flush is an msync: see acknowledge(), which is the last step there.
+ *
+ * The order of taking, promising and retiring is for speed.  Taking and retiring are atomic
+ * instructions, which wait for all earlier stores; placed here, they wait for nothing that is not
+ * waited for anyway: pages are retired before the entry's flush, not after.  The entry, which is
+ * seldom cached, is looked at after the page has been filled: it then comes from memory while the
+ * page is on its way to the media, and no store waits behind that load.
+ *
+ * Part of a block is the same with one page, except that the promise comes before the page is
+ * filled, since what fills it is read from the block, and that the section begins before that: it
+ * keeps the old page from being reused, so an equal entry means equal contents (no ABA), and an
+ * exchange that fails starts again.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "pages/grace.h"
+#include "media/guard.h"
+#include "io/handle.h"
+
+/* Blocks a chunk: enough to make drains and waits rare, few enough for the stack. */
+#define CHUNK_BLOCKS 64u
+
+/* Free pages whose media may fail before a request gives up. */
+#define BAD_PAGES 3u
+
+#define ALWAYS_INLINE __attribute__((always_inline))
+
+struct chunk {
+	struct kmemblk *h;
+	struct admission *admission;
+	uint64_t block;	      /* first */
+	unsigned int count;   /* blocks, and pages taken for them */
+	const uint8_t *src;   /* NULL: zeroes */
+	struct near near;     /* see pages_take() */
+	uint64_t promises;    /* pages_admit()ed and not yet settled ... */
+	uint64_t bound;	      /* ... and how many of those have been kept */
+	unsigned int retired; /* how many of old[] have been retired */
+	int rc;		      /* of step 3: what pages_admit() and index_allocate_leaf() said */
+	int persist;	      /* of steps 2 and 6: -errno of msync */
+	enum pm_order order;  /* of step 6 */
+	/* Read after a fault: */
+	volatile unsigned int published;
+	volatile unsigned int replaced; /* of old[] */
+	volatile bool in_section;
+	volatile bool persisted;
+	uint64_t page[CHUNK_BLOCKS]; /* taken; [published, count) still are */
+	uint64_t old[CHUNK_BLOCKS];  /* pages that were replaced */
+};
+
+/* Begin a chunk of at most `most` blocks: step 1.  0, or -errno with message. */
+static inline int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint64_t most)
+{
+	int taken;
+
+	c->near.what = c->admission->what;
+	taken = pages_take(&h->pages, most < CHUNK_BLOCKS ? (unsigned int)most : CHUNK_BLOCKS,
+			   c->page, &c->near);
+	if (taken < 0)
+		return taken;
+	/* Not by an initializer: that would clear the arrays at every write. */
+	c->h = h;
+	c->block = block;
+	c->count = (unsigned int)taken;
+	c->promises = 0;
+	c->bound = 0;
+	c->replaced = 0;
+	c->retired = 0;
+	c->rc = 0;
+	c->persist = 0;
+	c->published = 0;
+	c->in_section = false;
+	c->persisted = false;
+	return 0;
+}
+
+/* Give the leaf of a block storage: from the file system, or else from a free page of ours. */
+static int promise_leaf(struct kmemblk *h, uint64_t block, const char *what)
+{
+	int rc = index_allocate_leaf(&h->index, block);
+
+	if (rc == -ENOSPC && pages_cede_storage(&h->pages) == 0)
+		rc = index_allocate_leaf(&h->index, block);
+	if (rc == -ENOSPC)
+		return fail(ENOSPC,
+			    "%s: %s: no storage for a page of the index: its file system is full: "
+			    "free some space there",
+			    what, h->device.path);
+	if (rc != 0)
+		return fail_errno(-rc, "%s: %s: a page for the index", what, h->device.path);
+	return 0;
+}
+
+/* Step 3 for `unmapped` blocks of the chunk. */
+static int promise(struct chunk *c, unsigned int unmapped)
+{
+	struct kmemblk *h = c->h;
+	uint64_t last = c->block + c->count - 1;
+	int rc = 0;
+
+	for (uint64_t b = c->block; rc == 0 && b <= last; b += LAYOUT_LEAF_ENTRIES)
+		rc = promise_leaf(h, b, c->admission->what);
+	if (rc == 0)
+		rc = promise_leaf(h, last, c->admission->what);
+	if (rc == 0)
+		rc = pages_admit(&h->pages, unmapped, c->admission);
+	if (rc == 0)
+		c->promises = unmapped;
+	return rc;
+}
+
+/* Step 2, a run of adjacent pages at a time. */
+static inline ALWAYS_INLINE int fill(const struct chunk *c, unsigned int count)
+{
+	const struct pm *pm = &c->h->device.pm;
+	unsigned int i = 0, n;
+	int rc;
+
+	do {
+		uint8_t *to = pm_page(pm, c->page[i]);
+
+		for (n = 1; i + n < count && c->page[i + n] == c->page[i] + n; n++)
+			;
+		if (__builtin_expect(c->src == NULL, 0))
+			rc = pm_zero(pm, to, (size_t)n << LAYOUT_PAGE_SHIFT, PM_WRITE_DATA);
+		else
+			rc = pm_copy(pm, to, c->src + ((size_t)i << LAYOUT_PAGE_SHIFT),
+				     (size_t)n << LAYOUT_PAGE_SHIFT, PM_WRITE_DATA);
+		i += n;
+	} while (rc == 0 && i < count);
+	return rc;
+}
+
+/* How many blocks of the chunk have no page. */
+static inline ALWAYS_INLINE unsigned int count_unmapped(const struct chunk *c, unsigned int count)
+{
+	const struct index *index = &c->h->index;
+	unsigned int i = 0, unmapped = 0;
+
+	do
+		unmapped += index_load(index, c->block + i) == 0;
+	while (++i < count);
+	return unmapped;
+}
+
+enum exchanged {
+	EXCHANGED,  /* published; *seen is what was replaced */
+	CHANGED,    /* somebody else was first; *seen is what is there now */
+	UNPROMISED, /* the block has no page any more, and there is no promise for it */
+};
+
+/* exchange() for a block that has no page. */
+static __attribute__((noinline)) enum exchanged exchange_first(struct chunk *c, uint64_t block,
+							       uint64_t page, uint64_t *seen)
+{
+	struct index *index = &c->h->index;
+
+	if (c->promises == c->bound) {
+		/* Trimmed since we looked.  Pages are held, so there must be no waiting here. */
+		if (pages_admit(&c->h->pages, 1, c->admission) != 0)
+			return UNPROMISED;
+		c->promises++;
+	}
+	/* Before the entry, so that whoever finds the leaf empty is right. */
+	index_raise(index, index_leaf(block));
+	if (pm_cas(&c->h->device.pm, &index->entries[block], seen, layout_pack_entry(page))) {
+		c->bound++;
+		return EXCHANGED;
+	}
+	index_lower(index, index_leaf(block), 1);
+	return CHANGED;
+}
+
+/* Make `page` the content of a block whose entry held *seen when last looked at. */
+static inline enum exchanged exchange(struct chunk *c, uint64_t block, uint64_t page,
+				      uint64_t *seen)
+{
+	if (__builtin_expect(*seen == 0, 0))
+		return exchange_first(c, block, page, seen);
+	return pm_cas(&c->h->device.pm, &c->h->index.entries[block], seen, layout_pack_entry(page))
+		       ? EXCHANGED
+		       : CHANGED;
+}
+
+/* Note what an exchange replaced. */
+static inline void replaced(struct chunk *c, uint64_t seen)
+{
+	uint64_t page = index_page_of(&c->h->index, seen);
+	unsigned int n = c->replaced;
+
+	/* A bad entry names no page of ours to retire. */
+	if (page == 0 || page == INDEX_BAD_PAGE)
+		return;
+	c->old[n] = page;
+	/* The page before its count, for who reads both after a fault. */
+	atomic_signal_fence(memory_order_release);
+	c->replaced = n + 1;
+}
+
+/* Publish the i-th page.  False if its block needs a promise and none is to be had. */
+static inline bool publish_one(struct chunk *c, unsigned int i)
+{
+	uint64_t block = c->block + i;
+	uint64_t seen = atomic_load_explicit(&c->h->index.entries[block], memory_order_acquire);
+	enum exchanged outcome;
+
+	do
+		outcome = exchange(c, block, c->page[i], &seen);
+	while (__builtin_expect(outcome == CHANGED, 0));
+	if (outcome == UNPROMISED)
+		return false;
+	replaced(c, seen);
+	c->published = i + 1;
+	return true;
+}
+
+static void enter(struct chunk *c)
+{
+	grace_enter();
+	c->in_section = true;
+}
+
+/*
+ * Touch the page that the next write on this CPU will fill.  Between the copy and its drain: the
+ * walk of the page tables for it then goes on while the copy is on its way to the media, and not
+ * when that write waits for it.  A quarter of a 4 KiB write at random, measured; before the copy it
+ * is worth less, for then the copy waits for it.
+ *
+ * Always inline: a function that only prefetches has no effect to the compiler, which leaves out
+ * calls of it.
+ */
+static inline ALWAYS_INLINE void touch_next(const struct chunk *c)
+{
+	__builtin_prefetch(pm_page(&c->h->device.pm, c->near.next), 1);
+}
+
+/*
+ * Load from the page to be filled.  The prefetch of touch_next() has made that cheap, and has not
+ * done it all: copied to without a load before, the page takes the copy longer (a sixth of a 4 KiB
+ * write at random, measured).
+ */
+static inline void touch_now(const struct chunk *c)
+{
+	(void)*(const volatile uint8_t *)pm_page(&c->h->device.pm, c->page[0]);
+}
+
+/* The rest of step 5, and step 6. */
+static inline void persist(struct chunk *c)
+{
+	c->retired = pages_retire_now(&c->h->pages, c->near.slot, c->old, c->replaced);
+	c->persist = index_persist(&c->h->index, c->block, c->published, c->order);
+	c->persisted = c->persist == 0;
+}
+
+/* Steps 2 to 6.  What step 5 leaves unpublished is tried again by the caller. */
+static inline ALWAYS_INLINE void access_blocks(struct chunk *c, unsigned int count)
+{
+	unsigned int unmapped, i = 0;
+
+	if (__builtin_expect(c->h->device.pm.media == PM_FILE, 0))
+		enter(c);
+	touch_now(c);
+	c->persist = fill(c, count);
+	if (__builtin_expect(c->persist != 0, 0))
+		return;
+	touch_next(c);
+	c->admission->changes = pages_changes(&c->h->pages);
+	unmapped = count_unmapped(c, count);
+	if (__builtin_expect(unmapped > 0, 0)) {
+		c->rc = promise(c, unmapped);
+		if (c->rc != 0)
+			return;
+	}
+	/* Before the drain for speed: there it costs nothing, for the drain takes longer. */
+	if (__builtin_expect(!c->in_section, 1))
+		enter(c);
+	/* Contents before the entries that will name them.  Else: another block's bytes. */
+	pm_drain(&c->h->device.pm, PM_WRITE_DATA);
+	while (publish_one(c, i) && ++i < count)
+		;
+	persist(c);
+}
+
+static void whole_access(void *opaque)
+{
+	struct chunk *c = opaque;
+
+	/* One block, the usual case, gets code without loops. */
+	if (c->count == 1)
+		access_blocks(c, 1);
+	else
+		access_blocks(c, c->count);
+}
+
+/* End the section, if one was begun; first, after a fault, what step 6 has left to do. */
+static inline void leave(struct chunk *c)
+{
+	if (!c->in_section)
+		return;
+	if (__builtin_expect(!c->persisted, 0) && c->published > 0 && c->persist == 0)
+		c->persist = index_persist_guarded(&c->h->index, c->block, c->published, c->order);
+	if (__builtin_expect(c->persist != 0, 0))
+		note_failed_flush(c->h);
+	grace_leave();
+}
+
+static bool has_taken(const struct chunk *c, uint64_t page)
+{
+	for (unsigned int i = 0; i < c->count; i++)
+		if (c->page[i] == page)
+			return true;
+	return false;
+}
+
+/*
+ * An access met a fault.  0 if the media failed at a free page, and another may do; else -errno with
+ * message.
+ */
+static int meet_fault(struct chunk *c, const struct fault *fault)
+{
+	struct kmemblk *h = c->h;
+	bool taken = has_taken(c, fault->page);
+	const char *what = c->admission->what;
+	int rc;
+
+	/* What is stored to is a page that was taken, or the index; else it was the block's old page. */
+	if (taken || fault->page < h->index.data_start)
+		rc = fault_fail(&h->device, fault, what, !taken);
+	else
+		rc = fault_fail_load(&h->device, fault, what, c->block);
+	/* Only a page that is bad is kept from use: where there is no room now, there may be later. */
+	if (rc != -EIO)
+		return rc;
+	pages_mark_bad(&h->pages, fault->page);
+	return c->published == 0 && taken && c->admission->bad++ < BAD_PAGES ? 0 : rc;
+}
+
+/* Give back, retire and settle what is left to. */
+static __attribute__((noinline)) int finish_rest(struct chunk *c, int rc)
+{
+	struct pages *pages = &c->h->pages;
+
+	/* First, since retiring may wait. */
+	if (c->published < c->count)
+		pages_put(pages, c->page + c->published, c->count - c->published);
+	if (c->persist != 0)
+		rc = fail_persist(c->h, -c->persist);
+	else if (c->retired < c->replaced)
+		pages_retire(pages, c->old + c->retired, c->replaced - c->retired);
+	pages_settle(pages, c->promises, c->bound);
+	if (rc == -EAGAIN) {
+		pages_wait_settled(pages, c->admission);
+		rc = 0;
+	}
+	return rc;
+}
+
+/* End a chunk whatever came before, of which `rc` is what is known: step 7. */
+static inline int finish(struct chunk *c, int rc)
+{
+	/* Most often nothing is left to do. */
+	if (__builtin_expect(rc == 0 && c->persist == 0 && c->published == c->count &&
+				     c->retired == c->replaced && c->promises == 0,
+			     1))
+		return 0;
+	return finish_rest(c, rc);
+}
+
+int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *src)
+{
+	struct admission admission = { .what = src == NULL ? "zero" : "write" };
+	int rc = 0;
+
+	while (rc == 0 && n > 0) {
+		struct chunk c;
+		struct fault fault;
+		unsigned int done;
+
+		c.admission = &admission;
+		rc = begin(&c, h, block, n);
+		if (rc != 0)
+			return rc;
+		c.src = src;
+		c.order = PM_WRITE_ENTRY;
+		if (!guard_run(&h->device.pm, whole_access, &c, &fault))
+			rc = meet_fault(&c, &fault);
+		leave(&c);
+		rc = finish(&c, rc != 0 ? rc : c.rc);
+		done = c.published;
+		/* What is left is another matter: memory is asked back for it anew. */
+		if (done > 0)
+			admission.round = 0;
+		block += done;
+		n -= done;
+		if (src != NULL)
+			src += (size_t)done << LAYOUT_PAGE_SHIFT;
+	}
+	return rc;
+}
+
+/* ---- part of a block ------------------------------------------------------------------------ */
+
+enum part_outcome {
+	PART_DONE,
+	PART_RETRY,	 /* somebody else was first */
+	PART_UNPROMISED, /* the block has no page, and no promise of one */
+	PART_UNMAPPED,	 /* zeroes for a block that reads as zeroes */
+	PART_BAD_ENTRY,
+};
+
+struct part {
+	struct chunk *c;
+	uint32_t from, len;
+	const uint8_t *src; /* NULL: zeroes */
+	bool if_mapped;
+	enum part_outcome outcome;
+	uint8_t contents[LAYOUT_PAGE_SIZE];
+};
+
+/* Put the block's new contents together. */
+static void compose(struct part *part, uint64_t page)
+{
+	if (page == 0)
+		memset(part->contents, 0, sizeof(part->contents));
+	else
+		pm_read(part->contents, pm_page(&part->c->h->device.pm, page),
+			sizeof(part->contents));
+	if (part->src == NULL)
+		memset(part->contents + part->from, 0, part->len);
+	else
+		memcpy(part->contents + part->from, part->src, part->len);
+}
+
+/* Steps 2 and 4 to 6, in the section. */
+static enum part_outcome replace_part(struct part *part)
+{
+	struct chunk *c = part->c;
+	struct index *index = &c->h->index;
+	const struct pm *pm = &c->h->device.pm;
+	uint64_t seen = 0, page;
+
+	c->admission->changes = pages_changes(&c->h->pages);
+	if (!index_leaf_empty(index, index_leaf(c->block)))
+		seen = atomic_load_explicit(&index->entries[c->block], memory_order_acquire);
+	page = index_page_of(index, seen);
+	if (page == INDEX_BAD_PAGE)
+		return PART_BAD_ENTRY;
+	if (page == 0 && part->if_mapped) {
+		/* Its trim may not have been drained yet, and what we answer must hold (8). */
+		c->persist = index_persist(index, c->block, 1, PM_TRIM_ENTRY);
+		return PART_UNMAPPED;
+	}
+	if (page == 0 && c->promises == 0)
+		return PART_UNPROMISED;
+	compose(part, page);
+	c->persist = pm_copy(pm, pm_page(pm, c->page[0]), part->contents, sizeof(part->contents),
+			     PM_PART_DATA);
+	if (c->persist != 0)
+		return PART_RETRY;
+	/* Contents before the entry that will name them, as for a whole block. */
+	pm_drain(pm, PM_PART_DATA);
+	if (exchange(c, c->block, c->page[0], &seen) != EXCHANGED)
+		return PART_RETRY;
+	replaced(c, seen);
+	c->published = 1;
+	persist(c);
+	return PART_DONE;
+}
+
+static void part_access(void *opaque)
+{
+	struct part *part = opaque;
+
+	enter(part->c);
+	part->outcome = replace_part(part);
+}
+
+/* Steps 2 to 6 for the one block.  0, or -errno with message. */
+static int try_part(struct part *part)
+{
+	struct chunk *c = part->c;
+	struct fault fault;
+	bool whole;
+
+	do {
+		whole = guard_run(&c->h->device.pm, part_access, part, &fault);
+		leave(c);
+		c->in_section = false;
+		if (!whole) {
+			part->outcome = PART_RETRY;
+			return meet_fault(c, &fault);
+		}
+		/* Outside the section: it may give storage to a leaf. */
+		if (part->outcome == PART_UNPROMISED)
+			c->rc = promise(c, 1);
+	} while (part->outcome == PART_UNPROMISED && c->rc == 0);
+	if (part->outcome == PART_BAD_ENTRY)
+		return fail(EIO, "%s: %s: the index entry of block %llu is damaged",
+			    c->admission->what, c->h->device.path, (unsigned long long)c->block);
+	return c->rc;
+}
+
+int write_part(struct kmemblk *h, uint64_t block, uint32_t from, uint32_t len, const uint8_t *src,
+	       bool if_mapped)
+{
+	struct admission admission = { .what = src == NULL ? "zero" : "write" };
+	struct chunk c;
+	struct part part;
+	int rc = 0;
+
+	/* The same without taking a page, which a full device might not have to give. */
+	if (if_mapped && index_leaf_empty(&h->index, index_leaf(block)))
+		return 0;
+	c.admission = &admission;
+	part.c = &c;
+	part.from = from;
+	part.len = len;
+	part.src = src;
+	part.if_mapped = if_mapped;
+	do {
+		rc = begin(&c, h, block, 1);
+		if (rc != 0)
+			return rc;
+		c.order = PM_PART_ENTRY;
+		rc = finish(&c, try_part(&part));
+	} while (rc == 0 && c.published == 0 && part.outcome != PART_UNMAPPED);
+	return rc;
+}
+
+static __attribute__((noinline)) int write_span(struct kmemblk *h, const uint8_t *src, size_t count,
+						uint64_t offset)
+{
+	struct span span = span_of(count, offset);
+	int rc = 0;
+
+	if (span.head_len > 0)
+		rc = write_part(h, span.head_block, span.head_from, span.head_len, src, false);
+	if (rc == 0 && span.blocks > 0)
+		rc = write_whole(h, span.block, span.blocks, src + span.head_len);
+	if (rc == 0 && span.tail_len > 0)
+		rc = write_part(h, span.tail_block, 0, span.tail_len, src + count - span.tail_len,
+				false);
+	return rc;
+}
+
+int kmemblk_write(struct kmemblk *h, const void *buf, size_t count, uint64_t offset)
+{
+	int rc;
+
+	index_prefetch(&h->index, offset >> LAYOUT_PAGE_SHIFT);
+	rc = check_writable(h, "write", count, offset);
+	if (__builtin_expect(rc != 0, 0))
+		return rc;
+	if ((offset | count) % LAYOUT_PAGE_SIZE != 0)
+		rc = write_span(h, buf, count, offset);
+	else
+		rc = write_whole(h, offset >> LAYOUT_PAGE_SHIFT, count >> LAYOUT_PAGE_SHIFT, buf);
+	return rc == 0 ? acknowledge(h) : rc;
+}

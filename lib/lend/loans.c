@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* loans.c - see loans.h. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "lend/loans.h"
+
+static uint64_t zone_of(const struct loans *loans, uint64_t offset)
+{
+	return ((offset >> LAYOUT_PAGE_SHIFT) - loans->pages->lent.base) >> ZONE_SHIFT;
+}
+
+static uint64_t offset_of(const struct loans *loans, uint64_t zone)
+{
+	return (loans->pages->lent.base + (zone << ZONE_SHIFT)) << LAYOUT_PAGE_SHIFT;
+}
+
+static bool is_watched(const struct loan *loan)
+{
+	return loan->lent && (loan->owner == LOANS_UNOWNED || loan->returned);
+}
+
+static void watch(struct loans *loans, uint64_t zone, bool returned, int owner)
+{
+	struct loan *loan = &loans->loan[zone];
+
+	loans->watched += !is_watched(loan);
+	loans->unowned += owner == LOANS_UNOWNED;
+	loans->fresh = true;
+	loan->returned = returned;
+	loan->owner = owner;
+}
+
+int loans_init(struct loans *loans, struct pages *pages, void (*ended)(void *opaque, int owner),
+	       void *opaque)
+{
+	*loans = (struct loans){
+		.pages = pages, .zones = pages->lent.zones, .ended = ended, .opaque = opaque
+	};
+	loans->loan = calloc(loans->zones + 1, sizeof(loans->loan[0]));
+	if (loans->loan == NULL)
+		return -ENOMEM;
+	for (uint64_t zone = 0; zone < loans->zones; zone++) {
+		if (pages->lent.count[zone] == 0)
+			continue;
+		loans->loan[zone] = (struct loan){ .lent = true, .since = time(NULL) };
+		loans->lent++;
+		watch(loans, zone, false, LOANS_UNOWNED);
+	}
+	return 0;
+}
+
+void loans_destroy(struct loans *loans)
+{
+	free(loans->loan);
+	*loans = (struct loans){ 0 };
+}
+
+/* A new open file description of the device: the descriptor or -errno. */
+static int open_anew(const struct device *device)
+{
+	char self[32];
+	int fd;
+
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", device->fd);
+	fd = open(self, O_RDWR | O_CLOEXEC);
+	return fd == -1 ? -errno : fd;
+}
+
+int loans_check_open(const struct device *device)
+{
+	const struct passwd *user;
+	char number[16], reason[128];
+	int fd = open_anew(device);
+
+	if (fd >= 0) {
+		close(fd);
+		return 0;
+	}
+	if (fd != -EACCES && fd != -EPERM)
+		return fail(-fd,
+			    "start: %s: cannot open it again through /proc/self/fd, as each loan "
+			    "must: %s",
+			    device->path, strerror_r(-fd, reason, sizeof(reason)));
+	user = getpwuid(geteuid());
+	snprintf(number, sizeof(number), "%u", geteuid());
+	return fail(-fd,
+		    "start: %s: cannot lend: the server runs as user %s, who may not write the "
+		    "device, as each loan must: to let that user, type: chown %s %s",
+		    device->path, user != NULL ? user->pw_name : number,
+		    user != NULL ? user->pw_name : number, device->path);
+}
+
+/* The same, with a lock on the zone. */
+static int open_zone(const struct device *device, uint64_t offset)
+{
+	struct flock lock = {
+		.l_type = F_WRLCK,
+		.l_whence = SEEK_SET,
+		.l_start = (off_t)offset,
+		.l_len = (off_t)ZONE_BYTES,
+	};
+	int fd = open_anew(device), rc = 0;
+
+	if (fd < 0)
+		return fd;
+	if (fcntl(fd, F_OFD_SETLK, &lock) == -1) {
+		rc = -errno;
+		close(fd);
+	}
+	return rc == 0 ? fd : rc;
+}
+
+/* The zone's free pages go back to the disk.  What else is in it was never lent. */
+static void take_back(struct loans *loans, uint64_t zone)
+{
+	struct loan loan = loans->loan[zone];
+	struct pages *pages = loans->pages;
+	uint64_t first, n;
+
+	pthread_mutex_lock(&pages->lock);
+	while ((n = pageset_first_run(&pages->lent, zone, &first)) > 0) {
+		pages->memory.reclaimed += n;
+		memory_return(pages, first, n);
+	}
+	pthread_mutex_unlock(&pages->lock);
+	loans->lent--;
+	loans->watched -= is_watched(&loan);
+	loans->unowned -= loan.owner == LOANS_UNOWNED;
+	loans->loan[zone] = (struct loan){ .lent = false };
+	if (loan.owner != LOANS_UNOWNED)
+		loans->ended(loans->opaque, loan.owner);
+}
+
+/* Take back what is free of the zones [zone, zone + n), halved until that is known: mostly, all is. */
+static bool look_at(struct loans *loans, uint64_t zone, uint64_t n)
+{
+	int rc = claim_locked(loans->pages->device, offset_of(loans, zone), n * ZONE_BYTES);
+	bool any;
+
+	if (rc == 0) {
+		for (uint64_t i = 0; i < n; i++)
+			take_back(loans, zone + i);
+		return true;
+	}
+	if (rc < 0 || n == 1)
+		return false;
+	any = look_at(loans, zone, n / 2);
+	return look_at(loans, zone + n / 2, n - n / 2) || any;
+}
+
+int loans_lend(struct loans *loans, int owner, uint64_t *offset, int *fd)
+{
+	struct pages *pages = loans->pages;
+	uint64_t first, zone;
+	int rc;
+
+	pthread_mutex_lock(&pages->lock);
+	rc = zones_lend(pages, &first);
+	pthread_mutex_unlock(&pages->lock);
+	if (rc != 0)
+		return rc == -ENOSPC ? -ENOMEM : rc;
+	*offset = first << LAYOUT_PAGE_SHIFT;
+	zone = zone_of(loans, *offset);
+	loans->loan[zone] = (struct loan){ .lent = true, .owner = owner, .since = time(NULL) };
+	loans->lent++;
+	*fd = open_zone(pages->device, *offset);
+	if (*fd < 0) {
+		watch(loans, zone, false, LOANS_UNOWNED);
+		take_back(loans, zone);
+		return *fd;
+	}
+	return 0;
+}
+
+void loans_returned(struct loans *loans, int owner, uint64_t offset)
+{
+	uint64_t zone = zone_of(loans, offset);
+
+	if (offset % ZONE_BYTES != 0 || zone >= loans->zones || !loans->loan[zone].lent)
+		return;
+	if (loans->loan[zone].owner == owner && !loans->loan[zone].returned)
+		watch(loans, zone, true, owner);
+	/* From whoever else it comes, it is a reason to look, and no more. */
+	if (is_watched(&loans->loan[zone]))
+		look_at(loans, zone, 1);
+}
+
+void loans_owner_gone(struct loans *loans, int owner)
+{
+	for (uint64_t zone = 0; zone < loans->zones; zone++)
+		if (loans->loan[zone].lent && loans->loan[zone].owner == owner)
+			watch(loans, zone, false, LOANS_UNOWNED);
+}
+
+bool loans_look(struct loans *loans)
+{
+	bool any = false;
+	uint64_t n;
+
+	loans->fresh = false;
+	for (uint64_t zone = 0; loans->watched > 0 && zone < loans->zones; zone += n + 1) {
+		for (n = 0; zone + n < loans->zones && is_watched(&loans->loan[zone + n]);)
+			n++;
+		if (n > 0)
+			any |= look_at(loans, zone, n);
+	}
+	return any;
+}

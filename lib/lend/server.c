@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * lending.c - the lending server: one thread, a UNIX socket, borrowers.
+ *
+ * The thread owns all that is said and who has what (loans.c).  It takes pages->lock for moments
+ * only, and never waits for a borrower: a packet that a borrower does not take is the end of its
+ * connection, and what a connection says that the protocol does not know likewise.  Its end makes
+ * nothing free: the kernel's locks do (loans.h).
+ *
+ * A borrower that finds no whole zone can wait for one; the mover (move.c) then makes some.  One that
+ * does not wait is counted as wanting for another moment, so that its next try succeeds.
+ *
+ * When the disk wants memory back, the memory thread leaves a note (lending->reclaim) and wakes this
+ * one, which asks every borrower for its share.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/deadline.h"
+#include "base/error.h"
+#include "io/handle.h"
+#include "lend/server.h"
+#include "base/thread.h"
+
+/*
+ * How often watched zones are looked at, and waiting borrowers' time: at first, and when it has been
+ * doubled again and again because nothing became free and nobody wanted it.
+ */
+#define LOOK_MS	     20
+#define LOOK_MOST_MS 640
+/* A borrower that did not want to wait is counted as wanting for so long. */
+#define EAGER_MS 500
+/*
+ * Zones made whole when one is wanted: who wants one soon wants another, and one walk over the index
+ * serves them all.
+ */
+#define AHEAD 16
+
+/* What epoll tells of that is no peer. */
+#define TOKEN_LISTENER UINT64_MAX
+#define TOKEN_EVENT    (UINT64_MAX - 1)
+
+static void wake(struct lending *lending)
+{
+	uint64_t one = 1;
+
+	/* Fails only when the counter is full, and then the thread is awake. */
+	if (write(lending->event, &one, sizeof(one)) == -1)
+		return;
+}
+
+static void zones_made(void *opaque)
+{
+	wake(opaque);
+}
+
+/* ---- borrowers ------------------------------------------------------------------------------ */
+
+static void count_zones(struct lending *lending, struct peer *peer, int by)
+{
+	if (peer->zones == 0 && by > 0)
+		atomic_fetch_add_explicit(&lending->holders, 1, memory_order_relaxed);
+	peer->zones = (uint64_t)((int64_t)peer->zones + by);
+	if (peer->zones == 0 && by < 0)
+		atomic_fetch_sub_explicit(&lending->holders, 1, memory_order_relaxed);
+}
+
+static void drop_peer(struct lending *lending, int number)
+{
+	struct peer *peer = &lending->peers[number];
+
+	close(peer->fd);
+	count_zones(lending, peer, -(int)peer->zones);
+	*peer = (struct peer){ .fd = -1 };
+	loans_owner_gone(&lending->loans, number);
+}
+
+static void loan_ended(void *opaque, int number)
+{
+	struct lending *lending = opaque;
+
+	count_zones(lending, &lending->peers[number], -1);
+}
+
+/* Send a message, with a descriptor if `fd` is not -1 and with text.  False: the peer is dropped. */
+static bool say(struct lending *lending, int number, const struct lend_message *message, int fd,
+		const char *text)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec parts[2] = {
+		{ (void *)message, sizeof(*message) },
+		{ (void *)text, text != NULL ? strlen(text) : 0 },
+	};
+	struct msghdr packet = { .msg_iov = parts, .msg_iovlen = 2 };
+	struct cmsghdr *cmsg;
+
+	if (fd != -1) {
+		packet.msg_control = control.bytes;
+		packet.msg_controllen = sizeof(control.bytes);
+		cmsg = CMSG_FIRSTHDR(&packet);
+		cmsg->cmsg_level = SOL_SOCKET;
+		cmsg->cmsg_type = SCM_RIGHTS;
+		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
+	}
+	if (sendmsg(lending->peers[number].fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) != -1)
+		return true;
+	drop_peer(lending, number);
+	return false;
+}
+
+/* Answer a borrower with a zone, or why there is none.  -ENOMEM is for the caller to answer. */
+static int try_lend(struct lending *lending, int number)
+{
+	struct lend_message message = { .version = LEND_VERSION,
+					.kind = LEND_ZONE,
+					.length = ZONE_BYTES };
+	struct peer *peer = &lending->peers[number];
+	int fd = -1, rc = -EDQUOT;
+
+	if (peer->zones < lending->limit)
+		rc = loans_lend(&lending->loans, number, &message.offset, &fd);
+	if (rc == -ENOMEM)
+		return rc;
+	message.status = rc;
+	peer->waiting = false;
+	if (rc == 0)
+		count_zones(lending, peer, 1);
+	/* If it cannot be said the peer is dropped, and with the descriptor the zone is free. */
+	say(lending, number, &message, fd, NULL);
+	if (fd >= 0)
+		close(fd);
+	return 0;
+}
+
+static void refuse(struct lending *lending, int number)
+{
+	struct lend_message message = { .version = LEND_VERSION,
+					.kind = LEND_ZONE,
+					.status = -ENOMEM };
+
+	lending->peers[number].waiting = false;
+	say(lending, number, &message, -1, NULL);
+}
+
+/* Serve those who wait, refuse those whose time is over, and say how many zones are wanted. */
+static void serve_waiting(struct lending *lending)
+{
+	struct pages *pages = &lending->h->pages;
+	uint64_t wanted = 0;
+
+	for (int i = 0; i < lending->peer_count; i++) {
+		struct peer *peer = &lending->peers[i];
+
+		if (peer->fd == -1 || !peer->waiting || try_lend(lending, i) == 0)
+			continue;
+		if (deadline_passed(&peer->until))
+			refuse(lending, i);
+		else
+			wanted += AHEAD;
+	}
+	if (!deadline_passed(&lending->eager_until))
+		wanted += AHEAD;
+	pthread_mutex_lock(&pages->lock);
+	/* Pages that may not be lent need not be brought together. */
+	if (wanted > memory_lendable(pages) / ZONE_PAGES)
+		wanted = memory_lendable(pages) / ZONE_PAGES;
+	pages->zones.wanted = wanted;
+	if (wanted > 0)
+		pthread_cond_signal(&pages->zones.work);
+	pthread_mutex_unlock(&pages->lock);
+}
+
+static void borrow(struct lending *lending, int number, uint64_t wait_ms)
+{
+	struct peer *peer = &lending->peers[number];
+	/* An hour is as good as for ever. */
+	uint64_t ms = wait_ms > 3600000 ? 3600000 : wait_ms;
+
+	loans_look(&lending->loans);
+	if (try_lend(lending, number) == 0)
+		return;
+	if (ms == 0) {
+		lending->eager_until = deadline_after(EAGER_MS);
+		refuse(lending, number);
+		return;
+	}
+	peer->waiting = true;
+	peer->until = deadline_after(ms);
+}
+
+/* ---- asking for memory ---------------------------------------------------------------------- */
+
+/* In the memory thread, with pages->lock. */
+static bool reclaim(struct lending *lending, uint64_t pages, uint64_t round)
+{
+	if (atomic_load_explicit(&lending->holders, memory_order_relaxed) == 0)
+		return false;
+	lending->reclaim += pages;
+	lending->round = round;
+	wake(lending);
+	return true;
+}
+
+/* ---- zones that may have become free -------------------------------------------------------- */
+
+/* Somebody waits for a zone, or will try again at once. */
+static bool is_wanted(const struct lending *lending)
+{
+	for (int i = 0; i < lending->peer_count; i++)
+		if (lending->peers[i].fd != -1 && lending->peers[i].waiting)
+			return true;
+	return !deadline_passed(&lending->eager_until);
+}
+
+static void look_soon(struct lending *lending)
+{
+	lending->look_ms = LOOK_MS;
+	lending->look_at = deadline_after(0);
+}
+
+static void look(struct lending *lending)
+{
+	if (lending->loans.fresh || is_wanted(lending))
+		look_soon(lending);
+	if (lending->loans.watched == 0 || !deadline_passed(&lending->look_at))
+		return;
+	if (loans_look(&lending->loans))
+		lending->look_ms = LOOK_MS;
+	lending->look_at = deadline_after(lending->look_ms);
+	if (lending->look_ms < LOOK_MOST_MS)
+		lending->look_ms *= 2;
+}
+
+/* How long to sleep, in milliseconds; -1: until something happens. */
+static int patience(const struct lending *lending)
+{
+	if (is_wanted(lending))
+		return LOOK_MS;
+	if (lending->loans.fresh)
+		return 0;
+	return lending->loans.watched > 0 ? (int)deadline_left(&lending->look_at) : -1;
+}
+
+/* ---- asking for memory, the lending thread's part ------------------------------------------- */
+
+/* If nobody is left who has been asked and has not answered, say so. */
+static void check_answered(struct lending *lending)
+{
+	struct pages *pages = &lending->h->pages;
+
+	if (!lending->asking)
+		return;
+	for (int i = 0; i < lending->peer_count; i++)
+		if (lending->peers[i].fd != -1 && lending->peers[i].asked > 0)
+			return;
+	lending->asking = false;
+	pthread_mutex_lock(&pages->lock);
+	memory_answered(pages, lending->asked);
+	pthread_mutex_unlock(&pages->lock);
+}
+
+/* How many pages are wanted back, and note for which round.  Mostly 0. */
+static uint64_t take_note(struct lending *lending)
+{
+	struct pages *pages = &lending->h->pages;
+	uint64_t wanted;
+
+	pthread_mutex_lock(&pages->lock);
+	wanted = lending->reclaim;
+	lending->reclaim = 0;
+	if (wanted > 0) {
+		lending->asking = true;
+		lending->asked = lending->round;
+	}
+	pthread_mutex_unlock(&pages->lock);
+	return wanted;
+}
+
+/* Ask each borrower for its share of what is wanted. */
+static void ask_peers(struct lending *lending)
+{
+	uint64_t pages = take_note(lending), owned = 0;
+
+	if (pages == 0)
+		return;
+	look_soon(lending);
+	for (int i = 0; i < lending->peer_count; i++)
+		owned += lending->peers[i].fd != -1 ? lending->peers[i].zones : 0;
+	for (int i = 0; i < lending->peer_count; i++) {
+		struct peer *peer = &lending->peers[i];
+		struct lend_message message = { .version = LEND_VERSION, .kind = LEND_RECLAIM };
+		uint64_t zones = (pages + ZONE_PAGES - 1) / ZONE_PAGES;
+
+		if (peer->fd == -1 || peer->zones == 0)
+			continue;
+		/* Rounded up: rather too much than another round. */
+		zones = (zones * peer->zones + owned - 1) / owned;
+		message.value = zones * ZONE_BYTES;
+		peer->asked++;
+		say(lending, i, &message, -1, NULL);
+	}
+}
+
+/* ---- what is heard -------------------------------------------------------------------------- */
+
+static void welcome(struct lending *lending, int number)
+{
+	struct lend_message message = {
+		.version = LEND_VERSION,
+		.kind = LEND_WELCOME,
+		.length = ZONE_BYTES,
+		.value = lending->limit > UINT64_MAX / ZONE_BYTES ? UINT64_MAX
+								  : lending->limit * ZONE_BYTES,
+	};
+
+	lending->peers[number].greeted = true;
+	say(lending, number, &message, -1, NULL);
+}
+
+static void tell_status(struct lending *lending, int number)
+{
+	struct lend_message message = { .version = LEND_VERSION, .kind = LEND_STATUS };
+	char *text = lending_status(lending, LEND_PACKET_MAX - sizeof(message));
+
+	if (text == NULL)
+		message.status = -ENOMEM;
+	say(lending, number, &message, -1, text);
+	free(text);
+}
+
+/* One message.  False if it makes no sense. */
+static bool understand(struct lending *lending, int number, const struct lend_message *message)
+{
+	struct peer *peer = &lending->peers[number];
+
+	if (message->version != LEND_VERSION || message->zero != 0 ||
+	    (!peer->greeted && message->kind != LEND_HELLO && message->kind != LEND_STAT))
+		return false;
+	switch (message->kind) {
+	case LEND_HELLO:
+		if (peer->greeted)
+			return false;
+		welcome(lending, number);
+		return true;
+	case LEND_BORROW:
+		if (peer->waiting)
+			return false;
+		borrow(lending, number, message->value);
+		return true;
+	case LEND_RETURNED:
+		loans_returned(&lending->loans, number, message->offset);
+		return true;
+	case LEND_RECLAIMED:
+		if (peer->asked == 0)
+			return false;
+		peer->asked--;
+		peer->refused += message->value == 0;
+		return true;
+	case LEND_STAT:
+		tell_status(lending, number);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void hear(struct lending *lending, int number)
+{
+	struct lend_message message;
+	ssize_t n;
+
+	n = recv(lending->peers[number].fd, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n != (ssize_t)sizeof(message) || !understand(lending, number, &message))
+		drop_peer(lending, number);
+}
+
+static int free_place(struct lending *lending)
+{
+	struct peer *more;
+	int room;
+
+	for (int i = 0; i < lending->peer_count; i++)
+		if (lending->peers[i].fd == -1)
+			return i;
+	if (lending->peer_count >= lending->peer_most)
+		return -1;
+	if (lending->peer_count == lending->peer_room) {
+		room = lending->peer_room > 0 ? 2 * lending->peer_room : 16;
+		more = realloc(lending->peers, (size_t)room * sizeof(more[0]));
+		if (more == NULL)
+			return -1;
+		lending->peers = more;
+		lending->peer_room = room;
+	}
+	return lending->peer_count++;
+}
+
+/* Say why, rather than only hang up. */
+static void turn_away(int fd, int status)
+{
+	struct lend_message message = { .version = LEND_VERSION,
+					.kind = LEND_WELCOME,
+					.status = status };
+
+	/* Into an empty queue: it fails only if the other end has gone. */
+	send(fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+static void admit(struct lending *lending)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	struct peer peer = { .since = time(NULL) };
+	int number;
+
+	peer.fd = accept4(lending->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (peer.fd == -1) {
+		/* Out of descriptors it would be told of the same connection for ever. */
+		if (errno == EMFILE || errno == ENFILE)
+			poll(NULL, 0, LOOK_MS);
+		return;
+	}
+	if (!peer_identify(&peer, &lending->allowed)) {
+		turn_away(peer.fd, -EPERM);
+		return;
+	}
+	number = free_place(lending);
+	if (number == -1) {
+		turn_away(peer.fd, -EUSERS);
+		return;
+	}
+	lending->peers[number] = peer;
+	event.data.u64 = (uint64_t)number;
+	if (epoll_ctl(lending->epoll, EPOLL_CTL_ADD, peer.fd, &event) == -1)
+		drop_peer(lending, number);
+}
+
+/* ---- the thread ----------------------------------------------------------------------------- */
+
+static void happened(struct lending *lending, uint64_t token)
+{
+	uint64_t count;
+
+	if (token == TOKEN_LISTENER) {
+		admit(lending);
+	} else if (token == TOKEN_EVENT) {
+		if (read(lending->event, &count, sizeof(count)) == -1)
+			return;
+	} else if (lending->peers[token].fd != -1) {
+		hear(lending, (int)token);
+	}
+}
+
+static void *server(void *opaque)
+{
+	struct lending *lending = opaque;
+	struct epoll_event events[64];
+
+	while (!atomic_load_explicit(&lending->stop, memory_order_relaxed)) {
+		int n = epoll_wait(lending->epoll, events, 64, patience(lending));
+
+		for (int i = 0; i < n; i++)
+			happened(lending, events[i].data.u64);
+		ask_peers(lending);
+		look(lending);
+		serve_waiting(lending);
+		check_answered(lending);
+	}
+	return NULL;
+}
+
+/* ---- making and ending ---------------------------------------------------------------------- */
+
+static int make_epoll(struct lending *lending)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	lending->epoll = epoll_create1(EPOLL_CLOEXEC);
+	lending->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (lending->epoll == -1 || lending->event == -1)
+		return -errno;
+	event.data.u64 = TOKEN_LISTENER;
+	if (epoll_ctl(lending->epoll, EPOLL_CTL_ADD, lending->listener.fd, &event) == -1)
+		return -errno;
+	event.data.u64 = TOKEN_EVENT;
+	return epoll_ctl(lending->epoll, EPOLL_CTL_ADD, lending->event, &event) == -1 ? -errno : 0;
+}
+
+int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
+{
+	struct lending *lending = calloc(1, sizeof(*lending));
+	int rc;
+
+	if (lending == NULL)
+		return fail(ENOMEM, "lend: %s: out of memory", h->device.path);
+	h->lending = lending;
+	lending->h = h;
+	lending->listener = (struct listener){ .fd = -1, .folder = -1 };
+	lending->epoll = lending->event = -1;
+	lending->limit =
+		options->limit == KMEMBLK_DEFAULT ? UINT64_MAX : options->limit / ZONE_BYTES;
+	lending->peer_most = peers_most();
+	lending->count_requests = options->count_requests;
+	lending->count_opaque = options->count_opaque;
+	lending->eager_until = deadline_after(0);
+	look_soon(lending);
+	rc = allowed_parse(&lending->allowed, options->allow);
+	if (rc == 0)
+		rc = listener_make(&lending->listener, options);
+	if (rc == 0) {
+		rc = make_epoll(lending);
+		if (rc != 0)
+			fail_errno(-rc, "lend: %s", options->socket);
+	}
+	if (rc != 0)
+		lending_close(h);
+	return rc;
+}
+
+int lending_start(struct kmemblk *h)
+{
+	struct lending *lending = h->lending;
+	int rc;
+
+	if (lending == NULL)
+		return 0;
+	rc = loans_check_open(&h->device);
+	if (rc != 0)
+		return rc;
+	if (loans_init(&lending->loans, &h->pages, loan_ended, lending) != 0)
+		return fail(ENOMEM, "start: %s: out of memory for zones", h->device.path);
+	h->mover.done = zones_made;
+	h->mover.opaque = lending;
+	rc = mover_start(h);
+	if (rc != 0)
+		return rc;
+	rc = thread_start(&lending->thread, 0, server, lending);
+	if (rc != 0)
+		return thread_fail(rc, "start", h->device.path, "lending");
+	lending->running = true;
+	pthread_mutex_lock(&h->pages.lock);
+	h->pages.memory.lender = lending;
+	h->pages.memory.lender_reclaim = reclaim;
+	pthread_mutex_unlock(&h->pages.lock);
+	return 0;
+}
+
+void lending_stop(struct kmemblk *h)
+{
+	struct lending *lending = h->lending;
+
+	if (lending == NULL)
+		return;
+	if (lending->running) {
+		atomic_store_explicit(&lending->stop, true, memory_order_relaxed);
+		wake(lending);
+		pthread_join(lending->thread, NULL);
+		lending->running = false;
+	}
+	mover_stop(h);
+	loans_destroy(&lending->loans);
+}
+
+void lending_close(struct kmemblk *h)
+{
+	struct lending *lending = h->lending;
+
+	if (lending == NULL)
+		return;
+	listener_close(&lending->listener);
+	for (int i = 0; i < lending->peer_count; i++)
+		if (lending->peers[i].fd != -1)
+			close(lending->peers[i].fd);
+	if (lending->epoll != -1)
+		close(lending->epoll);
+	if (lending->event != -1)
+		close(lending->event);
+	allowed_free(&lending->allowed);
+	free(lending->peers);
+	free(lending);
+	h->lending = NULL;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * status.c - what the lending server tells of itself, as JSON: kmemblk stat and top show it.
+ *
+ * A packet has its limit: with too many borrowers the last of them are left out, and counted.
+ */
+#include "config.h"
+
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/handle.h"
+#include "lend/server.h"
+
+/* What a borrower takes at most, name and all; and all that is not borrowers. */
+#define BORROWER_BYTES 256u
+#define OTHER_BYTES    16384u
+
+static void put(struct json_object *object, const char *key, uint64_t value)
+{
+	json_object_object_add(object, key, json_object_new_uint64(value));
+}
+
+/* A tenth of a microsecond is all that is worth reading. */
+static void put_us(struct json_object *object, const char *key, double us)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.1f", us);
+	json_object_object_add(object, key, json_object_new_double_s(us, text));
+}
+
+static struct json_object *pages_status(struct lending *lending)
+{
+	struct json_object *object = json_object_new_object();
+	struct kmemblk *h = lending->h;
+	struct kmemblk_info info;
+
+	kmemblk_get_info(h, &info);
+	put(object, "used", info.pages_used);
+	put(object, "free", info.pages_free);
+	put(object, "spare", info.pages_spare);
+	put(object, "reserve", h->pages.memory.reserve);
+	put(object, "retired", info.pages_retired);
+	put(object, "lent", info.pages_lent);
+	put(object, "resident", info.pages_resident);
+	put(object, "quarantined", info.pages_bad);
+	put(object, "released", info.pages_released);
+	put(object, "punched", info.pages_punched);
+	put(object, "reclaimed", info.pages_reclaimed);
+	put(object, "moved", atomic_load_explicit(&h->mover.moved, memory_order_relaxed));
+	return object;
+}
+
+static struct json_object *zones_status(struct lending *lending)
+{
+	struct json_object *object = json_object_new_object();
+	struct pages *pages = &lending->h->pages;
+
+	put(object, "size", ZONE_BYTES);
+	put(object, "lent", lending->loans.lent);
+	put(object, "unowned", lending->loans.unowned);
+	pthread_mutex_lock(&pages->lock);
+	put(object, "draining", pages->zones.count);
+	put(object, "wanted", pages->zones.wanted);
+	pthread_mutex_unlock(&pages->lock);
+	return object;
+}
+
+static struct json_object *borrowers_status(const struct lending *lending, size_t most,
+					    uint64_t *left_out)
+{
+	struct json_object *array = json_object_new_array();
+	size_t room = most > OTHER_BYTES ? (most - OTHER_BYTES) / BORROWER_BYTES : 0;
+
+	*left_out = 0;
+	for (int i = 0; i < lending->peer_count; i++) {
+		const struct peer *peer = &lending->peers[i];
+		struct json_object *object;
+
+		/* Who only asks for the status is no borrower. */
+		if (peer->fd == -1 || !peer->greeted)
+			continue;
+		if (json_object_array_length(array) >= room) {
+			++*left_out;
+			continue;
+		}
+		object = json_object_new_object();
+		put(object, "pid", (uint64_t)peer->pid);
+		put(object, "uid", peer->uid);
+		json_object_object_add(object, "name", json_object_new_string(peer->name));
+		put(object, "zones", peer->zones);
+		put(object, "since", (uint64_t)peer->since);
+		put(object, "refused", peer->refused);
+		json_object_array_add(array, object);
+	}
+	return array;
+}
+
+static struct json_object *requests_status(const struct lending *lending)
+{
+	static const char *const names[KMEMBLK_REQUEST_KINDS] = {
+		[KMEMBLK_READ] = "read", [KMEMBLK_WRITE] = "write",	[KMEMBLK_TRIM] = "trim",
+		[KMEMBLK_ZERO] = "zero", [KMEMBLK_EXTENTS] = "extents", [KMEMBLK_FLUSH] = "flush",
+	};
+	struct json_object *object = json_object_new_object();
+	struct kmemblk_request_counts counts[KMEMBLK_REQUEST_KINDS] = { 0 };
+
+	lending->count_requests(lending->count_opaque, counts);
+	for (int kind = 0; kind < KMEMBLK_REQUEST_KINDS; kind++) {
+		struct json_object *one = json_object_new_object();
+
+		put(one, "count", counts[kind].count);
+		put(one, "bytes", counts[kind].bytes);
+		put_us(one, "p50_us", counts[kind].p50_us);
+		put_us(one, "p99_us", counts[kind].p99_us);
+		put_us(one, "p999_us", counts[kind].p999_us);
+		put_us(one, "max_us", counts[kind].max_us);
+		json_object_object_add(object, names[kind], one);
+	}
+	return object;
+}
+
+char *lending_status(struct lending *lending, size_t most)
+{
+	struct json_object *object = json_object_new_object();
+	char *text = NULL;
+	struct kmemblk_info info;
+	uint64_t left_out;
+
+	if (object == NULL)
+		return NULL;
+	kmemblk_get_info(lending->h, &info);
+	json_object_object_add(object, "path", json_object_new_string(lending->h->device.path));
+	json_object_object_add(object, "uuid", json_object_new_string(info.uuid));
+	json_object_object_add(object, "pages", pages_status(lending));
+	json_object_object_add(object, "zones", zones_status(lending));
+	json_object_object_add(object, "borrowers", borrowers_status(lending, most, &left_out));
+	put(object, "borrowers_left_out", left_out);
+	if (lending->count_requests != NULL)
+		json_object_object_add(object, "requests", requests_status(lending));
+	text = strdup(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+	if (text != NULL && strlen(text) > most) {
+		free(text);
+		text = NULL;
+	}
+	json_object_put(object);
+	return text;
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * types.c - the table of format types and how each divides a device.
+ *
+ * blk    superblock, index, data, copy of the superblock.  Blocks are fewer than data pages by the
+ *        spare: every write, an overwrite too, needs a free page for a moment.
+ * none   superblock, data, copy: no blocks, all data pages are memory.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "media/layout.h"
+#include "map/super.h"
+#include "map/types.h"
+
+/* The two superblocks. */
+#define SUPER_PAGES 2
+
+static uint64_t index_pages_for(uint64_t blocks)
+{
+	return (blocks + LAYOUT_LEAF_ENTRIES - 1) / LAYOUT_LEAF_ENTRIES;
+}
+
+/*
+ * 1/64 of the device, at most 32 MiB: enough pages on their way through a grace period that
+ * sixteen writers of large requests seldom wait.
+ */
+static uint64_t default_spare(uint64_t device_pages)
+{
+	uint64_t spare = device_pages / 64;
+
+	if (spare < 1)
+		return 1;
+	return spare > 8192 ? 8192 : spare;
+}
+
+static int plan_blk(struct super *super, uint64_t blocks, uint64_t spare, const char *path)
+{
+	uint64_t room, most;
+
+	if (spare == 0)
+		spare = default_spare(super->device_pages);
+	/* One page of index and one block besides. */
+	if (super->device_pages < SUPER_PAGES + 2 || spare > super->device_pages - SUPER_PAGES - 2)
+		return fail(
+			ENOSPC,
+			"format: %s: %llu pages of 4096 bytes are too few for two superblocks, an "
+			"index, a block and a spare of %llu",
+			path, (unsigned long long)super->device_pages, (unsigned long long)spare);
+	room = super->device_pages - SUPER_PAGES - spare;
+	/* Each leaf of 512 entries serves 512 pages: 513 pages hold at most 512 blocks. */
+	most = room - (room + LAYOUT_LEAF_ENTRIES) / (LAYOUT_LEAF_ENTRIES + 1);
+	if (blocks == 0)
+		blocks = most;
+	if (blocks > most)
+		return fail(ENOSPC,
+			    "format: %s: a disk of %llu blocks does not fit; at most %llu do "
+			    "(--size=%lluK)",
+			    path, (unsigned long long)blocks, (unsigned long long)most,
+			    (unsigned long long)most * (LAYOUT_PAGE_SIZE / 1024));
+	super->blocks = blocks;
+	super->spare_pages = spare;
+	super->index_pages = index_pages_for(blocks);
+	return 0;
+}
+
+static bool sound_blk(const struct super *super)
+{
+	return super->blocks >= 1 && super->blocks <= super->device_pages &&
+	       super->index_pages == index_pages_for(super->blocks) && super->spare_pages >= 1 &&
+	       super->spare_pages <= super->device_pages &&
+	       SUPER_PAGES + super->index_pages + super->blocks + super->spare_pages <=
+		       super->device_pages;
+}
+
+static int plan_none(struct super *super, uint64_t blocks, uint64_t spare, const char *path)
+{
+	if (blocks != 0 || spare != 0)
+		return fail(EINVAL, "format: %s: type none has no disk: give no %s", path,
+			    blocks != 0 ? "size" : "spare");
+	if (super->device_pages < SUPER_PAGES + 1)
+		return fail(ENOSPC, "format: %s: too small: %llu pages of 4096 bytes, of 3 needed",
+			    path, (unsigned long long)super->device_pages);
+	super->blocks = 0;
+	super->spare_pages = 0;
+	super->index_pages = 0;
+	return 0;
+}
+
+static bool sound_none(const struct super *super)
+{
+	return super->blocks == 0 && super->index_pages == 0 && super->spare_pages == 0 &&
+	       super->device_pages >= SUPER_PAGES + 1;
+}
+
+static const struct format_type types[] = {
+	{ LAYOUT_TYPE_BLK, "blk", plan_blk, sound_blk },
+	{ LAYOUT_TYPE_NONE, "none", plan_none, sound_none },
+};
+
+#define TYPE_COUNT (sizeof(types) / sizeof(types[0]))
+
+const struct format_type *type_by_id(uint32_t id)
+{
+	for (size_t i = 0; i < TYPE_COUNT; i++)
+		if (types[i].id == id)
+			return &types[i];
+	return NULL;
+}
+
+const struct format_type *type_by_name(const char *name)
+{
+	for (size_t i = 0; i < TYPE_COUNT; i++)
+		if (strcmp(types[i].name, name) == 0)
+			return &types[i];
+	return NULL;
+}
+
+const char *type_names(void)
+{
+	return "blk, none";
+}

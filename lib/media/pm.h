@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pm.h - the persistent mapping: the only way in which the library stores to a device.
+ *
+ * This is the seam between what kmemblk decides and what the hardware does.  Nothing else includes
+ * libpmem, and nothing else writes to the mapping, so a test that replaces pm.c sees every store,
+ * flush and drain, and may lose or reorder them.
+ *
+ * A store is durable after it has been flushed and the same thread has then drained:
+ *
+ *   pm_copy(), pm_zero()   store and flush
+ *   pm_cas(), pm_swap()    store only; pm_flush() flushes
+ *   pm_drain()             waits for this thread's flushes
+ *
+ * On an ordinary file a flush is msync(MS_SYNC), which can fail; there pm_drain() has nothing left
+ * to wait for.  What a flush or drain is for is said by an order point, so that the rules stand in
+ * one list and a test can break any one of them.
+ */
+#ifndef PM_H
+#define PM_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "media/layout.h"
+
+/* What stands behind the mapping, and so what a flush is; persistence.c says what it survives. */
+enum pm_media {
+	PM_DEVDAX, /* CPU flush */
+	PM_FSDAX,  /* CPU flush (MAP_SYNC) */
+	PM_TMPFS,  /* CPU flush, as emulated persistent memory */
+	PM_FILE,   /* msync */
+};
+
+/*
+ * The order points: what each flush and drain puts before what, and what a power failure could
+ * show if it were left out.
+ */
+enum pm_order {
+	/* Write: page contents before the entry that names the page (invariant 2).
+	 * Else a block could show whatever the page held before. */
+	PM_WRITE_DATA,
+	/* Write: the entry before the acknowledgement (8) and before the old page's reuse (3).
+	 * Else an acknowledged write could be lost, or two blocks could share a page. */
+	PM_WRITE_ENTRY,
+	/* The same two for a write of part of a block. */
+	PM_PART_DATA,
+	PM_PART_ENTRY,
+	/* Trim: the cleared entries before the acknowledgement and the pages' reuse (8, 3).
+	 * Covers entries found clear, which another thread may have cleared and not drained. */
+	PM_TRIM_ENTRY,
+	/* Format: old superblocks gone before the index changes.
+	 * Else an old superblock could describe a half-cleared index. */
+	PM_FORMAT_DESTROY,
+	/* Format: index clear, and with prealloc the zeroed pages, before entries name them. */
+	PM_FORMAT_CLEAR,
+	/* Format: entries of a thick device before a superblock says they are there. */
+	PM_FORMAT_ENTRIES,
+	/* Superblock copy before the primary: a whole device has both. */
+	PM_FORMAT_COPY,
+	/* Primary before format (or repair) returns. */
+	PM_FORMAT_PRIMARY,
+	/* Repair: one superblock rewritten from the other, before the correction is reported. */
+	PM_REPAIR_SUPER,
+	/* Repair: entries past the last block zeroed, before the correction is reported. */
+	PM_REPAIR_TAIL,
+	PM_ORDER_COUNT
+};
+
+struct pm {
+	uint8_t *base;	     /* NULL: not mapped */
+	size_t size;	     /* bytes mapped */
+	enum pm_media media; /* decides what a flush is */
+	bool readonly;	     /* mapped PROT_READ */
+};
+
+/*
+ * Map `size` bytes of the open file or device `fd`; `path` is for messages only.  The mapping is
+ * made through the descriptor, so that what is mapped is what was claimed.  On success an fsdax
+ * file without MAP_SYNC has become PM_FILE in pm->media.  0 or -errno with message.
+ */
+int pm_map(struct pm *pm, int fd, size_t size, enum pm_media media, bool readonly,
+	   const char *path);
+void pm_unmap(struct pm *pm);
+
+/* Keep the mapping out of children forked from now on.  0 or -errno. */
+int pm_keep_from_children(const struct pm *pm);
+
+/* Store len bytes at dst and flush them.  Never torn below 8 aligned bytes.  0 or -errno. */
+int pm_copy(const struct pm *pm, void *dst, const void *src, size_t len, enum pm_order order);
+int pm_zero(const struct pm *pm, void *dst, size_t len, enum pm_order order);
+
+/*
+ * One 8-byte atomic store.  Both are acquire-release: release, so that whoever loads the new entry
+ * sees the page's contents; acquire, since the caller goes on to use what the old value named.
+ */
+bool pm_cas(const struct pm *pm, _Atomic uint64_t *word, uint64_t *expected, uint64_t desired);
+uint64_t pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t desired);
+
+/* Flush len bytes at addr.  0, or -errno of msync: then nothing may rely on them being durable. */
+int pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order order);
+/* Wait until this thread's flushes are on the media. */
+void pm_drain(const struct pm *pm, enum pm_order order);
+
+/* Zero memory that is about to be lent: nothing of it is to be durable. */
+void pm_clear(void *dst, size_t len);
+
+/* Copy out of the mapping.  A function, so that ThreadSanitizer sees the accesses. */
+void pm_read(void *dst, const void *src, size_t len);
+
+/* The address of a page. */
+static inline uint8_t *pm_page(const struct pm *pm, uint64_t page)
+{
+	return pm->base + (page << LAYOUT_PAGE_SHIFT);
+}
+
+#endif /* PM_H */
