@@ -2,9 +2,9 @@
 /*
  * kmemblk-plugin.c - serve a kmemblk device over NBD with nbdkit.
  *
- * Glue only: nbdkit's callbacks on one side, kmemblk.h on the other; memory.c has what concerns
- * free pages.  All connections share one
- * handle of the library, which any number of threads may use, so there is nothing to lock here.
+ * Glue only: nbdkit's callbacks on one side, kmemblk.h on the other; memory-parameters.c has what
+ * concerns free pages.  All connections share one handle of the library, which any number of threads may
+ * use, so there is nothing to lock here.
  *
  * Life cycle.  .get_ready opens the device while the user is still the one who typed the command.
  * The process that serves is a child of that one, both in the background and with --run, so the
@@ -29,8 +29,8 @@
 #include <nbdkit-plugin.h>
 
 #include "kmemblk.h"
-#include "lend.h"
-#include "memory.h"
+#include "lend-parameters.h"
+#include "memory-parameters.h"
 #include "node.h"
 #include "requests.h"
 #include "start.h"

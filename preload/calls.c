@@ -30,7 +30,7 @@
 #include <unistd.h>
 
 #include "calls.h"
-#include "pool.h"
+#include "heap.h"
 #include "protect.h"
 
 /* libc's function of that name, looked up once. */
@@ -85,7 +85,7 @@ int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
 	struct sigaction changed;
 
-	if (!pool.active)
+	if (!heap.active)
 		return NEXT(sigaction)(signal, action, old);
 	if (signal == SIGSEGV) {
 		protect_action(action, old);
@@ -103,7 +103,7 @@ __sighandler_t signal(int number, __sighandler_t handler)
 {
 	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART }, old;
 
-	if (!pool.active || number != SIGSEGV)
+	if (!heap.active || number != SIGSEGV)
 		return NEXT(signal)(number, handler);
 	sigemptyset(&action.sa_mask);
 	protect_action(&action, &old);
@@ -113,7 +113,7 @@ __sighandler_t signal(int number, __sighandler_t handler)
 /* The set without SIGSEGV, in `changed`, unless it is to be unblocked. */
 static const sigset_t *without_fault(int how, const sigset_t *set, sigset_t *changed)
 {
-	if (!pool.active || !set || how == SIG_UNBLOCK)
+	if (!heap.active || !set || how == SIG_UNBLOCK)
 		return set;
 	*changed = *set;
 	sigdelset(changed, SIGSEGV);

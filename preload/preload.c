@@ -26,9 +26,8 @@
 #include "calls.h"
 #include "environment.h"
 #include "base/error.h"
-#include "pool.h"
+#include "heap.h"
 #include "protect.h"
-#include "lend/protocol.h"
 #include "base/thread.h"
 
 #define TICK_MS	     1000
@@ -53,7 +52,7 @@ static void *take(extent_hooks_t *hooks, void *at, size_t size, size_t alignment
 	/* Growing in place is a convenience. */
 	if (at)
 		return NULL;
-	memory = pool_take(size, alignment, &clean);
+	memory = heap_take(size, alignment, &clean);
 	if (!memory)
 		return NULL;
 	if (*zero && !clean)
@@ -69,9 +68,9 @@ static bool give(extent_hooks_t *hooks, void *memory, size_t size, bool committe
 	(void)hooks;
 	(void)committed;
 	(void)arena;
-	if (!pool_has(memory))
+	if (!heap_has(memory))
 		return munmap(memory, size);
-	pool_give(memory, size);
+	heap_give(memory, size);
 	return false;
 }
 
@@ -88,7 +87,7 @@ static bool purge(extent_hooks_t *hooks, void *memory, size_t size, size_t offse
 	(void)hooks;
 	(void)size;
 	(void)arena;
-	if (pool_has(memory))
+	if (heap_has(memory))
 		return true;
 	return madvise((uint8_t *)memory + offset, length, MADV_DONTNEED);
 }
@@ -114,7 +113,7 @@ static bool merge(extent_hooks_t *hooks, void *a, size_t a_size, void *b, size_t
 	(void)b_size;
 	(void)committed;
 	(void)arena;
-	return pool_has(a) != pool_has(b);
+	return heap_has(a) != heap_has(b);
 }
 
 static extent_hooks_t hooks = {
@@ -150,18 +149,18 @@ static void *keep(void *opaque)
 
 	(void)opaque;
 	for (;;) {
-		wanted = link_wanted(&borrower.link, TICK_MS);
+		wanted = connection_wanted(&borrower.connection, TICK_MS);
 		if (!wanted) {
 			mallctl(EVERY_ARENA("decay"), NULL, NULL, NULL, 0);
-			pool_trim(IDLE_ROUNDS);
+			heap_trim(IDLE_ROUNDS);
 			continue;
 		}
-		pool_pause();
+		heap_pause();
 		mallctl(EVERY_ARENA("purge"), NULL, NULL, NULL, 0);
-		returned = pool_trim(0);
-		if (returned < wanted && !pool.strict)
+		returned = heap_trim(0);
+		if (returned < wanted && !heap.strict)
 			returned += protect_move(wanted - returned);
-		link_tell(&borrower.link, LEND_RECLAIMED, 0, returned);
+		borrower_answer(&borrower, returned);
 	}
 	return NULL;
 }
@@ -183,7 +182,7 @@ static uint64_t limit_of(const char *text)
 {
 	uint64_t limit = text ? strtoull(text, NULL, 10) : UINT64_MAX;
 
-	return limit < borrower.link.limit ? limit : borrower.link.limit;
+	return limit < borrower.connection.limit ? limit : borrower.connection.limit;
 }
 
 static int begin(const char *socket)
@@ -196,12 +195,12 @@ static int begin(const char *socket)
 	if (err)
 		return err;
 	limit = limit_of(getenv(ENVIRONMENT_LIMIT));
-	if (limit < borrower.link.zone_size)
+	if (limit < borrower.connection.zone_size)
 		return fail(EINVAL,
 			    "borrow: %s: the limit of %llu bytes is less than a zone, which has "
 			    "%zu: raise --limit, or lend-limit= of the server",
-			    socket, (unsigned long long)limit, borrower.link.zone_size);
-	err = pool_init(&borrower, limit, getenv(ENVIRONMENT_STRICT) != NULL);
+			    socket, (unsigned long long)limit, borrower.connection.zone_size);
+	err = heap_init(&borrower, limit, getenv(ENVIRONMENT_STRICT) != NULL);
 	if (err)
 		return fail_errno(-err, "borrow: %s: no addresses for the heap (see ulimit -v)",
 				  socket);

@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 #include "calls.h"
-#include "pool.h"
+#include "heap.h"
 #include "protect.h"
 
 static struct {
@@ -80,29 +80,29 @@ static void let_go(void)
 /* Puts a copy of `n` slots of zones, which nobody stores into, in their place. */
 static bool replace(size_t s, size_t n)
 {
-	size_t size = n * pool.zone_size;
+	size_t size = n * heap.zone_size;
 	uint8_t *copy;
 
 	copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (copy == MAP_FAILED)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		pool_copy_slot(copy + i * pool.zone_size, s + i);
-	if (mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, pool_slot_at(s)) ==
+		heap_copy_slot(copy + i * heap.zone_size, s + i);
+	if (mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, heap_slot_at(s)) ==
 	    MAP_FAILED) {
 		munmap(copy, size);
 		return false;
 	}
 	for (size_t i = 0; i < n; i++)
-		pool_now_ordinary(s + i);
+		heap_now_ordinary(s + i);
 	return true;
 }
 
 static void tell(size_t s)
 {
-	pool.zones--;
-	pool.slot[s].untold = false;
-	borrower_gone(pool.borrower, pool_slot_at(s));
+	heap.zones--;
+	heap.slot[s].untold = false;
+	borrower_gone(heap.borrower, heap_slot_at(s));
 }
 
 static bool move(size_t s)
@@ -110,10 +110,10 @@ static bool move(size_t s)
 	bool moved = false;
 
 	hold_back();
-	if (!mprotect(pool_slot_at(s), pool.zone_size, PROT_READ)) {
+	if (!mprotect(heap_slot_at(s), heap.zone_size, PROT_READ)) {
 		moved = replace(s, 1);
 		if (!moved)
-			mprotect(pool_slot_at(s), pool.zone_size, PROT_READ | PROT_WRITE);
+			mprotect(heap_slot_at(s), heap.zone_size, PROT_READ | PROT_WRITE);
 	}
 	let_go();
 	if (moved)
@@ -126,9 +126,9 @@ static uint64_t move_zones(uint64_t bytes)
 {
 	uint64_t moved = 0;
 
-	for (size_t s = pool.top; s-- > 0 && moved < bytes;) {
-		if (pool.slot[s].kind == SLOT_ZONE && move(s))
-			moved += pool.zone_size;
+	for (size_t s = heap.top; s-- > 0 && moved < bytes;) {
+		if (heap.slot[s].kind == SLOT_ZONE && move(s))
+			moved += heap.zone_size;
 	}
 	return moved;
 }
@@ -139,9 +139,9 @@ uint64_t protect_move(uint64_t bytes)
 
 	/* The program's allocations get their turn between zones. */
 	do {
-		pthread_mutex_lock(&pool.lock);
-		step = move_zones(pool.zone_size);
-		pthread_mutex_unlock(&pool.lock);
+		pthread_mutex_lock(&heap.lock);
+		step = move_zones(heap.zone_size);
+		pthread_mutex_unlock(&heap.lock);
 		moved += step;
 	} while (step && moved < bytes);
 	return moved;
@@ -154,9 +154,9 @@ static size_t next_zones(size_t *s)
 {
 	size_t n = 0;
 
-	while (*s < pool.top && pool.slot[*s].kind != SLOT_ZONE)
+	while (*s < heap.top && heap.slot[*s].kind != SLOT_ZONE)
 		(*s)++;
-	while (*s + n < pool.top && pool.slot[*s + n].kind == SLOT_ZONE)
+	while (*s + n < heap.top && heap.slot[*s + n].kind == SLOT_ZONE)
 		n++;
 	return n;
 }
@@ -166,21 +166,21 @@ static void make_zones(int protection)
 	size_t n;
 
 	for (size_t s = 0; (n = next_zones(&s)); s += n)
-		mprotect(pool_slot_at(s), n * pool.zone_size, protection);
+		mprotect(heap_slot_at(s), n * heap.zone_size, protection);
 }
 
 void protect_before_fork(void)
 {
-	if (!pool.active)
+	if (!heap.active)
 		return;
-	pthread_mutex_lock(&pool.lock);
-	if (!pool.borrower)
+	pthread_mutex_lock(&heap.lock);
+	if (!heap.borrower)
 		return;
-	if (pool.zones && pipe2(protect.pipe, O_CLOEXEC)) {
+	if (heap.zones && pipe2(protect.pipe, O_CLOEXEC)) {
 		protect.pipe[0] = protect.pipe[1] = -1;
 		move_zones(UINT64_MAX);
 	}
-	link_before_fork(&pool.borrower->link);
+	connection_before_fork(&heap.borrower->connection);
 	atomic_store(&protect.forker, (int)syscall(SYS_gettid));
 	hold_back();
 	make_zones(PROT_READ);
@@ -190,9 +190,9 @@ void protect_in_parent(void)
 {
 	char byte;
 
-	if (!pool.active)
+	if (!heap.active)
 		return;
-	if (pool.borrower) {
+	if (heap.borrower) {
 		if (protect.pipe[0] >= 0) {
 			close(protect.pipe[1]);
 			while (read(protect.pipe[0], &byte, 1) < 0 && errno == EINTR)
@@ -203,13 +203,13 @@ void protect_in_parent(void)
 		make_zones(PROT_READ | PROT_WRITE);
 		atomic_store(&protect.forker, 0);
 		let_go();
-		link_after_fork(&pool.borrower->link);
-		for (size_t s = 0; s < pool.top; s++) {
-			if (pool.slot[s].untold)
+		connection_after_fork(&heap.borrower->connection);
+		for (size_t s = 0; s < heap.top; s++) {
+			if (heap.slot[s].untold)
 				tell(s);
 		}
 	}
-	pthread_mutex_unlock(&pool.lock);
+	pthread_mutex_unlock(&heap.lock);
 }
 
 /* In the child.  Also called by the handler of faults: nothing but system calls. */
@@ -238,18 +238,18 @@ static void copy_all(void)
 
 void protect_in_child(void)
 {
-	if (!pool.active)
+	if (!heap.active)
 		return;
-	if (pool.borrower) {
+	if (heap.borrower) {
 		if (!atomic_load(protect.here))
 			copy_all();
-		link_in_child(&pool.borrower->link);
-		pool.borrower = NULL;
-		pool.zones = 0;
+		connection_in_child(&heap.borrower->connection);
+		heap.borrower = NULL;
+		heap.zones = 0;
 		atomic_store(&protect.forker, 0);
 		let_go();
 	}
-	pthread_mutex_init(&pool.lock, NULL);
+	pthread_mutex_init(&heap.lock, NULL);
 }
 
 /* ---- faults --------------------------------------------------------------------------------- */
@@ -259,28 +259,28 @@ static bool was_held_back(const void *address)
 {
 	uint32_t count = atomic_load(&protect.count);
 
-	if (!pool_has(address))
+	if (!heap_has(address))
 		return false;
 	if (count & 1) {
-		size_t s = pool_slot_of(address);
+		size_t s = heap_slot_of(address);
 
-		if (pool.slot[s].kind == SLOT_EMPTY)
+		if (heap.slot[s].kind == SLOT_EMPTY)
 			return false;
 		if (!atomic_load(protect.here)) {
 			copy_all();
 			return true;
 		}
 		if (atomic_load(&protect.forker) == (int)syscall(SYS_gettid)) {
-			if (pool.slot[s].kind != SLOT_ZONE || !replace(s, 1))
+			if (heap.slot[s].kind != SLOT_ZONE || !replace(s, 1))
 				return false;
-			pool.slot[s].untold = true;
+			heap.slot[s].untold = true;
 			return true;
 		}
 		protect_wait();
 		return true;
 	}
 	/* Over since; unless nothing has changed since the last fault here. */
-	if (pool.slot[pool_slot_of(address)].kind == SLOT_EMPTY ||
+	if (heap.slot[heap_slot_of(address)].kind == SLOT_EMPTY ||
 	    (last_fault == (uintptr_t)address && last_count == count))
 		return false;
 	last_fault = (uintptr_t)address;
@@ -364,8 +364,8 @@ int protect_init(void)
 	sigset_t segv;
 	void *page;
 
-	page = mmap(NULL, POOL_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (page == MAP_FAILED || madvise(page, POOL_PAGE, MADV_WIPEONFORK))
+	page = mmap(NULL, HEAP_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED || madvise(page, HEAP_PAGE, MADV_WIPEONFORK))
 		return -errno;
 	protect.here = page;
 	atomic_store(protect.here, 1);

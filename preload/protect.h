@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Install the handler of faults; -errno.  After pool_init(). */
+/* Install the handler of faults; -errno.  After heap_init(). */
 int protect_init(void);
 
 /* Returns when no store is held back.  Safe in a signal handler. */

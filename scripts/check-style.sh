@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The checks that read the source: clang-format (layout), cppcheck (faults in C), shellcheck
-# (faults in shell), the house rules on the SPDX line and the size of files, and check-paths.sh.  Run
-# from anywhere in the source tree; looks at the files that git knows or would take, or, in an
-# unpacked tarball, at all of them.
+# (faults in shell), the house rules on the SPDX line and the size and the names of files, and
+# check-paths.sh and check-includes.sh.  Run from anywhere in the source tree; looks at the files that
+# git knows or would take, or, in an unpacked tarball, at all of them.
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
@@ -78,6 +78,12 @@ if test ${#shell_files[@]} -gt 0; then
 fi
 
 scripts/check-paths.sh || fail "docs/paths.txt"
+scripts/check-includes.sh || fail "who includes whom"
+
+# A name stands for one thing.
+twice=$(printf '%s\n' "${c_files[@]}" | grep -E '^(lib|plugin|preload|tools)/.*\.c$' | sed 's|.*/||' | sort | uniq -d)
+test -z "$twice" || fail "two files of one name:" $twice
+
 # A test waits for conditions, however long the machine takes: only tests/test-rules.mk sets a limit.
 mapfile -t test_files < <(printf '%s\n' "${c_files[@]}" "${shell_files[@]}" | grep '^tests/')
 if grep -nE '(^|[^-_.a-z])timeout [0-9]|\<alarm\(' "${test_files[@]}"; then

@@ -21,11 +21,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "media/badblocks.h"
 #include "base/error.h"
+#include "map/index.h"
+#include "media/badblocks.h"
+#include "media/claim.h"
 #include "media/foreign.h"
 #include "media/guard.h"
-#include "io/handle.h"
 
 /* Damaged entries told one by one; the rest are only counted. */
 #define ENTRIES_TOLD 100u

@@ -25,9 +25,11 @@
 #include <uuid/uuid.h>
 
 #include "base/error.h"
+#include "kmemblk.h"
+#include "map/super.h"
+#include "media/claim.h"
 #include "media/foreign.h"
 #include "media/guard.h"
-#include "io/handle.h"
 
 /* Bytes zeroed at a time, and so between two calls of progress. */
 #define PIECE_BYTES (64u << 20)

@@ -12,9 +12,11 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
-#include "base/error.h"
-#include "media/guard.h"
 #include "io/handle.h"
+#include "media/claim.h"
+#include "media/guard.h"
+#include "media/holder.h"
+#include "pages/pages.h"
 
 static void describe(struct kmemblk_info *info, const struct device *device,
 		     const struct super *super, enum cow cow)
@@ -42,24 +44,26 @@ static void describe(struct kmemblk_info *info, const struct device *device,
 
 void kmemblk_get_info(struct kmemblk *h, struct kmemblk_info *info)
 {
+	struct pages_count count;
+
 	describe(info, &h->device, &h->super, h->cow);
 	info->readonly = h->readonly || atomic_load_explicit(&h->failed, memory_order_relaxed);
 	info->pages_used = h->index.used;
 	info->entries_damaged = h->index.wild + h->index.unreadable + h->index.twice;
-	if (!h->readonly) {
-		pthread_mutex_lock(&h->pages.lock);
-		info->pages_used = h->pages.admitted;
-		info->pages_bad = h->pages.bad_count;
-		info->pages_lent = h->pages.lent.total;
-		info->pages_resident = h->pages.stored - h->pages.admitted;
-		info->pages_released = h->pages.released;
-		info->pages_punched = h->pages.memory.punched;
-		info->pages_reclaimed = h->pages.memory.reclaimed;
-		pthread_mutex_unlock(&h->pages.lock);
+	if (h->readonly) {
+		info->pages_free = info->data_pages - info->pages_used;
+		return;
 	}
-	info->pages_free = info->data_pages - info->pages_used - info->pages_bad;
-	if (h->started && !h->readonly)
-		info->pages_retired = reclaim_count_retired(&h->pages);
+	pages_count(&h->pool, &count);
+	info->pages_used = count.used;
+	info->pages_free = count.free;
+	info->pages_bad = count.bad;
+	info->pages_lent = count.lent;
+	info->pages_resident = count.resident;
+	info->pages_retired = count.retired;
+	info->pages_released = count.released;
+	info->pages_punched = count.punched;
+	info->pages_reclaimed = count.reclaimed;
 }
 
 /* Data pages with storage.  What is data only in part of a page counts as data. */
@@ -99,7 +103,7 @@ int kmemblk_probe(const char *path, struct kmemblk_info *info)
 		rc = index_open(&index, &device, &super, &scan);
 	if (rc != 0)
 		goto out;
-	describe(info, &device, &super, cow_find(&device));
+	describe(info, &device, &super, cow_find(device.fd, device.media, device.size));
 	info->pages_used = index.used;
 	info->pages_free = info->data_pages - info->pages_used;
 	/* A damaged entry may name a page without storage. */

@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * lend.c - the calls about memory: checks of what the caller says, in front of memory.c.
+ * memory.c - the calls about memory: checks of what the caller says, in front of lent.c and server.c.
  */
 #include "config.h"
 
 #include <errno.h>
 
 #include "base/error.h"
-#include "io/handle.h"
+#include "io/request.h"
 #include "lend/server.h"
+#include "media/devdax.h"
+#include "pages/lent.h"
 
 static int check_memory(const struct kmemblk *h, const struct kmemblk_memory_options *options)
 {
-	uint64_t size = h->pages.count << LAYOUT_PAGE_SHIFT;
+	uint64_t size = h->pool.count << LAYOUT_PAGE_SHIFT;
 
 	if (h->readonly)
 		return fail(EROFS, "set memory: %s: opened read-only", h->device.path);
@@ -42,21 +44,21 @@ static uint64_t pages_of(uint64_t bytes)
 
 int kmemblk_set_memory(struct kmemblk *h, const struct kmemblk_memory_options *options)
 {
-	struct memory *memory = &h->pages.memory;
-	unsigned int timeout_ms = memory->user.timeout_ms;
+	struct keeper *keeper = &h->pool.keeper;
+	unsigned int timeout_ms = keeper->user.timeout_ms;
 	int rc = check_memory(h, options);
 
 	if (rc != 0)
 		return rc;
 	/* No thread uses these before kmemblk_start(). */
-	memory->user = options->user;
-	if (memory->user.timeout_ms == 0)
-		memory->user.timeout_ms = timeout_ms;
-	memory->punch = h->device.holes && options->punch != KMEMBLK_PUNCH_NEVER;
+	keeper->user = options->user;
+	if (keeper->user.timeout_ms == 0)
+		keeper->user.timeout_ms = timeout_ms;
+	keeper->punch = h->device.holes && options->punch != KMEMBLK_PUNCH_NEVER;
 	if (options->keep != KMEMBLK_DEFAULT)
-		memory->keep = pages_of(options->keep);
+		keeper->keep = pages_of(options->keep);
 	if (options->reserve != KMEMBLK_DEFAULT)
-		memory->reserve = pages_of(options->reserve);
+		keeper->reserve = pages_of(options->reserve);
 	return 0;
 }
 
@@ -97,10 +99,10 @@ int kmemblk_borrow(struct kmemblk *h, size_t length, size_t alignment, void **me
 	if (alignment < LAYOUT_PAGE_SIZE || alignment > zone || (alignment & (alignment - 1)) != 0)
 		return fail(EINVAL, "borrow: %s: alignment %zu: a power of 2 from 4096 to %zu",
 			    h->device.path, alignment, zone);
-	pthread_mutex_lock(&h->pages.lock);
-	rc = memory_lend(&h->pages, length >> LAYOUT_PAGE_SHIFT, alignment >> LAYOUT_PAGE_SHIFT,
-			 &first);
-	pthread_mutex_unlock(&h->pages.lock);
+	pthread_mutex_lock(&h->pool.lock);
+	rc = lent_take_locked(&h->pool, length >> LAYOUT_PAGE_SHIFT, alignment >> LAYOUT_PAGE_SHIFT,
+			      &first);
+	pthread_mutex_unlock(&h->pool.lock);
 	if (rc == -ENOMEM || rc == -ENOSPC)
 		return fail(ENOMEM,
 			    "borrow: %s: no run of %zu bytes is free above spare and reserve",
@@ -114,20 +116,20 @@ int kmemblk_borrow(struct kmemblk *h, size_t length, size_t alignment, void **me
 
 int kmemblk_return(struct kmemblk *h, void *memory, size_t length)
 {
-	struct pages *pages = &h->pages;
+	struct pool *pool = &h->pool;
 	/* Outside the mapping it is a page that is not lent. */
 	uint64_t at = (uint64_t)((uintptr_t)memory - (uintptr_t)h->device.pm.base);
 	uint64_t first = at >> LAYOUT_PAGE_SHIFT, n = length >> LAYOUT_PAGE_SHIFT;
 	bool lent;
 
-	pthread_mutex_lock(&pages->lock);
+	pthread_mutex_lock(&pool->lock);
 	lent = (at | length) % LAYOUT_PAGE_SIZE == 0 && !h->readonly &&
-	       pageset_has_run(&pages->lent, first, n);
+	       pageset_has_run(&pool->lent, first, n);
 	if (lent && n > 0) {
-		pages->memory.reclaimed += n;
-		memory_return(pages, first, n);
+		pool->keeper.reclaimed += n;
+		lent_return_locked(pool, first, n);
 	}
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_unlock(&pool->lock);
 	return lent ? 0
 		    : fail(EINVAL, "return: %s: %zu bytes at %p are not all lent pages",
 			   h->device.path, length, memory);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * kmemblk.c - a handle's life: open, start, close; and what every call checks first.
+ * open.c - a handle's life: open, start, close.
  *
  * Opening claims, maps, checks and scans; it starts no thread that outlives it and writes nothing
  * to the media, so that a server can open early, where errors are seen, and fork afterwards.
@@ -11,73 +11,19 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "media/badblocks.h"
 #include "base/error.h"
-#include "pages/grace.h"
-#include "media/guard.h"
 #include "io/handle.h"
 #include "lend/server.h"
+#include "media/badblocks.h"
+#include "media/claim.h"
+#include "media/guard.h"
+#include "pages/keeper.h"
+#include "pages/pages.h"
+#include "pages/reclaim.h"
 
 const char *kmemblk_version(void)
 {
 	return PACKAGE_VERSION;
-}
-
-int check_range(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset)
-{
-	uint64_t size = h->super.blocks << LAYOUT_PAGE_SHIFT;
-
-	if (__builtin_expect(offset <= size && count <= size - offset, 1))
-		return 0;
-	return fail(EINVAL, "%s: %s: %llu bytes at %llu are not inside the disk of %llu bytes",
-		    what, h->device.path, (unsigned long long)count, (unsigned long long)offset,
-		    (unsigned long long)size);
-}
-
-int check_writable(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset)
-{
-	if (h->readonly)
-		return fail(EROFS, "%s: %s: opened read-only", what, h->device.path);
-	if (!h->started)
-		return fail(EINVAL, "%s: %s: kmemblk_start() has not been called", what,
-			    h->device.path);
-	/* Relaxed: a request that misses it is not acknowledged, see acknowledge(). */
-	if (atomic_load_explicit(&h->failed, memory_order_relaxed))
-		return fail(EROFS,
-			    "%s: %s: read-only since a failure to persist; see to the media, then "
-			    "open it again",
-			    what, h->device.path);
-	return check_range(h, what, count, offset);
-}
-
-void note_failed_flush(struct kmemblk *h)
-{
-	/* Relaxed: the end of the section orders it before the end of a grace period. */
-	atomic_store_explicit(&h->failed, true, memory_order_relaxed);
-	pages_freeze(&h->pages);
-}
-
-int fail_persist(const struct kmemblk *h, int err)
-{
-	fail_errno(err, "persist: %s: now read-only, since it is unknown what is durable",
-		   h->device.path);
-	return -EIO;
-}
-
-int acknowledge(struct kmemblk *h)
-{
-	if (h->device.pm.media != PM_FILE)
-		return 0;
-	/*
-	 * The kernel tells a failure to write back once an open file, and all threads share one: our
-	 * pages' failure may have been told to another thread's msync, and ours answered 0.  That
-	 * msync overlapped with ours, or was over before.  Each is made in a section that ends only
-	 * after its failure has been noted, so after a grace period it has been.
-	 */
-	grace_wait();
-	if (atomic_load_explicit(&h->failed, memory_order_relaxed))
-		return fail_persist(h, EIO);
-	return 0;
 }
 
 /* Read the index, and refuse to write to a damaged one. */
@@ -149,7 +95,7 @@ static void mark_bad_pages(struct kmemblk *h, const struct badblocks *bad)
 {
 	for (size_t i = 0; i < bad->count; i++)
 		for (uint64_t j = 0; j < bad->runs[i].count; j++)
-			pages_mark_bad(&h->pages, bad->runs[i].first + j);
+			pool_mark_bad(&h->pool, bad->runs[i].first + j);
 }
 
 /* Read the index and build from it what only memory holds (invariant 6). */
@@ -158,6 +104,12 @@ static int rebuild(struct kmemblk *h, const struct badblocks *bad)
 	uint64_t data_pages = super_data_pages(&h->super);
 	struct index_scan scan = { .named = bitmap_new(data_pages),
 				   .twice = bitmap_new(data_pages) };
+	struct pages_found found = {
+		.first = super_data_start(&h->super),
+		.count = data_pages,
+		.spare = h->super.spare_pages,
+		.named = scan.named,
+	};
 	int rc;
 
 	if (scan.named == NULL || scan.twice == NULL) {
@@ -174,8 +126,9 @@ static int rebuild(struct kmemblk *h, const struct badblocks *bad)
 		}
 		goto out;
 	}
-	rc = pages_open(&h->pages, &h->device, &h->super, scan.named, h->index.used,
-			keep_bad_pages(h, bad, scan.named));
+	found.used = h->index.used;
+	found.bad = keep_bad_pages(h, bad, scan.named);
+	rc = pages_open(&h->pool, &h->device, &found);
 	if (rc == 0)
 		mark_bad_pages(h, bad);
 out:
@@ -207,7 +160,7 @@ int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
 	if (rc == 0)
 		rc = device_map(&h->device);
 	if (rc == 0)
-		h->cow = cow_find(&h->device);
+		h->cow = cow_find(h->device.fd, h->device.media, h->device.size);
 	if (rc == 0)
 		rc = badblocks_read(&bad, &h->device);
 	if (rc == 0)
@@ -231,9 +184,9 @@ out:
 /* End the threads, those that use others first. */
 static void stop(struct kmemblk *h)
 {
-	memory_stop(&h->pages);
+	keeper_stop(&h->pool);
 	lending_stop(h);
-	reclaim_stop(&h->pages);
+	reclaim_stop(&h->pool);
 }
 
 int kmemblk_start(struct kmemblk *h)
@@ -246,9 +199,9 @@ int kmemblk_start(struct kmemblk *h)
 	if (rc != 0)
 		return fail_errno(-rc, "start: %s", h->device.path);
 	if (!h->readonly)
-		rc = reclaim_start(&h->pages);
+		rc = reclaim_start(&h->pool);
 	if (!h->readonly && rc == 0) {
-		rc = memory_start(&h->pages);
+		rc = keeper_start(&h->pool);
 		if (rc == 0)
 			rc = lending_start(h);
 		if (rc != 0)
@@ -264,16 +217,9 @@ void kmemblk_close(struct kmemblk *h)
 		return;
 	stop(h);
 	lending_close(h);
-	pages_close(&h->pages);
+	pages_close(&h->pool);
 	index_close(&h->index);
 	free((void *)h->shared);
 	device_close(&h->device);
 	free(h);
-}
-
-int kmemblk_flush(struct kmemblk *h)
-{
-	if (atomic_load_explicit(&h->failed, memory_order_relaxed))
-		return fail(EIO, "flush: %s: an earlier failure to persist", h->device.path);
-	return 0;
 }

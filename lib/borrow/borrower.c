@@ -2,7 +2,7 @@
 /*
  * borrower.c - borrow zones of a device from the process that serves it.
  *
- * link.c talks to the server; here is which zones are mapped where, and the thread that calls the
+ * connection.c talks to the server; here is which zones are mapped where, and the thread that calls the
  * program when the disk wants memory back.  What the server must be told of a zone is its offset in
  * the device, and what the program knows is its address: a hash table with linear probing, in pages
  * of its own, since an allocator may be above.
@@ -35,7 +35,7 @@ static struct borrowed *make_table(size_t places)
 
 static size_t place_of(const struct kmemblk_borrower *b, uintptr_t memory)
 {
-	return (memory / b->link.zone_size) & (b->places - 1);
+	return (memory / b->connection.zone_size) & (b->places - 1);
 }
 
 /* Where `memory` is, or the empty place where it would be. */
@@ -100,7 +100,7 @@ int borrower_init(struct kmemblk_borrower *b, const char *socket)
 	if (!b->zones)
 		return fail_errno(errno, "borrow: %s", socket);
 	pthread_mutex_init(&b->lock, NULL);
-	err = link_open(&b->link, socket);
+	err = connection_open(&b->connection, socket);
 	if (err)
 		munmap(b->zones, b->places * sizeof(*b->zones));
 	return err;
@@ -108,7 +108,7 @@ int borrower_init(struct kmemblk_borrower *b, const char *socket)
 
 void borrower_destroy(struct kmemblk_borrower *b)
 {
-	link_close(&b->link);
+	connection_close(&b->connection);
 	munmap(b->zones, b->places * sizeof(*b->zones));
 	pthread_mutex_destroy(&b->lock);
 }
@@ -142,13 +142,13 @@ int borrower_borrow(struct kmemblk_borrower *b, void *at, unsigned int wait_ms)
 	uint64_t offset;
 	int err;
 
-	err = link_ask(&b->link, at, wait_ms, &offset);
+	err = connection_ask(&b->connection, at, wait_ms, &offset);
 	if (err)
 		return err;
 	err = put_in(b, at, offset);
 	if (err) {
-		vacate(at, b->link.zone_size);
-		link_tell(&b->link, LEND_RETURNED, offset, 0);
+		vacate(at, b->connection.zone_size);
+		connection_tell(&b->connection, LEND_RETURNED, offset, 0);
 	}
 	return err;
 }
@@ -164,7 +164,7 @@ static int take_out(struct kmemblk_borrower *b, const void *memory, uint64_t *of
 	if (memory && b->zones[i].memory) {
 		*offset = b->zones[i].offset;
 		forget(b, i);
-		b->returned += b->link.zone_size;
+		b->returned += b->connection.zone_size;
 		err = 0;
 	}
 	pthread_mutex_unlock(&b->lock);
@@ -178,8 +178,13 @@ int borrower_gone(struct kmemblk_borrower *b, const void *memory)
 
 	err = take_out(b, memory, &offset);
 	if (!err)
-		link_tell(&b->link, LEND_RETURNED, offset, 0);
+		connection_tell(&b->connection, LEND_RETURNED, offset, 0);
 	return err;
+}
+
+void borrower_answer(struct kmemblk_borrower *b, uint64_t returned)
+{
+	connection_tell(&b->connection, LEND_RECLAIMED, 0, returned);
 }
 
 /* ---- kmemblk.h ------------------------------------------------------------------------------ */
@@ -190,7 +195,7 @@ static void *run_reclaim(void *opaque)
 	uint64_t wanted, before, returned;
 
 	for (;;) {
-		wanted = link_wanted(&b->link, -1);
+		wanted = connection_wanted(&b->connection, -1);
 		if (!wanted)
 			return NULL;
 		pthread_mutex_lock(&b->lock);
@@ -200,7 +205,7 @@ static void *run_reclaim(void *opaque)
 		pthread_mutex_lock(&b->lock);
 		returned = b->returned - before;
 		pthread_mutex_unlock(&b->lock);
-		link_tell(&b->link, LEND_RECLAIMED, 0, returned);
+		borrower_answer(b, returned);
 	}
 }
 
@@ -235,7 +240,7 @@ out:
 
 size_t kmemblk_borrower_zone_size(const struct kmemblk_borrower *borrower)
 {
-	return borrower->link.zone_size;
+	return borrower->connection.zone_size;
 }
 
 /* A range of a zone's size, aligned to it, inaccessible. */
@@ -255,11 +260,11 @@ static void *reserve(size_t size)
 
 static int fail_borrow(const struct kmemblk_borrower *b, int err)
 {
-	const char *socket = b->link.address.sun_path;
+	const char *socket = b->connection.address.sun_path;
 	char reason[128];
 
-	if (err < -LINK_NOT_MAPPED) {
-		err += LINK_NOT_MAPPED;
+	if (err < -CONNECTION_NOT_MAPPED) {
+		err += CONNECTION_NOT_MAPPED;
 		return fail(-err,
 			    "borrow: %s: cannot map a zone: %s: raise the limits on this process's "
 			    "memory (sysctl vm.max_map_count, ulimit -v)",
@@ -276,9 +281,9 @@ static int fail_borrow(const struct kmemblk_borrower *b, int err)
 		return fail(-err,
 			    "borrow: %s: this borrower has as much as the server gives one "
 			    "(lend-limit=, %llu bytes): return a zone first",
-			    socket, (unsigned long long)b->link.limit);
+			    socket, (unsigned long long)b->connection.limit);
 	case ENOTCONN:
-		if (b->link.pid != getpid())
+		if (b->connection.pid != getpid())
 			return fail(-err,
 				    "borrow: %s: the connection is that of the parent process: "
 				    "connect in this one",
@@ -296,7 +301,7 @@ static int fail_borrow(const struct kmemblk_borrower *b, int err)
 int kmemblk_borrower_borrow(struct kmemblk_borrower *borrower, void *at, unsigned int wait_ms,
 			    void **memory)
 {
-	size_t size = borrower->link.zone_size;
+	size_t size = borrower->connection.zone_size;
 	void *range = at;
 	bool known;
 	int err;
@@ -327,7 +332,7 @@ int kmemblk_borrower_borrow(struct kmemblk_borrower *borrower, void *at, unsigne
 
 int kmemblk_borrower_return(struct kmemblk_borrower *borrower, void *memory, int keep_place)
 {
-	size_t size = borrower->link.zone_size;
+	size_t size = borrower->connection.zone_size;
 	uint64_t offset;
 	int err;
 
@@ -339,7 +344,7 @@ int kmemblk_borrower_return(struct kmemblk_borrower *borrower, void *memory, int
 		put_in(borrower, memory, offset);
 		return fail_errno(-err, "return: %p", memory);
 	}
-	link_tell(&borrower->link, LEND_RETURNED, offset, 0);
+	connection_tell(&borrower->connection, LEND_RETURNED, offset, 0);
 	return 0;
 }
 
@@ -349,9 +354,9 @@ void kmemblk_borrower_close(struct kmemblk_borrower *borrower)
 
 	if (!borrower)
 		return;
-	ours = borrower->link.pid == getpid();
+	ours = borrower->connection.pid == getpid();
 	if (ours && borrower->reclaim) {
-		link_end(&borrower->link);
+		connection_end(&borrower->connection);
 		pthread_join(borrower->thread, NULL);
 	}
 	borrower_destroy(borrower);
@@ -360,5 +365,5 @@ void kmemblk_borrower_close(struct kmemblk_borrower *borrower)
 
 int kmemblk_borrower_stat(const char *socket, char **text)
 {
-	return link_question(socket, text);
+	return connection_question(socket, text);
 }

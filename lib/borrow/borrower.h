@@ -17,8 +17,8 @@ struct borrowed {
 };
 
 struct kmemblk_borrower {
-	struct link link;
-	pthread_mutex_t lock;	/* what follows; taken before those of the link */
+	struct connection connection;
+	pthread_mutex_t lock;	/* what follows; taken before those of the connection */
 	struct borrowed *zones; /* a hash table by memory */
 	size_t places;		/* of it, a power of two */
 	size_t used;
@@ -44,5 +44,8 @@ int borrower_borrow(struct kmemblk_borrower *b, void *at, unsigned int wait_ms);
  * no zone of this borrower's.
  */
 int borrower_gone(struct kmemblk_borrower *b, const void *memory);
+
+/* Tell the server how many bytes were given back of those that it wanted; see connection_wanted(). */
+void borrower_answer(struct kmemblk_borrower *b, uint64_t returned);
 
 #endif /* BORROWER_H */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * link.c - a borrower's connection to a lending server.
+ * connection.c - a borrower's connection to a lending server.
  *
  * One thread, the receiver, takes all that the server says, and connects again when the server has
  * been away.  Who asks for a zone sends the question, and the receiver puts the answer into the
- * link; questions go one at a time, so an answer is known by its number.  An answer that comes when
+ * connection; questions go one at a time, so an answer is known by its number.  An answer that comes when
  * its asker has stopped waiting is given back at once, and until it has come nobody asks again: a
  * server that has been stopped costs one time-out, not one for each zone.
  *
@@ -178,14 +178,14 @@ static int connect_to(const struct sockaddr_un *address)
 	return high;
 }
 
-/* Connects and says hello.  Under `lock`, or before anybody else has the link. */
-static int connect_link(struct link *link)
+/* Connects and says hello.  Under `lock`, or before anybody else has it. */
+static int connect_link(struct connection *connection)
 {
 	struct lend_message hello = message_of(LEND_HELLO, 0, 0), welcome;
 	struct stat st;
 	int fd, err;
 
-	fd = connect_to(&link->address);
+	fd = connect_to(&connection->address);
 	if (fd < 0)
 		return fd;
 	/* If it has hung up already, it may have said why. */
@@ -195,53 +195,53 @@ static int connect_link(struct link *link)
 		err = -errno;
 	/* A power of two, and what it was: the zones that are here stay where they are. */
 	if (!err && (welcome.length < 4096 || welcome.length & (welcome.length - 1) ||
-		     (link->zone_size && link->zone_size != welcome.length)))
+		     (connection->zone_size && connection->zone_size != welcome.length)))
 		err = -EPROTO;
 	if (err) {
 		close(fd);
 		return err;
 	}
-	link->zone_size = welcome.length;
-	link->limit = welcome.value;
-	link->device = st.st_dev;
-	link->inode = st.st_ino;
-	link->asked = link->answered = 0;
-	link->fd = fd;
+	connection->zone_size = welcome.length;
+	connection->limit = welcome.value;
+	connection->device = st.st_dev;
+	connection->inode = st.st_ino;
+	connection->asked = connection->answered = 0;
+	connection->fd = fd;
 	return 0;
 }
 
-static bool still_ours(const struct link *link)
+static bool still_ours(const struct connection *connection)
 {
 	struct stat st;
 
-	return link->fd >= 0 && !fstat(link->fd, &st) && st.st_dev == link->device &&
-	       st.st_ino == link->inode;
+	return connection->fd >= 0 && !fstat(connection->fd, &st) &&
+	       st.st_dev == connection->device && st.st_ino == connection->inode;
 }
 
 /* The connection is over.  Under `lock`. */
-static void lose(struct link *link)
+static void lose(struct connection *connection)
 {
-	if (still_ours(link))
-		close(link->fd);
-	link->fd = -1;
-	link->waiting = false;
-	link->status = -ENOTCONN;
-	pthread_cond_broadcast(&link->changed);
+	if (still_ours(connection))
+		close(connection->fd);
+	connection->fd = -1;
+	connection->waiting = false;
+	connection->status = -ENOTCONN;
+	pthread_cond_broadcast(&connection->changed);
 }
 
 /* ---- the receiver --------------------------------------------------------------------------- */
 
-static void take_zone(struct link *link, const struct lend_message *message, int zone)
+static void take_zone(struct connection *connection, const struct lend_message *message, int zone)
 {
-	link->answered++;
-	if (link->waiting && link->answered == link->asked) {
-		link->waiting = false;
-		link->status = message->status;
-		if (!link->status && (zone < 0 || message->length != link->zone_size))
-			link->status = -EPROTO;
-		link->offset = message->offset;
-		link->zone = zone;
-		pthread_cond_broadcast(&link->changed);
+	connection->answered++;
+	if (connection->waiting && connection->answered == connection->asked) {
+		connection->waiting = false;
+		connection->status = message->status;
+		if (!connection->status && (zone < 0 || message->length != connection->zone_size))
+			connection->status = -EPROTO;
+		connection->offset = message->offset;
+		connection->zone = zone;
+		pthread_cond_broadcast(&connection->changed);
 		return;
 	}
 	if (zone >= 0)
@@ -249,63 +249,63 @@ static void take_zone(struct link *link, const struct lend_message *message, int
 	if (!message->status) {
 		struct lend_message returned = message_of(LEND_RETURNED, message->offset, 0);
 
-		send_message(link->fd, &returned, MSG_DONTWAIT);
+		send_message(connection->fd, &returned, MSG_DONTWAIT);
 	}
 }
 
 /* Everything that has come.  Under `lock`. */
-static void take_all(struct link *link)
+static void take_all(struct connection *connection)
 {
 	struct lend_message message;
 	int zone, err;
 
 	for (;;) {
-		err = receive(link->fd, MSG_DONTWAIT, &message, &zone, NULL, 0, NULL);
+		err = receive(connection->fd, MSG_DONTWAIT, &message, &zone, NULL, 0, NULL);
 		if (err == -EAGAIN)
 			return;
 		if (!err && message.kind == LEND_ZONE) {
-			take_zone(link, &message, zone);
+			take_zone(connection, &message, zone);
 			continue;
 		}
 		if (zone >= 0)
 			close(zone);
 		if (err) {
-			lose(link);
+			lose(connection);
 			return;
 		}
 		if (message.kind == LEND_RECLAIM) {
-			link->wanted = message.value;
-			pthread_cond_broadcast(&link->changed);
+			connection->wanted = message.value;
+			pthread_cond_broadcast(&connection->changed);
 		}
 	}
 }
 
 static void *run_receiver(void *opaque)
 {
-	struct link *link = opaque;
+	struct connection *connection = opaque;
 	struct pollfd poll_for = { .events = POLLIN };
 
-	pthread_mutex_lock(&link->lock);
-	while (!link->ended) {
-		if (link->fd < 0 && connect_link(link)) {
+	pthread_mutex_lock(&connection->lock);
+	while (!connection->ended) {
+		if (connection->fd < 0 && connect_link(connection)) {
 			struct timespec until = deadline_after(TICK_MS);
 
-			pthread_cond_timedwait(&link->changed, &link->lock, &until);
+			pthread_cond_timedwait(&connection->changed, &connection->lock, &until);
 			continue;
 		}
-		poll_for.fd = link->fd;
-		pthread_mutex_unlock(&link->lock);
-		/* link_close() shuts the connection down, which ends this. */
+		poll_for.fd = connection->fd;
+		pthread_mutex_unlock(&connection->lock);
+		/* connection_close() shuts the connection down, which ends this. */
 		poll(&poll_for, 1, TICK_MS);
-		pthread_mutex_lock(&link->lock);
-		if (link->ended)
+		pthread_mutex_lock(&connection->lock);
+		if (connection->ended)
 			break;
-		if (still_ours(link))
-			take_all(link);
+		if (still_ours(connection))
+			take_all(connection);
 		else
-			lose(link);
+			lose(connection);
 	}
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(&connection->lock);
 	return NULL;
 }
 
@@ -371,160 +371,162 @@ static int fail_connect(int err, const char *what, const char *socket)
 	}
 }
 
-/* ---- what link.h says ----------------------------------------------------------------------- */
+/* ---- what connection.h says ----------------------------------------------------------------------- */
 
-int link_open(struct link *link, const char *socket)
+int connection_open(struct connection *connection, const char *socket)
 {
 	pthread_condattr_t attr;
 	int err;
 
-	memset(link, 0, sizeof(*link));
-	link->fd = link->zone = -1;
-	link->pid = getpid();
-	err = make_address(&link->address, socket);
+	memset(connection, 0, sizeof(*connection));
+	connection->fd = connection->zone = -1;
+	connection->pid = getpid();
+	err = make_address(&connection->address, socket);
 	if (!err)
-		err = connect_link(link);
+		err = connect_link(connection);
 	if (err)
 		return fail_connect(err, "borrow", socket);
-	pthread_mutex_init(&link->turn, NULL);
-	pthread_mutex_init(&link->lock, NULL);
+	pthread_mutex_init(&connection->turn, NULL);
+	pthread_mutex_init(&connection->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&link->changed, &attr);
+	pthread_cond_init(&connection->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	err = thread_start(&link->receiver, RECEIVER_STACK, run_receiver, link);
+	err = thread_start(&connection->receiver, RECEIVER_STACK, run_receiver, connection);
 	if (err) {
-		close(link->fd);
+		close(connection->fd);
 		return thread_fail(err, "borrow", socket, "receiver");
 	}
 	return 0;
 }
 
-void link_end(struct link *link)
+void connection_end(struct connection *connection)
 {
-	pthread_mutex_lock(&link->lock);
-	link->ended = true;
-	if (still_ours(link))
-		shutdown(link->fd, SHUT_RDWR);
-	pthread_cond_broadcast(&link->changed);
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_lock(&connection->lock);
+	connection->ended = true;
+	if (still_ours(connection))
+		shutdown(connection->fd, SHUT_RDWR);
+	pthread_cond_broadcast(&connection->changed);
+	pthread_mutex_unlock(&connection->lock);
 }
 
-void link_close(struct link *link)
+void connection_close(struct connection *connection)
 {
-	if (link->pid != getpid()) {
-		link_in_child(link);
+	if (connection->pid != getpid()) {
+		connection_in_child(connection);
 		return;
 	}
-	link_end(link);
-	pthread_join(link->receiver, NULL);
-	lose(link);
-	if (link->zone >= 0)
-		close(link->zone);
-	pthread_cond_destroy(&link->changed);
-	pthread_mutex_destroy(&link->lock);
-	pthread_mutex_destroy(&link->turn);
+	connection_end(connection);
+	pthread_join(connection->receiver, NULL);
+	lose(connection);
+	if (connection->zone >= 0)
+		close(connection->zone);
+	pthread_cond_destroy(&connection->changed);
+	pthread_mutex_destroy(&connection->lock);
+	pthread_mutex_destroy(&connection->turn);
 }
 
 /* Sends the question and waits for its answer.  Under `turn` and `lock`. */
-static int ask(struct link *link, unsigned int wait_ms)
+static int ask(struct connection *connection, unsigned int wait_ms)
 {
 	struct lend_message question = message_of(LEND_BORROW, 0, wait_ms);
 	struct timespec until = deadline_after((uint64_t)wait_ms + PATIENCE_MS);
 	int err;
 
-	if (link->ended || !still_ours(link))
+	if (connection->ended || !still_ours(connection))
 		return -ENOTCONN;
-	if (link->answered != link->asked)
+	if (connection->answered != connection->asked)
 		return -ENOMEM;
-	err = send_message(link->fd, &question, MSG_DONTWAIT);
+	err = send_message(connection->fd, &question, MSG_DONTWAIT);
 	if (err)
 		return err == -EAGAIN ? -ENOMEM : -ENOTCONN;
-	link->asked++;
-	link->waiting = true;
-	while (link->waiting) {
-		if (pthread_cond_timedwait(&link->changed, &link->lock, &until) == ETIMEDOUT &&
-		    link->waiting) {
-			link->waiting = false;
+	connection->asked++;
+	connection->waiting = true;
+	while (connection->waiting) {
+		if (pthread_cond_timedwait(&connection->changed, &connection->lock, &until) ==
+			    ETIMEDOUT &&
+		    connection->waiting) {
+			connection->waiting = false;
 			return -ENOMEM;
 		}
 	}
-	return link->status == -EAGAIN || link->status == -ENOSPC ? -ENOMEM : link->status;
+	return connection->status == -EAGAIN || connection->status == -ENOSPC ? -ENOMEM
+									      : connection->status;
 }
 
-int link_ask(struct link *link, void *at, unsigned int wait_ms, uint64_t *offset)
+int connection_ask(struct connection *connection, void *at, unsigned int wait_ms, uint64_t *offset)
 {
 	int err;
 
-	if (link->pid != getpid())
+	if (connection->pid != getpid())
 		return -ENOTCONN;
-	pthread_mutex_lock(&link->turn);
-	pthread_mutex_lock(&link->lock);
-	err = ask(link, wait_ms);
+	pthread_mutex_lock(&connection->turn);
+	pthread_mutex_lock(&connection->lock);
+	err = ask(connection, wait_ms);
 	/* The server has given the zone its storage; populating saves a fault a page. */
-	if (!err &&
-	    mmap(at, link->zone_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE,
-		 link->zone, (off_t)link->offset) == MAP_FAILED)
-		err = -(LINK_NOT_MAPPED + errno);
-	*offset = link->offset;
-	if (link->zone >= 0)
-		close(link->zone);
-	link->zone = -1;
-	pthread_mutex_unlock(&link->lock);
-	pthread_mutex_unlock(&link->turn);
+	if (!err && mmap(at, connection->zone_size, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_FIXED | MAP_POPULATE, connection->zone,
+			 (off_t)connection->offset) == MAP_FAILED)
+		err = -(CONNECTION_NOT_MAPPED + errno);
+	*offset = connection->offset;
+	if (connection->zone >= 0)
+		close(connection->zone);
+	connection->zone = -1;
+	pthread_mutex_unlock(&connection->lock);
+	pthread_mutex_unlock(&connection->turn);
 	return err;
 }
 
-void link_tell(struct link *link, uint32_t kind, uint64_t offset, uint64_t value)
+void connection_tell(struct connection *connection, uint32_t kind, uint64_t offset, uint64_t value)
 {
 	struct lend_message message = message_of(kind, offset, value);
 
-	if (link->pid != getpid())
+	if (connection->pid != getpid())
 		return;
-	pthread_mutex_lock(&link->lock);
-	if (still_ours(link))
-		send_message(link->fd, &message, MSG_DONTWAIT);
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_lock(&connection->lock);
+	if (still_ours(connection))
+		send_message(connection->fd, &message, MSG_DONTWAIT);
+	pthread_mutex_unlock(&connection->lock);
 }
 
-uint64_t link_wanted(struct link *link, int wait_ms)
+uint64_t connection_wanted(struct connection *connection, int wait_ms)
 {
 	struct timespec until = deadline_after(wait_ms < 0 ? 0 : (uint64_t)wait_ms);
 	uint64_t wanted;
 
-	pthread_mutex_lock(&link->lock);
-	while (!link->wanted && !link->ended) {
+	pthread_mutex_lock(&connection->lock);
+	while (!connection->wanted && !connection->ended) {
 		if (wait_ms < 0)
-			pthread_cond_wait(&link->changed, &link->lock);
-		else if (pthread_cond_timedwait(&link->changed, &link->lock, &until))
+			pthread_cond_wait(&connection->changed, &connection->lock);
+		else if (pthread_cond_timedwait(&connection->changed, &connection->lock, &until))
 			break;
 	}
-	wanted = link->ended ? 0 : link->wanted;
-	link->wanted = 0;
-	pthread_mutex_unlock(&link->lock);
+	wanted = connection->ended ? 0 : connection->wanted;
+	connection->wanted = 0;
+	pthread_mutex_unlock(&connection->lock);
 	return wanted;
 }
 
-void link_before_fork(struct link *link)
+void connection_before_fork(struct connection *connection)
 {
-	pthread_mutex_lock(&link->lock);
+	pthread_mutex_lock(&connection->lock);
 }
 
-void link_after_fork(struct link *link)
+void connection_after_fork(struct connection *connection)
 {
-	pthread_mutex_unlock(&link->lock);
+	pthread_mutex_unlock(&connection->lock);
 }
 
-void link_in_child(struct link *link)
+void connection_in_child(struct connection *connection)
 {
-	if (still_ours(link))
-		close(link->fd);
-	if (link->zone >= 0)
-		close(link->zone);
-	link->fd = link->zone = -1;
+	if (still_ours(connection))
+		close(connection->fd);
+	if (connection->zone >= 0)
+		close(connection->zone);
+	connection->fd = connection->zone = -1;
 }
 
-int link_question(const char *socket, char **text)
+int connection_question(const char *socket, char **text)
 {
 	struct lend_message stat = message_of(LEND_STAT, 0, 0), status;
 	struct sockaddr_un address;

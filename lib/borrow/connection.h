@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * link.h - a borrower's connection to a lending server.  See link.c.
+ * connection.h - a borrower's connection to a lending server.  See connection.c.
  *
- * But for link_open() and link_question(), nothing here sets a message or calls malloc: it serves
- * an allocator.
+ * But for connection_open() and connection_question(), nothing here sets a message or calls malloc: it
+ * serves an allocator.
  */
-#ifndef LINK_H
-#define LINK_H
+#ifndef CONNECTION_H
+#define CONNECTION_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -15,7 +15,7 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
-struct link {
+struct connection {
 	struct sockaddr_un address;
 	pid_t pid; /* whose connection it is: a child of it has none */
 	pthread_t receiver;
@@ -37,32 +37,32 @@ struct link {
 };
 
 /* Connects, and starts the receiver.  Errors as for kmemblk_borrower_connect(), with a message. */
-int link_open(struct link *link, const char *socket);
-/* Ends what link_wanted() waits for. */
-void link_end(struct link *link);
-void link_close(struct link *link);
+int connection_open(struct connection *connection, const char *socket);
+/* Ends what connection_wanted() waits for. */
+void connection_end(struct connection *connection);
+void connection_close(struct connection *connection);
 
 /*
  * Asks for a zone and maps it at `at`, an address range of its size that is the caller's.  Gives
  * the zone's offset.  Errors: what the server answers; -ENOMEM none in time; -ENOTCONN; and if it
- * cannot be mapped, -(LINK_NOT_MAPPED + errno), which no other error is.
+ * cannot be mapped, -(CONNECTION_NOT_MAPPED + errno), which no other error is.
  */
-#define LINK_NOT_MAPPED 4096
-int link_ask(struct link *link, void *at, unsigned int wait_ms, uint64_t *offset);
+#define CONNECTION_NOT_MAPPED 4096
+int connection_ask(struct connection *connection, void *at, unsigned int wait_ms, uint64_t *offset);
 
 /* Tells the server something that has no answer; says nothing if it is away or does not listen. */
-void link_tell(struct link *link, uint32_t kind, uint64_t offset, uint64_t value);
+void connection_tell(struct connection *connection, uint32_t kind, uint64_t offset, uint64_t value);
 
-/* Waits for the disk to want memory back: how many bytes, 0 after `wait_ms` or the link's end. */
-uint64_t link_wanted(struct link *link, int wait_ms);
+/* Waits for the disk to want memory back: how many bytes, 0 after `wait_ms` or the connection's end. */
+uint64_t connection_wanted(struct connection *connection, int wait_ms);
 
 /* Around fork(), in the thread that calls it: no descriptor of a zone reaches the child. */
-void link_before_fork(struct link *link);
-void link_after_fork(struct link *link);
+void connection_before_fork(struct connection *connection);
+void connection_after_fork(struct connection *connection);
 /* In the child: closes what it got. */
-void link_in_child(struct link *link);
+void connection_in_child(struct connection *connection);
 
 /* Connects for one LEND_STAT: `*text` is malloc'ed.  With a message. */
-int link_question(const char *socket, char **text);
+int connection_question(const char *socket, char **text);
 
-#endif /* LINK_H */
+#endif /* CONNECTION_H */

@@ -9,9 +9,8 @@
 
 #include <errno.h>
 
-#include "base/error.h"
+#include "io/request.h"
 #include "media/guard.h"
-#include "io/handle.h"
 
 /* The extent being put together, and where its report goes. */
 struct walk {

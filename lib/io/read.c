@@ -13,9 +13,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "pages/grace.h"
+#include "io/request.h"
 #include "media/guard.h"
-#include "io/handle.h"
+#include "pages/grace.h"
 
 /* Bytes copied in one section: its length is that of a grace period. */
 #define SECTION_BYTES (32u * LAYOUT_PAGE_SIZE)
@@ -93,7 +93,7 @@ static __attribute__((noinline)) int fail_media(struct kmemblk *h, const struct 
 						uint64_t block)
 {
 	if (!h->readonly)
-		pages_mark_bad(&h->pages, fault->page);
+		pool_mark_bad(&h->pool, fault->page);
 	return fault_fail_load(&h->device, fault, "read", block);
 }
 

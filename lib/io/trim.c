@@ -12,9 +12,13 @@
 #include <errno.h>
 
 #include "base/error.h"
-#include "pages/grace.h"
+#include "io/request.h"
+#include "io/span.h"
+#include "io/write.h"
 #include "media/guard.h"
-#include "io/handle.h"
+#include "pages/cache.h"
+#include "pages/grace.h"
+#include "pages/reserve.h"
 
 struct clearing {
 	struct kmemblk *h;
@@ -64,7 +68,7 @@ static int trim_in_leaf(struct kmemblk *h, uint64_t block, unsigned int n, const
 	c.n = n;
 	c.cleared = 0;
 	c.pages = 0;
-	pages_unmap_begin(&h->pages);
+	reserve_unmap_begin(&h->pool);
 	if (!guard_run(&h->device.pm, clear_access, &c, &fault))
 		rc = fault_fail(&h->device, &fault, what, true);
 	/* In a section: see acknowledge(). */
@@ -78,9 +82,9 @@ static int trim_in_leaf(struct kmemblk *h, uint64_t block, unsigned int n, const
 		rc = fail_persist(h, -persisted);
 	} else {
 		index_lower(&h->index, leaf, c.cleared);
-		pages_retire(&h->pages, c.page, c.pages);
+		cache_retire(&h->pool, c.page, c.pages);
 	}
-	pages_unmap_end(&h->pages, persisted == 0 ? c.cleared : 0);
+	reserve_unmap_end(&h->pool, persisted == 0 ? c.cleared : 0);
 	return rc;
 }
 

@@ -39,9 +39,14 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "pages/grace.h"
+#include "io/request.h"
+#include "io/span.h"
+#include "io/write.h"
 #include "media/guard.h"
-#include "io/handle.h"
+#include "pages/cache.h"
+#include "pages/grace.h"
+#include "pages/reserve.h"
+#include "pages/storage.h"
 
 /* Blocks a chunk: enough to make drains and waits rare, few enough for the stack. */
 #define CHUNK_BLOCKS 64u
@@ -57,11 +62,11 @@ struct chunk {
 	uint64_t block;	      /* first */
 	unsigned int count;   /* blocks, and pages taken for them */
 	const uint8_t *src;   /* NULL: zeroes */
-	struct near near;     /* see pages_take() */
-	uint64_t promises;    /* pages_admit()ed and not yet settled ... */
+	struct near near;     /* see cache_take() */
+	uint64_t promises;    /* reserve_blocks()ed and not yet settled ... */
 	uint64_t bound;	      /* ... and how many of those have been kept */
 	unsigned int retired; /* how many of old[] have been retired */
-	int rc;		      /* of step 3: what pages_admit() and index_allocate_leaf() said */
+	int rc;		      /* of step 3: what reserve_blocks() and index_allocate_leaf() said */
 	int persist;	      /* of steps 2 and 6: -errno of msync */
 	enum pm_order order;  /* of step 6 */
 	/* Read after a fault: */
@@ -79,7 +84,7 @@ static inline int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint
 	int taken;
 
 	c->near.what = c->admission->what;
-	taken = pages_take(&h->pages, most < CHUNK_BLOCKS ? (unsigned int)most : CHUNK_BLOCKS,
+	taken = cache_take(&h->pool, most < CHUNK_BLOCKS ? (unsigned int)most : CHUNK_BLOCKS,
 			   c->page, &c->near);
 	if (taken < 0)
 		return taken;
@@ -104,7 +109,7 @@ static int promise_leaf(struct kmemblk *h, uint64_t block, const char *what)
 {
 	int rc = index_allocate_leaf(&h->index, block);
 
-	if (rc == -ENOSPC && pages_cede_storage(&h->pages) == 0)
+	if (rc == -ENOSPC && storage_cede(&h->pool) == 0)
 		rc = index_allocate_leaf(&h->index, block);
 	if (rc == -ENOSPC)
 		return fail(ENOSPC,
@@ -128,7 +133,7 @@ static int promise(struct chunk *c, unsigned int unmapped)
 	if (rc == 0)
 		rc = promise_leaf(h, last, c->admission->what);
 	if (rc == 0)
-		rc = pages_admit(&h->pages, unmapped, c->admission);
+		rc = reserve_blocks(&h->pool, unmapped, c->admission);
 	if (rc == 0)
 		c->promises = unmapped;
 	return rc;
@@ -182,7 +187,7 @@ static __attribute__((noinline)) enum exchanged exchange_first(struct chunk *c, 
 
 	if (c->promises == c->bound) {
 		/* Trimmed since we looked.  Pages are held, so there must be no waiting here. */
-		if (pages_admit(&c->h->pages, 1, c->admission) != 0)
+		if (reserve_blocks(&c->h->pool, 1, c->admission) != 0)
 			return UNPROMISED;
 		c->promises++;
 	}
@@ -272,7 +277,7 @@ static inline void touch_now(const struct chunk *c)
 /* The rest of step 5, and step 6. */
 static inline void persist(struct chunk *c)
 {
-	c->retired = pages_retire_now(&c->h->pages, c->near.slot, c->old, c->replaced);
+	c->retired = cache_retire_now(&c->h->pool, c->near.slot, c->old, c->replaced);
 	c->persist = index_persist(&c->h->index, c->block, c->published, c->order);
 	c->persisted = c->persist == 0;
 }
@@ -289,7 +294,7 @@ static inline ALWAYS_INLINE void access_blocks(struct chunk *c, unsigned int cou
 	if (__builtin_expect(c->persist != 0, 0))
 		return;
 	touch_next(c);
-	c->admission->changes = pages_changes(&c->h->pages);
+	c->admission->changes = reserve_changes(&c->h->pool);
 	unmapped = count_unmapped(c, count);
 	if (__builtin_expect(unmapped > 0, 0)) {
 		c->rc = promise(c, unmapped);
@@ -356,25 +361,25 @@ static int meet_fault(struct chunk *c, const struct fault *fault)
 	/* Only a page that is bad is kept from use: where there is no room now, there may be later. */
 	if (rc != -EIO)
 		return rc;
-	pages_mark_bad(&h->pages, fault->page);
+	pool_mark_bad(&h->pool, fault->page);
 	return c->published == 0 && taken && c->admission->bad++ < BAD_PAGES ? 0 : rc;
 }
 
 /* Give back, retire and settle what is left to. */
 static __attribute__((noinline)) int finish_rest(struct chunk *c, int rc)
 {
-	struct pages *pages = &c->h->pages;
+	struct pool *pool = &c->h->pool;
 
 	/* First, since retiring may wait. */
 	if (c->published < c->count)
-		pages_put(pages, c->page + c->published, c->count - c->published);
+		pool_put(pool, c->page + c->published, c->count - c->published);
 	if (c->persist != 0)
 		rc = fail_persist(c->h, -c->persist);
 	else if (c->retired < c->replaced)
-		pages_retire(pages, c->old + c->retired, c->replaced - c->retired);
-	pages_settle(pages, c->promises, c->bound);
+		cache_retire(pool, c->old + c->retired, c->replaced - c->retired);
+	reserve_settle(pool, c->promises, c->bound);
 	if (rc == -EAGAIN) {
-		pages_wait_settled(pages, c->admission);
+		reserve_wait(pool, c->admission);
 		rc = 0;
 	}
 	return rc;
@@ -414,7 +419,7 @@ int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *sr
 		done = c.published;
 		/* What is left is another matter: memory is asked back for it anew. */
 		if (done > 0)
-			admission.round = 0;
+			admission.recall.round = 0;
 		block += done;
 		n -= done;
 		if (src != NULL)
@@ -464,7 +469,7 @@ static enum part_outcome replace_part(struct part *part)
 	const struct pm *pm = &c->h->device.pm;
 	uint64_t seen = 0, page;
 
-	c->admission->changes = pages_changes(&c->h->pages);
+	c->admission->changes = reserve_changes(&c->h->pool);
 	if (!index_leaf_empty(index, index_leaf(c->block)))
 		seen = atomic_load_explicit(&index->entries[c->block], memory_order_acquire);
 	page = index_page_of(index, seen);

@@ -1,32 +1,128 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * move.c - move blocks out of zones that are being drained.
+ * compaction.c - make whole zones out of scattered free pages.
  *
- * A thread that sleeps until somebody wants zones (zones.wanted).  It has the emptiest zones drained
- * (zones.h) and walks the index: a block whose page is in one of them is written anew, unchanged, by
- * the ordinary rules for part of a block (write.c), with a part of no bytes: a free page, copy,
- * drain, compare-and-exchange, retire.  So readers, writers and power failures see nothing of it.
- * One walk serves all zones that are drained together, and there is no table from page to block.
+ * Scattered trims leave few zones whole.  The mover, a thread, sleeps until somebody wants zones
+ * (zones.wanted).  It has the emptiest ones emptied (struct zones): their free pages move to a set of
+ * their own, where no writer takes pages from, and whatever becomes free in them goes there as well.
+ * Then it walks the index: a block whose page is in one of them is written anew, unchanged, by the
+ * ordinary rules for part of a block (write.c), with a part of no bytes: a free page, copy, drain,
+ * compare-and-exchange, retire.  So readers, writers and power failures see nothing of it.  One walk
+ * serves all zones that are emptied together, and there is no table from page to block.
  *
- * Pages that were with a writer when draining began are published behind the walk's back, so it is
- * repeated until the zones are whole, a few times; what is not whole then goes back.
+ * Pages that were with a writer when it began are published behind the walk's back, so it is repeated
+ * until the zones are whole, a few times; what is not whole then goes back.  If promises find no
+ * storage meanwhile, or a writer is out of pages, it ends at once: nobody waits for the mover.
  *
  * It works half of the time and sleeps the other half.
  */
 #include "config.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <time.h>
 
-#include "media/guard.h"
-#include "io/handle.h"
 #include "base/thread.h"
+#include "io/write.h"
+#include "lend/compaction.h"
+#include "media/guard.h"
+#include "pages/cache.h"
 
-#define WALKS_MAX 8
+#define ZONE_WORDS (ZONE_PAGES / 64u)
+#define WALKS_MAX  8
 /* Blocks moved between two sleeps. */
 #define BURST 64u
 /* Until pages that were moved or given back are through their grace period; and between tries. */
 #define PAUSE_NS 20000000L
+
+/* ---- which zones ---------------------------------------------------------------------------- */
+
+/* Zones that can become whole, sorted by how many of their pages hold blocks or are on their way. */
+struct ranking {
+	uint64_t *zone;
+	uint64_t count;
+};
+
+static bool can_be_whole_locked(const struct pool *pool, uint64_t zone)
+{
+	uint64_t start = pool_zone_start(pool, zone);
+
+	if (start < pool->first || start + ZONE_PAGES > pool->first + pool->count ||
+	    pool->lent.count[zone] > 0 || bitmap_test(pool->zones.flags, zone))
+		return false;
+	if (!atomic_load_explicit(&pool->any_bad, memory_order_relaxed))
+		return true;
+	for (uint64_t page = start; page < start + ZONE_PAGES; page++)
+		if (bitmap_test(pool->bad, page - pool->first))
+			return false;
+	return true;
+}
+
+/* False without memory. */
+static bool rank_locked(const struct pool *pool, struct ranking *ranking)
+{
+	uint64_t zones = pool_zones(pool);
+	uint64_t at[ZONE_PAGES + 2] = { 0 };
+
+	ranking->zone = calloc(zones + 1, sizeof(ranking->zone[0]));
+	if (ranking->zone == NULL)
+		return false;
+	for (uint64_t zone = 0; zone < zones; zone++)
+		if (can_be_whole_locked(pool, zone))
+			at[ZONE_PAGES - pool_free_in_zone_locked(pool, zone) + 1]++;
+	for (unsigned int used = 1; used < ZONE_PAGES + 2; used++)
+		at[used] += at[used - 1];
+	ranking->count = at[ZONE_PAGES + 1];
+	for (uint64_t zone = 0; zone < zones; zone++)
+		if (can_be_whole_locked(pool, zone))
+			ranking->zone[at[ZONE_PAGES - pool_free_in_zone_locked(pool, zone)]++] =
+				zone;
+	return true;
+}
+
+static void empty_zone_locked(struct pool *pool, uint64_t zone)
+{
+	uint64_t bits[ZONE_WORDS];
+
+	/* The flag first: what becomes free from now on goes to the zone's own sets. */
+	bitmap_set(pool->zones.flags, zone);
+	pool->zones.count++;
+	pool->stored -= pool->resident.count[zone];
+	pageset_take_zone(&pool->resident, zone, bits);
+	pageset_put_zone(&pool->zones.stored, zone, bits);
+	pageset_take_zone(&pool->absent, zone, bits);
+	pageset_put_zone(&pool->zones.holes, zone, bits);
+}
+
+uint64_t compaction_begin_locked(struct pool *pool)
+{
+	/* Free pages that remain outside, which the moved blocks and the promises must fit into. */
+	uint64_t outside = pool->resident.total + pool->absent.total;
+	struct ranking ranking;
+	uint64_t begun = 0;
+
+	if (!rank_locked(pool, &ranking))
+		return 0;
+	for (uint64_t i = 0; i < ranking.count && begun < pool->zones.wanted; i++) {
+		unsigned int free = pool_free_in_zone_locked(pool, ranking.zone[i]);
+
+		if (free == 0 || outside < ZONE_PAGES + pool->spare)
+			break;
+		/* All of the zone's free pages leave, and each of its blocks takes one more. */
+		outside -= ZONE_PAGES;
+		empty_zone_locked(pool, ranking.zone[i]);
+		begun++;
+	}
+	free(ranking.zone);
+	return begun;
+}
+
+bool compaction_unfinished_locked(const struct pool *pool)
+{
+	return pool->zones.stored.total + pool->zones.holes.total < pool->zones.count * ZONE_PAGES;
+}
+
+/* ---- moving their blocks -------------------------------------------------------------------- */
 
 struct leaf {
 	const struct kmemblk *h;
@@ -44,7 +140,7 @@ static void find_access(void *opaque)
 	for (unsigned int i = 0; i < leaf->n; i++) {
 		uint64_t page = index_load(&h->index, leaf->block + i);
 
-		if (page != 0 && page != INDEX_BAD_PAGE && zones_draining(&h->pages, page)) {
+		if (page != 0 && page != INDEX_BAD_PAGE && pool_evacuating(&h->pool, page)) {
 			leaf->to_move[leaf->found] = leaf->block + i;
 			leaf->found = leaf->found + 1;
 		}
@@ -66,21 +162,22 @@ static void sleep_ns(int64_t ns)
 }
 
 /* True while there is still something to drain, and somebody who wants it. */
-static bool go_on(struct kmemblk *h)
+static bool go_on(const struct mover *mover)
 {
-	struct pages *pages = &h->pages;
+	struct pool *pool = &mover->h->pool;
 	bool yes;
 
-	pthread_mutex_lock(&pages->lock);
-	yes = pages->zones.count > 0 && pages->zones.wanted > 0 && zones_unfinished(pages);
-	pthread_mutex_unlock(&pages->lock);
-	return yes && !atomic_load_explicit(&h->mover.stop, memory_order_relaxed) &&
-	       !atomic_load_explicit(&h->failed, memory_order_relaxed);
+	pthread_mutex_lock(&pool->lock);
+	yes = pool->zones.count > 0 && pool->zones.wanted > 0 && compaction_unfinished_locked(pool);
+	pthread_mutex_unlock(&pool->lock);
+	return yes && !atomic_load_explicit(&mover->stop, memory_order_relaxed) &&
+	       !atomic_load_explicit(&mover->h->failed, memory_order_relaxed);
 }
 
-/* Move what one leaf has in draining zones.  False to end the walk. */
-static bool move_leaf(struct kmemblk *h, struct leaf *leaf, unsigned int *burst, int64_t *begun)
+/* Move what one leaf has in those zones.  False to end the walk. */
+static bool move_leaf(struct mover *mover, struct leaf *leaf, unsigned int *burst, int64_t *begun)
 {
+	struct kmemblk *h = mover->h;
 	struct fault fault;
 
 	leaf->found = 0;
@@ -94,9 +191,9 @@ static bool move_leaf(struct kmemblk *h, struct leaf *leaf, unsigned int *burst,
 		if (rc != 0 && rc != -EIO)
 			return false;
 		if (rc == 0)
-			atomic_fetch_add_explicit(&h->mover.moved, 1, memory_order_relaxed);
+			atomic_fetch_add_explicit(&mover->moved, 1, memory_order_relaxed);
 		if (++*burst % BURST == 0) {
-			if (!go_on(h))
+			if (!go_on(mover))
 				return false;
 			sleep_ns(now_ns() - *begun);
 			*begun = now_ns();
@@ -105,8 +202,9 @@ static bool move_leaf(struct kmemblk *h, struct leaf *leaf, unsigned int *burst,
 	return true;
 }
 
-static void walk(struct kmemblk *h)
+static void walk(struct mover *mover)
 {
+	const struct kmemblk *h = mover->h;
 	struct leaf leaf = { .h = h };
 	unsigned int burst = 0;
 	int64_t begun = now_ns();
@@ -116,79 +214,92 @@ static void walk(struct kmemblk *h)
 		leaf.n = LAYOUT_LEAF_ENTRIES;
 		if (h->index.blocks - leaf.block < leaf.n)
 			leaf.n = (unsigned int)(h->index.blocks - leaf.block);
-		if (!index_leaf_empty(&h->index, i) && !move_leaf(h, &leaf, &burst, &begun))
+		if (!index_leaf_empty(&h->index, i) && !move_leaf(mover, &leaf, &burst, &begun))
 			return;
 	}
 }
 
 /* Make as many zones whole as are wanted, or as can be. */
-static void make_whole(struct kmemblk *h)
+static void make_whole(struct mover *mover)
 {
-	struct pages *pages = &h->pages;
+	struct pool *pool = &mover->h->pool;
 	uint64_t begun;
 
 	/* What lies ready for writers lies scattered. */
-	pages_empty_slots(pages);
-	pthread_mutex_lock(&pages->lock);
-	while (pages_spill(pages))
+	cache_empty(pool);
+	pthread_mutex_lock(&pool->lock);
+	while (pool_spill_locked(pool))
 		;
-	begun = zones_drain(pages);
-	pthread_mutex_unlock(&pages->lock);
-	for (int i = 0; begun > 0 && i < WALKS_MAX && go_on(h); i++) {
-		walk(h);
-		pthread_mutex_lock(&pages->lock);
-		reclaim_hurry(pages);
-		pthread_mutex_unlock(&pages->lock);
+	begun = compaction_begin_locked(pool);
+	pthread_mutex_unlock(&pool->lock);
+	for (int i = 0; begun > 0 && i < WALKS_MAX && go_on(mover); i++) {
+		walk(mover);
+		pthread_mutex_lock(&pool->lock);
+		pool_hurry_locked(pool);
+		pthread_mutex_unlock(&pool->lock);
 		sleep_ns(PAUSE_NS);
-		pages_empty_slots(pages);
+		cache_empty(pool);
 	}
-	pthread_mutex_lock(&pages->lock);
-	zones_end(pages);
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_lock(&pool->lock);
+	pool_end_evacuation_locked(pool);
+	pthread_mutex_unlock(&pool->lock);
 }
 
-static void *mover(void *opaque)
+static void *run(void *opaque)
 {
-	struct kmemblk *h = opaque;
-	struct pages *pages = &h->pages;
+	struct mover *mover = opaque;
+	struct kmemblk *h = mover->h;
+	struct pool *pool = &h->pool;
 
-	pthread_mutex_lock(&pages->lock);
-	while (!atomic_load_explicit(&h->mover.stop, memory_order_relaxed)) {
-		if (pages->zones.wanted == 0 || h->failed) {
-			pthread_cond_wait(&pages->zones.work, &pages->lock);
+	pthread_mutex_lock(&pool->lock);
+	while (!atomic_load_explicit(&mover->stop, memory_order_relaxed)) {
+		if (pool->zones.wanted == 0 || h->failed) {
+			pthread_cond_wait(&pool->zones.work, &pool->lock);
 			continue;
 		}
-		pthread_mutex_unlock(&pages->lock);
-		make_whole(h);
-		h->mover.done(h->mover.opaque);
+		pthread_mutex_unlock(&pool->lock);
+		make_whole(mover);
+		mover->done(mover->opaque);
 		/* Time to take them. */
 		sleep_ns(PAUSE_NS);
-		pthread_mutex_lock(&pages->lock);
+		pthread_mutex_lock(&pool->lock);
 	}
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_unlock(&pool->lock);
 	return NULL;
 }
 
-int mover_start(struct kmemblk *h)
+void compaction_want_locked(struct pool *pool, uint64_t zones)
 {
-	int rc = thread_start(&h->mover.thread, 0, mover, h);
+	/* Pages that may not be lent need not be brought together. */
+	if (zones > pool_lendable_locked(pool) / ZONE_PAGES)
+		zones = pool_lendable_locked(pool) / ZONE_PAGES;
+	pool->zones.wanted = zones;
+	if (zones > 0)
+		pthread_cond_signal(&pool->zones.work);
+}
+
+int mover_start(struct mover *mover)
+{
+	int rc = thread_start(&mover->thread, 0, run, mover);
 
 	if (rc != 0)
-		return thread_fail(rc, "start", h->device.path, "mover");
-	h->mover.running = true;
+		return thread_fail(rc, "start", mover->h->device.path, "mover");
+	mover->running = true;
 	return 0;
 }
 
-void mover_stop(struct kmemblk *h)
+void mover_stop(struct mover *mover)
 {
-	if (!h->mover.running)
+	struct pool *pool = &mover->h->pool;
+
+	if (!mover->running)
 		return;
-	pthread_mutex_lock(&h->pages.lock);
-	atomic_store_explicit(&h->mover.stop, true, memory_order_relaxed);
-	pthread_cond_signal(&h->pages.zones.work);
-	pthread_mutex_unlock(&h->pages.lock);
-	pthread_join(h->mover.thread, NULL);
-	h->mover.running = false;
+	pthread_mutex_lock(&pool->lock);
+	atomic_store_explicit(&mover->stop, true, memory_order_relaxed);
+	pthread_cond_signal(&pool->zones.work);
+	pthread_mutex_unlock(&pool->lock);
+	pthread_join(mover->thread, NULL);
+	mover->running = false;
 	/* For another start, if this was the end of one that failed. */
-	atomic_store_explicit(&h->mover.stop, false, memory_order_relaxed);
+	atomic_store_explicit(&mover->stop, false, memory_order_relaxed);
 }

@@ -1,28 +1,40 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* move.h - the mover: makes whole zones out of scattered free pages.  See move.c. */
-#ifndef MOVE_H
-#define MOVE_H
+/* compaction.h - make whole zones out of scattered free pages.  See compaction.c. */
+#ifndef COMPACTION_H
+#define COMPACTION_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-struct kmemblk;
+#include "io/handle.h"
 
-/* In the handle. */
+/* The thread. */
 struct mover {
+	struct kmemblk *h;
 	pthread_t thread;
 	bool running;
 	_Atomic bool stop;
 	_Atomic uint64_t moved; /* blocks, ever */
-	/* Called when zones may have become whole; set before mover_start(). */
+	/* Called when zones may have become whole. */
 	void (*done)(void *opaque);
 	void *opaque;
 };
 
-/* 0 or -errno with message. */
-int mover_start(struct kmemblk *h);
-void mover_stop(struct kmemblk *h);
+/* Somebody would take so many whole zones now; 0 when nobody does any more. */
+void compaction_want_locked(struct pool *pool, uint64_t zones);
 
-#endif /* MOVE_H */
+/*
+ * For the mover.  Begin to empty as many of the emptiest zones as are wanted and as
+ * there is room for their blocks elsewhere: how many.
+ */
+uint64_t compaction_begin_locked(struct pool *pool);
+/* True if a zone that is being emptied still has blocks, or pages that are on their way. */
+bool compaction_unfinished_locked(const struct pool *pool);
+
+/* `h`, `done` and `opaque` are set.  0 or -errno with message. */
+int mover_start(struct mover *mover);
+void mover_stop(struct mover *mover);
+
+#endif /* COMPACTION_H */

@@ -37,7 +37,7 @@
 #include "base/error.h"
 #include "base/kind.h"
 #include "kmemblk.h"
-#include "lend/server.h"
+#include "lend/listen.h"
 
 /* Names in the private folder: the new socket, and what was in its way. */
 #define NEW "lend"

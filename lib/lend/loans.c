@@ -12,15 +12,18 @@
 
 #include "base/error.h"
 #include "lend/loans.h"
+#include "media/claim.h"
+#include "pages/lent.h"
+#include "pages/zone.h"
 
 static uint64_t zone_of(const struct loans *loans, uint64_t offset)
 {
-	return ((offset >> LAYOUT_PAGE_SHIFT) - loans->pages->lent.base) >> ZONE_SHIFT;
+	return ((offset >> LAYOUT_PAGE_SHIFT) - loans->pool->lent.base) >> ZONE_SHIFT;
 }
 
 static uint64_t offset_of(const struct loans *loans, uint64_t zone)
 {
-	return (loans->pages->lent.base + (zone << ZONE_SHIFT)) << LAYOUT_PAGE_SHIFT;
+	return (loans->pool->lent.base + (zone << ZONE_SHIFT)) << LAYOUT_PAGE_SHIFT;
 }
 
 static bool is_watched(const struct loan *loan)
@@ -39,17 +42,17 @@ static void watch(struct loans *loans, uint64_t zone, bool returned, int owner)
 	loan->owner = owner;
 }
 
-int loans_init(struct loans *loans, struct pages *pages, void (*ended)(void *opaque, int owner),
+int loans_init(struct loans *loans, struct pool *pool, void (*ended)(void *opaque, int owner),
 	       void *opaque)
 {
 	*loans = (struct loans){
-		.pages = pages, .zones = pages->lent.zones, .ended = ended, .opaque = opaque
+		.pool = pool, .zones = pool->lent.zones, .ended = ended, .opaque = opaque
 	};
 	loans->loan = calloc(loans->zones + 1, sizeof(loans->loan[0]));
 	if (loans->loan == NULL)
 		return -ENOMEM;
 	for (uint64_t zone = 0; zone < loans->zones; zone++) {
-		if (pages->lent.count[zone] == 0)
+		if (pool->lent.count[zone] == 0)
 			continue;
 		loans->loan[zone] = (struct loan){ .lent = true, .since = time(NULL) };
 		loans->lent++;
@@ -123,15 +126,15 @@ static int open_zone(const struct device *device, uint64_t offset)
 static void take_back(struct loans *loans, uint64_t zone)
 {
 	struct loan loan = loans->loan[zone];
-	struct pages *pages = loans->pages;
+	struct pool *pool = loans->pool;
 	uint64_t first, n;
 
-	pthread_mutex_lock(&pages->lock);
-	while ((n = pageset_first_run(&pages->lent, zone, &first)) > 0) {
-		pages->memory.reclaimed += n;
-		memory_return(pages, first, n);
+	pthread_mutex_lock(&pool->lock);
+	while ((n = pageset_first_run(&pool->lent, zone, &first)) > 0) {
+		pool->keeper.reclaimed += n;
+		lent_return_locked(pool, first, n);
 	}
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_unlock(&pool->lock);
 	loans->lent--;
 	loans->watched -= is_watched(&loan);
 	loans->unowned -= loan.owner == LOANS_UNOWNED;
@@ -143,7 +146,7 @@ static void take_back(struct loans *loans, uint64_t zone)
 /* Take back what is free of the zones [zone, zone + n), halved until that is known: mostly, all is. */
 static bool look_at(struct loans *loans, uint64_t zone, uint64_t n)
 {
-	int rc = claim_locked(loans->pages->device, offset_of(loans, zone), n * ZONE_BYTES);
+	int rc = claim_locked(loans->pool->device, offset_of(loans, zone), n * ZONE_BYTES);
 	bool any;
 
 	if (rc == 0) {
@@ -159,20 +162,20 @@ static bool look_at(struct loans *loans, uint64_t zone, uint64_t n)
 
 int loans_lend(struct loans *loans, int owner, uint64_t *offset, int *fd)
 {
-	struct pages *pages = loans->pages;
+	struct pool *pool = loans->pool;
 	uint64_t first, zone;
 	int rc;
 
-	pthread_mutex_lock(&pages->lock);
-	rc = zones_lend(pages, &first);
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_lock(&pool->lock);
+	rc = zone_lend_locked(pool, &first);
+	pthread_mutex_unlock(&pool->lock);
 	if (rc != 0)
 		return rc == -ENOSPC ? -ENOMEM : rc;
 	*offset = first << LAYOUT_PAGE_SHIFT;
 	zone = zone_of(loans, *offset);
 	loans->loan[zone] = (struct loan){ .lent = true, .owner = owner, .since = time(NULL) };
 	loans->lent++;
-	*fd = open_zone(pages->device, *offset);
+	*fd = open_zone(pool->device, *offset);
 	if (*fd < 0) {
 		watch(loans, zone, false, LOANS_UNOWNED);
 		take_back(loans, zone);

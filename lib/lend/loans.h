@@ -8,7 +8,7 @@
  * and which is still locked, is *watched*: it is looked at now and then.  It is *unowned* only when the
  * borrower has gone: what he has called returned and keeps mapped is still his.
  *
- * Used by one thread, that of the lending server; takes pages->lock where needed.
+ * Used by one thread, that of the lending server; takes pool->lock where needed.
  */
 #ifndef LOANS_H
 #define LOANS_H
@@ -30,7 +30,7 @@ struct loan {
 };
 
 struct loans {
-	struct pages *pages;
+	struct pool *pool;
 	struct loan *loan; /* a zone */
 	uint64_t zones;
 	uint64_t lent;
@@ -45,7 +45,7 @@ struct loans {
  * Zones that are lent already are those of an earlier server.  `ended` is called for each loan of an
  * owner that has not gone, when it ends.  0 or -ENOMEM without message.
  */
-int loans_init(struct loans *loans, struct pages *pages, void (*ended)(void *opaque, int owner),
+int loans_init(struct loans *loans, struct pool *pool, void (*ended)(void *opaque, int owner),
 	       void *opaque);
 void loans_destroy(struct loans *loans);
 

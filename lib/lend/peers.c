@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "lend/server.h"
+#include "lend/peers.h"
 
 struct allow_rule {
 	bool group;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * lending.c - the lending server: one thread, a UNIX socket, borrowers.
+ * server.c - the lending server: one thread, a UNIX socket, borrowers.
  *
- * The thread owns all that is said and who has what (loans.c).  It takes pages->lock for moments
+ * The thread owns all that is said and who has what (loans.c).  It takes pool->lock for moments
  * only, and never waits for a borrower: a packet that a borrower does not take is the end of its
  * connection, and what a connection says that the protocol does not know likewise.  Its end makes
  * nothing free: the kernel's locks do (loans.h).
  *
- * A borrower that finds no whole zone can wait for one; the mover (move.c) then makes some.  One that
+ * A borrower that finds no whole zone can wait for one; the mover (compaction.c) then makes some.  One that
  * does not wait is counted as wanting for another moment, so that its next try succeeds.
  *
  * When the disk wants memory back, the memory thread leaves a note (lending->reclaim) and wakes this
@@ -27,9 +27,12 @@
 
 #include "base/deadline.h"
 #include "base/error.h"
-#include "io/handle.h"
-#include "lend/server.h"
 #include "base/thread.h"
+#include "lend/protocol.h"
+#include "lend/lending.h"
+#include "lend/server.h"
+#include "lend/status.h"
+#include "pages/recall.h"
 
 /*
  * How often watched zones are looked at, and waiting borrowers' time: at first, and when it has been
@@ -68,10 +71,12 @@ static void zones_made(void *opaque)
 static void count_zones(struct lending *lending, struct peer *peer, int by)
 {
 	if (peer->zones == 0 && by > 0)
-		atomic_fetch_add_explicit(&lending->holders, 1, memory_order_relaxed);
+		atomic_fetch_add_explicit(&lending->h->pool.lender.holders, 1,
+					  memory_order_relaxed);
 	peer->zones = (uint64_t)((int64_t)peer->zones + by);
 	if (peer->zones == 0 && by < 0)
-		atomic_fetch_sub_explicit(&lending->holders, 1, memory_order_relaxed);
+		atomic_fetch_sub_explicit(&lending->h->pool.lender.holders, 1,
+					  memory_order_relaxed);
 }
 
 static void drop_peer(struct lending *lending, int number)
@@ -158,7 +163,7 @@ static void refuse(struct lending *lending, int number)
 /* Serve those who wait, refuse those whose time is over, and say how many zones are wanted. */
 static void serve_waiting(struct lending *lending)
 {
-	struct pages *pages = &lending->h->pages;
+	struct pool *pool = &lending->h->pool;
 	uint64_t wanted = 0;
 
 	for (int i = 0; i < lending->peer_count; i++) {
@@ -173,14 +178,9 @@ static void serve_waiting(struct lending *lending)
 	}
 	if (!deadline_passed(&lending->eager_until))
 		wanted += AHEAD;
-	pthread_mutex_lock(&pages->lock);
-	/* Pages that may not be lent need not be brought together. */
-	if (wanted > memory_lendable(pages) / ZONE_PAGES)
-		wanted = memory_lendable(pages) / ZONE_PAGES;
-	pages->zones.wanted = wanted;
-	if (wanted > 0)
-		pthread_cond_signal(&pages->zones.work);
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_lock(&pool->lock);
+	compaction_want_locked(pool, wanted);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 static void borrow(struct lending *lending, int number, uint64_t wait_ms)
@@ -199,19 +199,6 @@ static void borrow(struct lending *lending, int number, uint64_t wait_ms)
 	}
 	peer->waiting = true;
 	peer->until = deadline_after(ms);
-}
-
-/* ---- asking for memory ---------------------------------------------------------------------- */
-
-/* In the memory thread, with pages->lock. */
-static bool reclaim(struct lending *lending, uint64_t pages, uint64_t round)
-{
-	if (atomic_load_explicit(&lending->holders, memory_order_relaxed) == 0)
-		return false;
-	lending->reclaim += pages;
-	lending->round = round;
-	wake(lending);
-	return true;
 }
 
 /* ---- zones that may have become free -------------------------------------------------------- */
@@ -254,12 +241,12 @@ static int patience(const struct lending *lending)
 	return lending->loans.watched > 0 ? (int)deadline_left(&lending->look_at) : -1;
 }
 
-/* ---- asking for memory, the lending thread's part ------------------------------------------- */
+/* ---- asking for memory ---------------------------------------------------------------------- */
 
 /* If nobody is left who has been asked and has not answered, say so. */
 static void check_answered(struct lending *lending)
 {
-	struct pages *pages = &lending->h->pages;
+	struct pool *pool = &lending->h->pool;
 
 	if (!lending->asking)
 		return;
@@ -267,25 +254,25 @@ static void check_answered(struct lending *lending)
 		if (lending->peers[i].fd != -1 && lending->peers[i].asked > 0)
 			return;
 	lending->asking = false;
-	pthread_mutex_lock(&pages->lock);
-	memory_answered(pages, lending->asked);
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_lock(&pool->lock);
+	recall_answered_locked(pool, lending->asked);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 /* How many pages are wanted back, and note for which round.  Mostly 0. */
 static uint64_t take_note(struct lending *lending)
 {
-	struct pages *pages = &lending->h->pages;
+	struct pool *pool = &lending->h->pool;
 	uint64_t wanted;
 
-	pthread_mutex_lock(&pages->lock);
-	wanted = lending->reclaim;
-	lending->reclaim = 0;
+	pthread_mutex_lock(&pool->lock);
+	wanted = pool->lender.wanted;
+	pool->lender.wanted = 0;
 	if (wanted > 0) {
 		lending->asking = true;
-		lending->asked = lending->round;
+		lending->asked = pool->lender.round;
 	}
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_unlock(&pool->lock);
 	return wanted;
 }
 
@@ -510,6 +497,7 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 		return fail(ENOMEM, "lend: %s: out of memory", h->device.path);
 	h->lending = lending;
 	lending->h = h;
+	lending->mover = (struct mover){ .h = h, .done = zones_made, .opaque = lending };
 	lending->listener = (struct listener){ .fd = -1, .folder = -1 };
 	lending->epoll = lending->event = -1;
 	lending->limit =
@@ -542,21 +530,18 @@ int lending_start(struct kmemblk *h)
 	rc = loans_check_open(&h->device);
 	if (rc != 0)
 		return rc;
-	if (loans_init(&lending->loans, &h->pages, loan_ended, lending) != 0)
+	if (loans_init(&lending->loans, &h->pool, loan_ended, lending) != 0)
 		return fail(ENOMEM, "start: %s: out of memory for zones", h->device.path);
-	h->mover.done = zones_made;
-	h->mover.opaque = lending;
-	rc = mover_start(h);
+	rc = mover_start(&lending->mover);
 	if (rc != 0)
 		return rc;
 	rc = thread_start(&lending->thread, 0, server, lending);
 	if (rc != 0)
 		return thread_fail(rc, "start", h->device.path, "lending");
 	lending->running = true;
-	pthread_mutex_lock(&h->pages.lock);
-	h->pages.memory.lender = lending;
-	h->pages.memory.lender_reclaim = reclaim;
-	pthread_mutex_unlock(&h->pages.lock);
+	pthread_mutex_lock(&h->pool.lock);
+	h->pool.lender.event = lending->event;
+	pthread_mutex_unlock(&h->pool.lock);
 	return 0;
 }
 
@@ -572,7 +557,7 @@ void lending_stop(struct kmemblk *h)
 		pthread_join(lending->thread, NULL);
 		lending->running = false;
 	}
-	mover_stop(h);
+	mover_stop(&lending->mover);
 	loans_destroy(&lending->loans);
 }
 

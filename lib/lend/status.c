@@ -10,9 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uuid/uuid.h>
 
-#include "io/handle.h"
-#include "lend/server.h"
+#include "lend/lending.h"
+#include "lend/status.h"
+#include "pages/pages.h"
 
 /* What a borrower takes at most, name and all; and all that is not borrowers. */
 #define BORROWER_BYTES 256u
@@ -35,37 +37,36 @@ static void put_us(struct json_object *object, const char *key, double us)
 static struct json_object *pages_status(struct lending *lending)
 {
 	struct json_object *object = json_object_new_object();
-	struct kmemblk *h = lending->h;
-	struct kmemblk_info info;
+	struct pages_count count;
 
-	kmemblk_get_info(h, &info);
-	put(object, "used", info.pages_used);
-	put(object, "free", info.pages_free);
-	put(object, "spare", info.pages_spare);
-	put(object, "reserve", h->pages.memory.reserve);
-	put(object, "retired", info.pages_retired);
-	put(object, "lent", info.pages_lent);
-	put(object, "resident", info.pages_resident);
-	put(object, "quarantined", info.pages_bad);
-	put(object, "released", info.pages_released);
-	put(object, "punched", info.pages_punched);
-	put(object, "reclaimed", info.pages_reclaimed);
-	put(object, "moved", atomic_load_explicit(&h->mover.moved, memory_order_relaxed));
+	pages_count(&lending->h->pool, &count);
+	put(object, "used", count.used);
+	put(object, "free", count.free);
+	put(object, "spare", count.spare);
+	put(object, "reserve", count.reserve);
+	put(object, "retired", count.retired);
+	put(object, "lent", count.lent);
+	put(object, "resident", count.resident);
+	put(object, "quarantined", count.bad);
+	put(object, "released", count.released);
+	put(object, "punched", count.punched);
+	put(object, "reclaimed", count.reclaimed);
+	put(object, "moved", atomic_load_explicit(&lending->mover.moved, memory_order_relaxed));
 	return object;
 }
 
 static struct json_object *zones_status(struct lending *lending)
 {
 	struct json_object *object = json_object_new_object();
-	struct pages *pages = &lending->h->pages;
+	struct pool *pool = &lending->h->pool;
 
 	put(object, "size", ZONE_BYTES);
 	put(object, "lent", lending->loans.lent);
 	put(object, "unowned", lending->loans.unowned);
-	pthread_mutex_lock(&pages->lock);
-	put(object, "draining", pages->zones.count);
-	put(object, "wanted", pages->zones.wanted);
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_lock(&pool->lock);
+	put(object, "draining", pool->zones.count);
+	put(object, "wanted", pool->zones.wanted);
+	pthread_mutex_unlock(&pool->lock);
 	return object;
 }
 
@@ -127,14 +128,14 @@ char *lending_status(struct lending *lending, size_t most)
 {
 	struct json_object *object = json_object_new_object();
 	char *text = NULL;
-	struct kmemblk_info info;
+	char uuid[37];
 	uint64_t left_out;
 
 	if (object == NULL)
 		return NULL;
-	kmemblk_get_info(lending->h, &info);
+	uuid_unparse_lower(lending->h->super.uuid, uuid);
 	json_object_object_add(object, "path", json_object_new_string(lending->h->device.path));
-	json_object_object_add(object, "uuid", json_object_new_string(info.uuid));
+	json_object_object_add(object, "uuid", json_object_new_string(uuid));
 	json_object_object_add(object, "pages", pages_status(lending));
 	json_object_object_add(object, "zones", zones_status(lending));
 	json_object_object_add(object, "borrowers", borrowers_status(lending, most, &left_out));

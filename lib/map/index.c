@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "media/guard.h"
-#include "map/index.h"
 #include "base/thread.h"
+#include "map/index.h"
+#include "media/guard.h"
 
 /* Leaves that a thread takes at a time, and how many make another thread worth its start. */
 #define SCAN_STRIDE	       64u

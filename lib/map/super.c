@@ -16,9 +16,9 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "map/super.h"
 #include "media/foreign.h"
 #include "media/guard.h"
-#include "map/super.h"
 
 #define INDEX_START 1
 

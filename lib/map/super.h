@@ -9,22 +9,6 @@
 #include "media/layout.h"
 #include "map/types.h"
 
-/* A superblock that has passed every check, in the CPU's byte order. */
-struct super {
-	const struct format_type *type;
-	uint64_t compat;    /* feature bits, kept when the superblock is rewritten */
-	uint64_t ro_compat; /* the same; this version knows none */
-	uint64_t device_pages;
-	uint64_t index_start; /* page */
-	uint64_t index_pages;
-	uint64_t blocks;
-	uint64_t spare_pages;
-	uint64_t generation;
-	uint64_t created;
-	uint8_t uuid[16];
-	char label[LAYOUT_LABEL_SIZE];
-};
-
 enum super_state {
 	SUPER_SOUND,
 	SUPER_ABSENT,	   /* no magic: something else, or nothing, is there */
@@ -55,20 +39,5 @@ int super_write(const struct device *device, uint64_t page, const struct super *
 
 /* True if two superblocks say the same. */
 bool super_same(const struct super *a, const struct super *b);
-
-static inline uint64_t super_copy_page(const struct super *super)
-{
-	return super->device_pages - 1;
-}
-
-static inline uint64_t super_data_start(const struct super *super)
-{
-	return super->index_start + super->index_pages;
-}
-
-static inline uint64_t super_data_pages(const struct super *super)
-{
-	return super_copy_page(super) - super_data_start(super);
-}
 
 #endif /* SUPER_H */

@@ -12,8 +12,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "media/layout.h"
-#include "map/super.h"
 #include "map/types.h"
 
 /* The two superblocks. */

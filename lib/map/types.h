@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * types.h - the format types.
+ * types.h - what a superblock says, and the format types.
  *
  * A type says how a device's pages are divided.  Everything else in the library asks the table
  * here and never compares type numbers, so a new type is one more row.
@@ -11,7 +11,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct super;
+#include "media/layout.h"
+
+struct format_type;
+
+/* A superblock that has passed every check, in the CPU's byte order. */
+struct super {
+	const struct format_type *type;
+	uint64_t compat;    /* feature bits, kept when the superblock is rewritten */
+	uint64_t ro_compat; /* the same; this version knows none */
+	uint64_t device_pages;
+	uint64_t index_start; /* page */
+	uint64_t index_pages;
+	uint64_t blocks;
+	uint64_t spare_pages;
+	uint64_t generation;
+	uint64_t created;
+	uint8_t uuid[16];
+	char label[LAYOUT_LABEL_SIZE];
+};
 
 struct format_type {
 	uint32_t id;	  /* enum layout_type */
@@ -25,6 +43,21 @@ struct format_type {
 	/* True if a superblock read from media divides its pages in a way this type allows. */
 	bool (*sound)(const struct super *super);
 };
+
+static inline uint64_t super_copy_page(const struct super *super)
+{
+	return super->device_pages - 1;
+}
+
+static inline uint64_t super_data_start(const struct super *super)
+{
+	return super->index_start + super->index_pages;
+}
+
+static inline uint64_t super_data_pages(const struct super *super)
+{
+	return super_copy_page(super) - super_data_start(super);
+}
 
 /* Find a row; NULL if there is none.  The names are for messages: "blk, none". */
 const struct format_type *type_by_id(uint32_t id);

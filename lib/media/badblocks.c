@@ -15,8 +15,8 @@
 #include <libpmem2.h>
 #include <stdlib.h>
 
-#include "media/badblocks.h"
 #include "base/error.h"
+#include "media/badblocks.h"
 
 static int add(struct badblocks *list, const struct device *device,
 	       const struct pmem2_badblock *block)

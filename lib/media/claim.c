@@ -23,8 +23,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "media/device.h"
 #include "base/error.h"
+#include "media/claim.h"
+#include "media/devdax.h"
+#include "media/holder.h"
 
 static int fail_busy(const struct device *device)
 {

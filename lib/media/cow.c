@@ -78,13 +78,13 @@ static bool is_shared(int fd, uint64_t size)
 	return shared;
 }
 
-enum cow cow_find(const struct device *device)
+enum cow cow_find(int fd, enum pm_media media, uint64_t size)
 {
-	if (device->media != PM_FILE && device->media != PM_FSDAX)
+	if (media != PM_FILE && media != PM_FSDAX)
 		return COW_NONE;
-	if (copies_always(device->fd))
+	if (copies_always(fd))
 		return COW_ALWAYS;
-	return is_shared(device->fd, device->size) ? COW_SHARED : COW_NONE;
+	return is_shared(fd, size) ? COW_SHARED : COW_NONE;
 }
 
 void cow_avoid(int fd)

@@ -3,7 +3,9 @@
 #ifndef COW_H
 #define COW_H
 
-#include "media/device.h"
+#include <stdint.h>
+
+#include "media/pm.h"
 
 /* As kmemblk_info has it. */
 enum cow {
@@ -12,7 +14,8 @@ enum cow {
 	COW_SHARED, /* what another file shares, once */
 };
 
-enum cow cow_find(const struct device *device);
+/* Of an open file of `size` bytes, or a device. */
+enum cow cow_find(int fd, enum pm_media media, uint64_t size);
 
 /* Ask for a new, empty file that its file system overwrites it in place; a wish, no more. */
 void cow_avoid(int fd);

@@ -23,8 +23,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "media/device.h"
 #include "base/error.h"
+#include "media/devdax.h"
 
 /* The device's folder in sysfs. */
 static int name_folder(const struct device *device, char *path, size_t size, const char *file)

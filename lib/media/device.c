@@ -28,9 +28,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/error.h"
 #include "media/cow.h"
 #include "media/device.h"
-#include "base/error.h"
 #include "media/owned.h"
 
 const char *device_media_name(enum pm_media media)
@@ -306,7 +306,7 @@ int device_map(struct device *device)
 		    device->path);
 	if (rc == 0) {
 		device->media = device->pm.media;
-		device->persistence = persistence_of(device);
+		device->persistence = persistence_of(device->fd, device->media);
 	}
 	return rc;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* device.h - open a backing object, tell what it is, claim it.  See device.c and claim.c. */
+/* device.h - open a backing object, and tell what it is.  See device.c. */
 #ifndef DEVICE_H
 #define DEVICE_H
 
@@ -75,51 +75,5 @@ uint64_t device_storage(const struct device *device);
  * device cannot; 0 or another -errno with message.
  */
 int device_punch(const struct device *device, uint64_t offset, uint64_t length);
-
-/* ---- devdax.c: the nodes of one devdax device ------------------------------------------------ */
-
-/* Open what all nodes of the device share on this host: the descriptor, or -errno with message. */
-int devdax_open_shared(const struct device *device);
-
-/*
- * Open the node that the kernel made, if the device was opened through another one.  1 with *fd;
- * 0 if it was not, or the kernel's node is not there; -errno with message.
- */
-int devdax_open_kernel_node(const struct device *device, int *fd);
-
-/* 0 if the device was opened through the node that the kernel made; -EINVAL with message. */
-int devdax_check_lendable(const struct device *device);
-
-/* ---- claim.c -------------------------------------------------------------------------------- */
-
-/* The claim covers this many bytes at the start of the device: the superblock. */
-#define CLAIM_BYTES LAYOUT_PAGE_SIZE
-
-/*
- * Claim the device: shared when it is open read-only, exclusive otherwise.  -EBUSY with a message
- * that names the holder where it can be seen.  Ends when the device is closed.
- */
-int claim_take(struct device *device);
-
-/*
- * 1 if somebody else's open file description has a lock in the range, 0 if not; -errno with message.
- * Borrowed memory is locked so (lending.c), for as long as it is mapped.
- */
-int claim_locked(const struct device *device, uint64_t offset, uint64_t length);
-
-/* -EBUSY with message if another process holds a lock on pages of the device, other than a claim:
- * borrowed memory. */
-int claim_check_borrowers(const struct device *device);
-
-/* True if the device is claimed, other than by `device` itself.  Takes no lock. */
-bool claim_is_taken(const struct device *device);
-
-/* ---- holder.c ------------------------------------------------------------------------------- */
-
-/*
- * Find a process that holds a claim on the device, other than by `device` itself; false if none can
- * be seen.  A process that belongs to another user is seen by root only.
- */
-bool holder_find(const struct device *device, pid_t *pid, char *name, size_t name_size);
 
 #endif /* DEVICE_H */

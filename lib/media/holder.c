@@ -18,7 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "media/device.h"
+#include "media/devdax.h"
+#include "media/holder.h"
 
 /* What a claim locks: the device's node or file, or what the nodes of a devdax device share. */
 struct object {

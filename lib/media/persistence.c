@@ -49,7 +49,6 @@
 #include <unistd.h>
 #include <uuid/uuid.h>
 
-#include "media/device.h"
 #include "media/persistence.h"
 
 #ifndef FUSE_SUPER_MAGIC
@@ -435,9 +434,9 @@ static enum persistence of_file(int fd, enum pm_media media, int depth)
 	}
 }
 
-enum persistence persistence_of(const struct device *device)
+enum persistence persistence_of(int fd, enum pm_media media)
 {
-	if (device->media == PM_DEVDAX)
-		return of_devdax(device->fd);
-	return of_file(device->fd, device->media, DEPTH);
+	if (media == PM_DEVDAX)
+		return of_devdax(fd);
+	return of_file(fd, media, DEPTH);
 }

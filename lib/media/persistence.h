@@ -3,7 +3,7 @@
 #ifndef PERSISTENCE_H
 #define PERSISTENCE_H
 
-struct device;
+#include "media/pm.h"
 
 /* From the least to the most, so that the least of two is the smaller. */
 enum persistence {
@@ -16,7 +16,7 @@ enum persistence {
 /* The word as it stands in struct kmemblk_info. */
 const char *persistence_name(enum persistence persistence);
 
-/* Ask the system.  The device is open, and its media is final: it has been mapped. */
-enum persistence persistence_of(const struct device *device);
+/* Ask the system about an open device, whose media is final: it has been mapped. */
+enum persistence persistence_of(int fd, enum pm_media media);
 
 #endif /* PERSISTENCE_H */

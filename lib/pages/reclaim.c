@@ -4,29 +4,22 @@
  *
  * One thread a handle.  It sleeps while nothing is retired; the first retired page wakes it; it
  * then waits a moment for more, so that one grace period serves thousands of pages, unless a
- * writer is short (pages->urgent).  What it frees goes out again in the batch it came in.
+ * writer is short (pool->urgent).  What it frees goes out again in the batch it came in.
  */
 #include "config.h"
 
 #include <errno.h>
 
 #include "base/deadline.h"
-#include "pages/grace.h"
-#include "pages/pages.h"
 #include "base/thread.h"
+#include "pages/cache.h"
+#include "pages/grace.h"
+#include "pages/reclaim.h"
 
 /* How long to collect when nobody is in a hurry. */
 #define COLLECT_MS 10
 /* Freshly released batches kept as they are; what is more goes back to the set by zones. */
 #define RECENT_MAX 32u
-
-void reclaim_hurry(struct pages *pages)
-{
-	if (pages->urgent)
-		return;
-	pages->urgent = true;
-	pthread_cond_signal(&pages->work);
-}
 
 static uint64_t count_pages(const struct batch *batch)
 {
@@ -37,161 +30,161 @@ static uint64_t count_pages(const struct batch *batch)
 	return n;
 }
 
-uint64_t reclaim_count_retired(struct pages *pages)
+uint64_t reclaim_count_retired(struct pool *pool)
 {
 	uint64_t n = 0;
 
-	for (unsigned int i = 0; i < pages->slot_count; i++) {
-		struct slot *slot = &pages->slots[i];
+	for (unsigned int i = 0; i < pool->slot_count; i++) {
+		struct slot *slot = &pool->slots[i];
 
 		slot_lock(slot);
 		if (slot->retired != NULL)
 			n += slot->retired->count;
 		slot_unlock(slot);
 	}
-	pthread_mutex_lock(&pages->lock);
-	n += count_pages(pages->full.first) + pages->in_grace;
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_lock(&pool->lock);
+	n += count_pages(pool->full.first) + pool->in_grace;
+	pthread_mutex_unlock(&pool->lock);
 	return n;
 }
 
 /* Collect all that has been retired so far.  No lock held. */
-static struct batch *collect(struct pages *pages)
+static struct batch *collect(struct pool *pool)
 {
 	struct batch *all;
 
-	for (unsigned int i = 0; i < pages->slot_count; i++) {
-		struct slot *slot = &pages->slots[i];
+	for (unsigned int i = 0; i < pool->slot_count; i++) {
+		struct slot *slot = &pool->slots[i];
 
 		slot_lock(slot);
 		if (slot->retired != NULL && slot->retired->count > 0) {
-			pthread_mutex_lock(&pages->lock);
-			batch_push(&pages->full, slot->retired);
+			pthread_mutex_lock(&pool->lock);
+			batch_push(&pool->full, slot->retired);
 			slot->retired = NULL;
-			pthread_mutex_unlock(&pages->lock);
+			pthread_mutex_unlock(&pool->lock);
 		}
 		slot_unlock(slot);
 	}
-	pthread_mutex_lock(&pages->lock);
-	all = pages->full.first;
-	pages->full.first = NULL;
-	pages->full.count = 0;
-	pages->in_grace = count_pages(all);
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_lock(&pool->lock);
+	all = pool->full.first;
+	pool->full.first = NULL;
+	pool->full.count = 0;
+	pool->in_grace = count_pages(all);
+	pthread_mutex_unlock(&pool->lock);
 	return all;
 }
 
-/* Drop the pages whose media has failed.  Lock held. */
-static void quarantine(struct pages *pages, struct batch *batch)
+/* Drop the pages whose media has failed. */
+static void quarantine_locked(struct pool *pool, struct batch *batch)
 {
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < batch->count; i++) {
-		if (bitmap_test(pages->bad, batch->page[i] - pages->first))
+		if (bitmap_test(pool->bad, batch->page[i] - pool->first))
 			continue;
 		batch->page[kept++] = batch->page[i];
 	}
-	pages->bad_count += batch->count - kept;
-	pages->usable -= batch->count - kept;
-	pages->stored -= batch->count - kept;
+	pool->bad_count += batch->count - kept;
+	pool->usable -= batch->count - kept;
+	pool->stored -= batch->count - kept;
 	batch->count = kept;
 }
 
-/* Free the pages of one batch whose grace period is over.  Lock held. */
-static void release(struct pages *pages, struct batch *batch)
+/* Free the pages of one batch whose grace period is over. */
+static void release_locked(struct pool *pool, struct batch *batch)
 {
-	struct batch_list *list = &pages->recent;
+	struct batch_list *list = &pool->recent;
 
 	/* Not to be reused, ever; the batch goes on, so that nobody waits for it. */
-	if (atomic_load_explicit(&pages->frozen, memory_order_relaxed))
+	if (atomic_load_explicit(&pool->frozen, memory_order_relaxed))
 		batch->count = 0;
-	if (atomic_load_explicit(&pages->any_bad, memory_order_acquire))
-		quarantine(pages, batch);
-	/* While zones are drained, each page goes where it belongs. */
-	if (pages->recent.count >= RECENT_MAX || batch->count == 0 || pages->zones.count > 0) {
+	if (atomic_load_explicit(&pool->any_bad, memory_order_acquire))
+		quarantine_locked(pool, batch);
+	/* While zones are emptied, each page goes where it belongs. */
+	if (pool->recent.count >= RECENT_MAX || batch->count == 0 || pool->zones.count > 0) {
 		for (uint32_t i = 0; i < batch->count; i++)
-			pages_free_run(pages, batch->page[i], 1);
+			pool_free_locked(pool, batch->page[i], 1);
 		batch->count = 0;
-		list = &pages->empty;
+		list = &pool->empty;
 	}
 	batch->taken = 0;
 	batch_push(list, batch);
 }
 
-static void reclaim(struct pages *pages)
+static void reclaim(struct pool *pool)
 {
-	struct batch *all = collect(pages);
+	struct batch *all = collect(pool);
 
 	if (all == NULL)
 		return;
 	/* Invariant 4: after this no reader is left that looked one of these pages up. */
 	grace_wait();
-	pthread_mutex_lock(&pages->lock);
+	pthread_mutex_lock(&pool->lock);
 	while (all != NULL) {
 		struct batch *next = all->next;
 
-		pages->released += all->count;
-		release(pages, all);
+		pool->released += all->count;
+		release_locked(pool, all);
 		all = next;
 	}
-	pthread_cond_broadcast(&pages->freed);
-	pages->in_grace = 0;
-	pages->memory.released = true;
-	memory_changed(pages);
-	pthread_mutex_unlock(&pages->lock);
+	pthread_cond_broadcast(&pool->freed);
+	pool->in_grace = 0;
+	pool->keeper.released = true;
+	pool_changed_locked(pool);
+	pthread_mutex_unlock(&pool->lock);
 }
 
-static void wait_for_more(struct pages *pages)
+static void wait_for_more(struct pool *pool)
 {
 	struct timespec until = deadline_after(COLLECT_MS);
 
-	while (!pages->urgent && !pages->stop && pages->waiting == 0)
-		if (pthread_cond_clockwait(&pages->work, &pages->lock, CLOCK_MONOTONIC, &until) ==
+	while (!pool->urgent && !pool->stop && pool->waiting == 0)
+		if (pthread_cond_clockwait(&pool->work, &pool->lock, CLOCK_MONOTONIC, &until) ==
 		    ETIMEDOUT)
 			break;
 }
 
 static void *reclaimer(void *opaque)
 {
-	struct pages *pages = opaque;
+	struct pool *pool = opaque;
 
-	pthread_mutex_lock(&pages->lock);
+	pthread_mutex_lock(&pool->lock);
 	for (;;) {
-		while (!pages->stop && !atomic_load_explicit(&pages->armed, memory_order_relaxed))
-			pthread_cond_wait(&pages->work, &pages->lock);
-		if (pages->stop)
+		while (!pool->stop && !atomic_load_explicit(&pool->armed, memory_order_relaxed))
+			pthread_cond_wait(&pool->work, &pool->lock);
+		if (pool->stop)
 			break;
-		wait_for_more(pages);
+		wait_for_more(pool);
 		/* Before looking into the slots: see arm(). */
-		atomic_store_explicit(&pages->armed, false, memory_order_relaxed);
-		pages->urgent = false;
-		pthread_mutex_unlock(&pages->lock);
-		reclaim(pages);
-		pthread_mutex_lock(&pages->lock);
+		atomic_store_explicit(&pool->armed, false, memory_order_relaxed);
+		pool->urgent = false;
+		pthread_mutex_unlock(&pool->lock);
+		reclaim(pool);
+		pthread_mutex_lock(&pool->lock);
 	}
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_unlock(&pool->lock);
 	return NULL;
 }
 
-int reclaim_start(struct pages *pages)
+int reclaim_start(struct pool *pool)
 {
-	int rc = thread_start(&pages->reclaimer, 0, reclaimer, pages);
+	int rc = thread_start(&pool->reclaimer, 0, reclaimer, pool);
 
 	if (rc != 0)
-		return thread_fail(rc, "start", pages->device->path, "reclaimer");
-	pages->running = true;
+		return thread_fail(rc, "start", pool->device->path, "reclaimer");
+	pool->running = true;
 	return 0;
 }
 
-void reclaim_stop(struct pages *pages)
+void reclaim_stop(struct pool *pool)
 {
-	if (!pages->running)
+	if (!pool->running)
 		return;
-	pthread_mutex_lock(&pages->lock);
-	pages->stop = true;
-	pthread_cond_signal(&pages->work);
-	pthread_mutex_unlock(&pages->lock);
-	pthread_join(pages->reclaimer, NULL);
-	pages->running = false;
-	pages->stop = false;
+	pthread_mutex_lock(&pool->lock);
+	pool->stop = true;
+	pthread_cond_signal(&pool->work);
+	pthread_mutex_unlock(&pool->lock);
+	pthread_join(pool->reclaimer, NULL);
+	pool->running = false;
+	pool->stop = false;
 }

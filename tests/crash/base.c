@@ -7,6 +7,7 @@
 #include "fatal.h"
 #include "io/handle.h"
 #include "ops.h"
+#include "pages/cache.h"
 #include "scenario.h"
 #include "stage.h"
 
@@ -46,7 +47,7 @@ static struct base bases[] = {
 /* How many pages are put by would else depend on how many processors there are. */
 static void use_one_slot(struct kmemblk *handle)
 {
-	handle->pages.slot_count = 1;
+	handle->pool.slot_count = 1;
 }
 
 static void make(struct base *base)
@@ -114,11 +115,11 @@ static void wear(struct kmemblk *handle, unsigned int bad)
 	struct near near = { .what = "wear" };
 
 	for (unsigned int i = 0; i < bad; i++)
-		if (pages_take(&handle->pages, 1, &page[i], &near) != 1)
+		if (cache_take(&handle->pool, 1, &page[i], &near) != 1)
 			fatal("%s", kmemblk_error());
 	for (unsigned int i = 0; i < bad; i++)
-		pages_mark_bad(&handle->pages, page[i]);
-	pages_put(&handle->pages, page, bad);
+		pool_mark_bad(&handle->pool, page[i]);
+	pool_put(&handle->pool, page, bad);
 }
 
 struct kmemblk *base_open(const struct base *base, struct trace *trace)
@@ -130,7 +131,7 @@ struct kmemblk *base_open(const struct base *base, struct trace *trace)
 	if (kmemblk_open(base_device(base)->path, 0, &handle) != 0)
 		fatal("%s", kmemblk_error());
 	/* Storage is taken away when the scenario says so, not when a thread gets round to it. */
-	handle->pages.memory.punch = false;
+	handle->pool.keeper.punch = false;
 	use_one_slot(handle);
 	stage_watch(handle);
 	if (kmemblk_start(handle) != 0)

@@ -10,11 +10,11 @@
 #include <string.h>
 
 #include "fatal.h"
-#include "pages/grace.h"
 #include "map/index.h"
 #include "mutate.h"
 #include "ops.h"
-#include "pages/pages.h"
+#include "pages/grace.h"
+#include "pages/pool.h"
 
 struct mutant mutate;
 
@@ -41,13 +41,13 @@ static __thread struct {
 
 int __real_index_persist(const struct index *, uint64_t, uint64_t, enum pm_order);
 int __real_index_persist_guarded(const struct index *, uint64_t, uint64_t, enum pm_order);
-unsigned int __real_pages_retire_now(struct pages *, unsigned int, const uint64_t *, unsigned int);
-void __real_pages_retire(struct pages *, const uint64_t *, unsigned int);
+unsigned int __real_cache_retire_now(struct pool *, unsigned int, const uint64_t *, unsigned int);
+void __real_cache_retire(struct pool *, const uint64_t *, unsigned int);
 
 int __wrap_index_persist(const struct index *, uint64_t, uint64_t, enum pm_order);
 int __wrap_index_persist_guarded(const struct index *, uint64_t, uint64_t, enum pm_order);
-unsigned int __wrap_pages_retire_now(struct pages *, unsigned int, const uint64_t *, unsigned int);
-void __wrap_pages_retire(struct pages *, const uint64_t *, unsigned int);
+unsigned int __wrap_cache_retire_now(struct pool *, unsigned int, const uint64_t *, unsigned int);
+void __wrap_cache_retire(struct pool *, const uint64_t *, unsigned int);
 
 void mutate_start(void)
 {
@@ -90,10 +90,10 @@ void mutate_published(void)
 	late.dst = NULL;
 }
 
-unsigned int __wrap_pages_retire_now(struct pages *pages, unsigned int slot, const uint64_t *page,
+unsigned int __wrap_cache_retire_now(struct pool *pool, unsigned int slot, const uint64_t *page,
 				     unsigned int n)
 {
-	unsigned int done = __real_pages_retire_now(pages, slot, page, n);
+	unsigned int done = __real_cache_retire_now(pool, slot, page, n);
 
 	if ((mutate_is(MUTANT_EARLY_RETIRE, PM_WRITE_ENTRY) && contents == PM_WRITE_DATA) ||
 	    (mutate_is(MUTANT_EARLY_RETIRE, PM_PART_ENTRY) && contents == PM_PART_DATA)) {
@@ -150,9 +150,9 @@ int __wrap_index_persist_guarded(const struct index *index, uint64_t block, uint
 	return rc;
 }
 
-void __wrap_pages_retire(struct pages *pages, const uint64_t *page, unsigned int n)
+void __wrap_cache_retire(struct pool *pool, const uint64_t *page, unsigned int n)
 {
-	__real_pages_retire(pages, page, n);
+	__real_cache_retire(pool, page, n);
 	if (postponed.index == NULL)
 		return;
 	if (__real_index_persist_guarded(postponed.index, postponed.block, postponed.n,

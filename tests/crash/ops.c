@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "image.h"
-#include "io/handle.h"
 #include "ops.h"
+#include "io/write.h"
+#include "pages/cache.h"
+#include "pages/storage.h"
 #include "recorder.h"
 
 /* What becomes of the bytes of a range. */
@@ -67,14 +69,14 @@ static int run_move(struct kmemblk *handle, const struct op *op, unsigned int nu
 /* As the library's own thread does it, but now. */
 static int run_punch(struct kmemblk *handle, const struct op *op, unsigned int number)
 {
-	struct pages *pages = &handle->pages;
+	struct pool *pool = &handle->pool;
 
 	(void)op, (void)number;
-	pages_empty_slots(pages);
-	pthread_mutex_lock(&pages->lock);
-	while (pages_drop_storage(pages, pages->count) > 0 || pages_spill(pages))
+	cache_empty(pool);
+	pthread_mutex_lock(&pool->lock);
+	while (storage_drop_locked(pool, pool->count) > 0 || pool_spill_locked(pool))
 		;
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_unlock(&pool->lock);
 	return 0;
 }
 

@@ -12,7 +12,6 @@
 #include <time.h>
 
 #include "fatal.h"
-#include "pages/grace.h"
 #include "io/handle.h"
 #include "mutate.h"
 #include "recorder.h"
@@ -43,7 +42,7 @@ static __thread bool own;
 static bool held, settling;
 static struct kmemblk *watched;
 static unsigned int in_section; /* own threads */
-static bool idle;		/* the reclaimer waits for work; covered by pages->lock */
+static bool idle;		/* the reclaimer waits for work; covered by pool->lock */
 
 int __real_pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *);
 int __real_pthread_cond_clockwait(pthread_cond_t *, pthread_mutex_t *, clockid_t,
@@ -94,7 +93,7 @@ static void set_settling(bool value)
 
 void stage_settle(void)
 {
-	struct pages *pages = &watched->pages;
+	struct pool *pool = &watched->pool;
 	bool done;
 
 	/* Else the reclaimer would begin, and how far it came would differ. */
@@ -102,11 +101,11 @@ void stage_settle(void)
 		return;
 	set_settling(true);
 	do {
-		pthread_mutex_lock(&pages->lock);
-		done = idle && !atomic_load_explicit(&pages->armed, memory_order_relaxed);
+		pthread_mutex_lock(&pool->lock);
+		done = idle && !atomic_load_explicit(&pool->armed, memory_order_relaxed);
 		if (!done)
-			reclaim_hurry(pages);
-		pthread_mutex_unlock(&pages->lock);
+			pool_hurry_locked(pool);
+		pthread_mutex_unlock(&pool->lock);
 		if (!done)
 			sched_yield();
 	} while (!done);
@@ -222,7 +221,7 @@ static void stand_at_gate(void)
  */
 static int wait_for_work(pthread_cond_t *cond, pthread_mutex_t *mutex)
 {
-	bool reclaimer = watched != NULL && cond == &watched->pages.work;
+	bool reclaimer = watched != NULL && cond == &watched->pool.work;
 	int rc;
 
 	if (reclaimer)
@@ -256,12 +255,12 @@ static void wait_on_stage(pthread_mutex_t *mutex)
 /* The only thread of a scenario waits for pages: it goes on when the reclaimer is done. */
 static void wait_alone(pthread_mutex_t *mutex)
 {
-	uint64_t before = watched->pages.released;
+	uint64_t before = watched->pool.released;
 
 	pthread_mutex_unlock(mutex);
 	stage_settle();
 	pthread_mutex_lock(mutex);
-	if (watched->pages.released == before)
+	if (watched->pool.released == before)
 		fatal("waits for pages, and none has been retired");
 }
 
@@ -271,7 +270,7 @@ int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 		return wait_for_work(cond, mutex);
 	if (self != NULL)
 		wait_on_stage(mutex);
-	else if (held && cond == &watched->pages.freed)
+	else if (held && cond == &watched->pool.freed)
 		wait_alone(mutex);
 	else
 		return __real_pthread_cond_wait(cond, mutex);

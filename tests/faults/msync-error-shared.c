@@ -16,7 +16,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "pages/grace.h"
 #include "io/handle.h"
 #include "unit.h"
 
@@ -150,7 +149,7 @@ static void lose_and_take(const struct kind *loser, const struct kind *taker)
 		      loser_call, taker->name, taker_call, requests[0].rc, requests[1].rc);
 	ck_assert_int_eq(kmemblk_flush(h), -EIO);
 	/* What the loser retired may still be what the media name. */
-	ck_assert(atomic_load(&h->pages.frozen));
+	ck_assert(atomic_load(&h->pool.frozen));
 	kmemblk_close(h);
 	unlink(unit_device);
 }

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "media/guard.h"
 #include "io/handle.h"
 
 static bool is(const char *name)
@@ -67,13 +66,13 @@ int __wrap_check_writable(const struct kmemblk *h, const char *what, uint64_t co
 	return __real_check_writable(h, what, is("write-past-the-end") ? 0 : count, offset);
 }
 
-void __real_pages_settle(struct pages *pages, uint64_t n, uint64_t bound);
-void __wrap_pages_settle(struct pages *pages, uint64_t n, uint64_t bound);
+void __real_reserve_settle(struct pool *pool, uint64_t n, uint64_t bound);
+void __wrap_reserve_settle(struct pool *pool, uint64_t n, uint64_t bound);
 
 /* A block that got its page is not counted. */
-void __wrap_pages_settle(struct pages *pages, uint64_t n, uint64_t bound)
+void __wrap_reserve_settle(struct pool *pool, uint64_t n, uint64_t bound)
 {
-	__real_pages_settle(pages, n, bound > 0 && is("promise-is-lost") ? bound - 1 : bound);
+	__real_reserve_settle(pool, n, bound > 0 && is("promise-is-lost") ? bound - 1 : bound);
 }
 
 /* ---- images ---------------------------------------------------------------------------------- */

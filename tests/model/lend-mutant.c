@@ -2,23 +2,23 @@
 /*
  * lend-mutant.c - a library whose writers may take pages that are lent (invariant 5 broken).
  *
- * Linked into a test with -Wl,--wrap=memory_lend, this takes the place of memory_lend(): the first
+ * Linked into a test with -Wl,--wrap=lent_take_locked, this takes the place of lent_take_locked(): the first
  * page of a loan is free, too, for as long as it is lent.  The test must then fail.
  */
 #include "config.h"
 
-#include "pages/pages.h"
+#include "pages/pool.h"
 
-int __real_memory_lend(struct pages *pages, uint64_t n, uint64_t align, uint64_t *first);
-int __wrap_memory_lend(struct pages *pages, uint64_t n, uint64_t align, uint64_t *first);
+int __real_lent_take_locked(struct pool *pool, uint64_t n, uint64_t align, uint64_t *first);
+int __wrap_lent_take_locked(struct pool *pool, uint64_t n, uint64_t align, uint64_t *first);
 
-int __wrap_memory_lend(struct pages *pages, uint64_t n, uint64_t align, uint64_t *first)
+int __wrap_lent_take_locked(struct pool *pool, uint64_t n, uint64_t align, uint64_t *first)
 {
-	int rc = __real_memory_lend(pages, n, align, first);
+	int rc = __real_lent_take_locked(pool, n, align, first);
 
 	if (rc == 0) {
-		pages->stored++;
-		pages_free_run(pages, *first, 1);
+		pool->stored++;
+		pool_free_locked(pool, *first, 1);
 	}
 	return rc;
 }

@@ -47,12 +47,12 @@ void shortage_begin(struct shortage *s, struct kmemblk *handle, uint32_t block, 
 /* True if the writer waits for a page and the reclaimer for a grace period, which a thread holds up. */
 static bool has_stopped(const struct shortage *s)
 {
-	struct pages *pages = &s->handle->pages;
+	struct pool *pool = &s->handle->pool;
 	bool waits;
 
-	pthread_mutex_lock(&pages->lock);
-	waits = pages->waiting > 0 && grace_under_way();
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_lock(&pool->lock);
+	waits = pool->waiting > 0 && grace_under_way();
+	pthread_mutex_unlock(&pool->lock);
 	return waits;
 }
 

@@ -7,32 +7,38 @@
 
 #include "bare.h"
 #include "media/guard.h"
+#include "pages/cache.h"
+#include "pages/reclaim.h"
+#include "pages/reserve.h"
 
 struct device bare_device;
-static struct super super;
-struct pages bare;
+struct pool bare;
 
 int bare_try_open(uint64_t count, uint64_t spare, uint64_t used)
 {
 	_Atomic uint64_t *named = bitmap_new(count);
+	uint64_t index_pages = (count - spare + 511) / 512;
+	struct pages_found found = {
+		.first = 1 + index_pages,
+		.count = count,
+		.spare = spare,
+		.named = named,
+		.used = used,
+	};
 	int rc;
 
 	ck_assert_int_eq(guard_install(), 0);
-	super = (struct super){ .type = type_by_id(1), .index_start = 1, .spare_pages = spare };
-	super.blocks = count - spare;
-	super.index_pages = (super.blocks + 511) / 512;
-	super.device_pages = 2 + super.index_pages + count;
-	unit_make_file(unit_device, super.device_pages * PAGE);
+	unit_make_file(unit_device, (2 + index_pages + count) * PAGE);
 	for (uint64_t i = 0; i < used; i++) {
 		bitmap_set(named, i);
-		unit_poke((super_data_start(&super) + i) * PAGE, "x", 1);
+		unit_poke((found.first + i) * PAGE, "x", 1);
 	}
 	ck_assert_int_eq(device_open(&bare_device, unit_device, false), 0);
 	ck_assert_int_eq(device_map(&bare_device), 0);
-	rc = pages_open(&bare, &bare_device, &super, named, used, 0);
+	rc = pages_open(&bare, &bare_device, &found);
 	free((void *)named);
 	/* As where nobody takes storage away: the thread that would is not running. */
-	bare.memory.punch = false;
+	bare.keeper.punch = false;
 	return rc;
 }
 
@@ -54,7 +60,7 @@ int bare_take_some(unsigned int most, uint64_t *page)
 	struct near near;
 
 	near.what = "write";
-	return pages_take(&bare, most, page, &near);
+	return cache_take(&bare, most, page, &near);
 }
 
 void bare_take(uint64_t *page, unsigned int n)
@@ -82,7 +88,7 @@ void bare_expect_distinct(const uint64_t *page, unsigned int n)
 
 int bare_admit(uint64_t n)
 {
-	struct admission admission = { .what = "write", .changes = pages_changes(&bare) };
+	struct admission admission = { .what = "write", .changes = reserve_changes(&bare) };
 
-	return pages_admit(&bare, n, &admission);
+	return reserve_blocks(&bare, n, &admission);
 }

@@ -9,7 +9,7 @@
 #include "unit.h"
 
 extern struct device bare_device;
-extern struct pages bare;
+extern struct pool bare;
 
 /* `count` data pages, of which `spare` are spare and the first `used` hold blocks. */
 int bare_try_open(uint64_t count, uint64_t spare, uint64_t used);
@@ -17,10 +17,10 @@ int bare_try_open(uint64_t count, uint64_t spare, uint64_t used);
 void bare_open(uint64_t count, uint64_t spare, uint64_t used);
 void bare_close(void);
 
-/* pages_admit() by one who has looked at the entries just now. */
+/* reserve_blocks() by one who has looked at the entries just now. */
 int bare_admit(uint64_t n);
 
-/* pages_take() by one who has no use for what is near. */
+/* cache_take() by one who has no use for what is near. */
 int bare_take_some(unsigned int most, uint64_t *page);
 /* Take exactly so many. */
 void bare_take(uint64_t *page, unsigned int n);

@@ -11,7 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "media/device.h"
+#include "media/claim.h"
+#include "media/holder.h"
 #include "unit.h"
 
 static void open_it(struct device *device, bool readonly)

@@ -29,7 +29,7 @@ START_TEST(test_options_are_checked)
 	unit_expect_error(kmemblk_set_memory(h, &bad), EINVAL, "unknown kind of punching 7");
 	good.keep = 4097;
 	ck_assert_int_eq(kmemblk_set_memory(h, &good), 0);
-	ck_assert_uint_eq(h->pages.memory.keep, 2);
+	ck_assert_uint_eq(h->pool.keeper.keep, 2);
 	ck_assert_int_eq(kmemblk_start(h), 0);
 	unit_expect_error(kmemblk_set_memory(h, &good), EINVAL, "started already");
 	kmemblk_close(h);
@@ -51,7 +51,7 @@ START_TEST(test_no_holes_no_punch)
 	unit_expect_error(kmemblk_set_memory(h, &options), EOPNOTSUPP, "they can be lent");
 	options.punch = KMEMBLK_PUNCH_AUTO;
 	ck_assert_int_eq(kmemblk_set_memory(h, &options), 0);
-	ck_assert(!h->pages.memory.punch);
+	ck_assert(!h->pool.keeper.punch);
 	kmemblk_close(h);
 }
 END_TEST

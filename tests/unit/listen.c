@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "lend/server.h"
+#include "lend/listen.h"
 #include "unit.h"
 
 static char folder[128], path[160];

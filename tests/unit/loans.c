@@ -13,6 +13,7 @@
 
 #include "bare.h"
 #include "lend/loans.h"
+#include "media/claim.h"
 
 #define COUNT (16u * ZONE_PAGES)
 #define SPARE 16u
@@ -61,7 +62,7 @@ static void init_loans(void)
 static void open_loans(void)
 {
 	bare_open(COUNT, SPARE, 0);
-	bare.memory.reserve = 0;
+	bare.keeper.reserve = 0;
 	init_loans();
 }
 

@@ -12,13 +12,19 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/eventfd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bare.h"
-#include "pages/grace.h"
 #include "io/handle.h"
+#include "pages/cache.h"
+#include "pages/grace.h"
+#include "pages/keeper.h"
+#include "pages/reclaim.h"
+#include "pages/reserve.h"
+#include "pages/storage.h"
 #include "unit.h"
 
 #define SIZE (16 * MIB)
@@ -79,17 +85,17 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
  * Until what has been retired is free, and the memory thread has nothing to do.  It sleeps and is woken
  * with the lock of pages.
  */
-static void settle(struct pages *pages)
+static void settle(struct pool *pool)
 {
 	bool settled = false;
 
 	while (!settled) {
 		usleep(1000);
-		if (reclaim_count_retired(pages) > 0)
+		if (reclaim_count_retired(pool) > 0)
 			continue;
-		pthread_mutex_lock(&pages->lock);
-		settled = replace_asleep(&pages->memory.work, &pages->memory.work);
-		pthread_mutex_unlock(&pages->lock);
+		pthread_mutex_lock(&pool->lock);
+		settled = replace_asleep(&pool->keeper.work, &pool->keeper.work);
+		pthread_mutex_unlock(&pool->lock);
 	}
 }
 
@@ -104,7 +110,7 @@ START_TEST(test_punched_to_three_quarters_of_keep)
 	h = unit_open_memory(&(struct kmemblk_memory_options){ .keep = 400 * PAGE });
 	write_some(h, 0, 2000);
 	ck_assert_int_eq(kmemblk_trim(h, 2000 * PAGE, 0), 0);
-	settle(&h->pages);
+	settle(&h->pool);
 	info = unit_info(h);
 	ck_assert_uint_eq(info.pages_resident, 300);
 	ck_assert_uint_ge(info.pages_punched, 1500);
@@ -113,7 +119,7 @@ START_TEST(test_punched_to_three_quarters_of_keep)
 		write_some(h, 0, 40);
 		ck_assert_int_eq(kmemblk_trim(h, 40 * PAGE, 0), 0);
 		/* What is retired is not there for others yet, so they would take more. */
-		settle(&h->pages);
+		settle(&h->pool);
 	}
 	ck_assert_uint_eq(unit_info(h).pages_punched, info.pages_punched);
 	kmemblk_close(h);
@@ -131,13 +137,13 @@ START_TEST(test_promises_keep_their_storage)
 	ck_assert_int_eq(kmemblk_trim(h, 1500 * PAGE, 0), 0);
 	/* Two superblocks, eight leaves, 500 blocks, and as many for overwriting as the spare says. */
 	info = unit_info(h);
-	settle(&h->pages);
+	settle(&h->pool);
 	ck_assert_uint_le(unit_storage(unit_device), (10 + 500 + info.pages_spare) * PAGE);
 	ck_assert_uint_ge(unit_info(h).pages_resident, info.pages_spare);
 	for (uint64_t b = 1500; b < 2000; b++)
 		unit_expect(h, b, b);
 	ck_assert_int_eq(kmemblk_trim(h, 500 * PAGE, 1500 * PAGE), 0);
-	settle(&h->pages);
+	settle(&h->pool);
 	ck_assert_uint_le(unit_storage(unit_device), 10 * PAGE);
 	ck_assert_uint_eq(unit_info(h).pages_resident, 0);
 	write_some(h, 0, 100);
@@ -156,7 +162,7 @@ START_TEST(test_never_means_never)
 	h = unit_open_memory(&(struct kmemblk_memory_options){ .punch = KMEMBLK_PUNCH_NEVER });
 	write_some(h, 0, 2000);
 	ck_assert_int_eq(kmemblk_trim(h, 2000 * PAGE, 0), 0);
-	settle(&h->pages);
+	settle(&h->pool);
 	ck_assert_uint_ge(unit_storage(unit_device), 2000 * PAGE);
 	ck_assert_uint_eq(unit_info(h).pages_punched, 0);
 	kmemblk_close(h);
@@ -165,7 +171,7 @@ START_TEST(test_never_means_never)
 	ck_assert_uint_ge(unit_storage(unit_device), 2000 * PAGE);
 	ck_assert_int_eq(kmemblk_set_memory(h, &(struct kmemblk_memory_options){ .keep = 0 }), 0);
 	ck_assert_int_eq(kmemblk_start(h), 0);
-	settle(&h->pages);
+	settle(&h->pool);
 	ck_assert_uint_le(unit_storage(unit_device), 10 * PAGE);
 	kmemblk_close(h);
 	unit_expect_clean();
@@ -177,12 +183,12 @@ START_TEST(test_what_a_short_writer_adds_is_not_punched_soon)
 	uint64_t need;
 
 	bare_open(4000, 10, 100);
-	bare.memory.punch = true;
-	bare.memory.keep = 400;
-	need = pages_storage_for(&bare, bare.admitted);
+	bare.keeper.punch = true;
+	bare.keeper.keep = 400;
+	need = pool_storage_for(&bare, bare.admitted);
 	pthread_mutex_lock(&bare.lock);
 	for (int i = 0; i < 100; i++)
-		pages_populate_more(&bare);
+		storage_populate_more_locked(&bare);
 	pthread_mutex_unlock(&bare.lock);
 	/* As much again may be trimmed before there is more than is kept. */
 	ck_assert_uint_gt(bare.stored, need + 100);
@@ -245,7 +251,7 @@ static const struct kmemblk_memory_options with_user = {
 /* All that can be had: what is being offered cannot. */
 static void borrow_all(void)
 {
-	settle(&user.h->pages);
+	settle(&user.h->pool);
 	while (kmemblk_borrow(user.h, PAGE, PAGE, &user.loans[user.borrowed]) == 0) {
 		memset(user.loans[user.borrowed], 0x88, PAGE);
 		user.borrowed++;
@@ -259,10 +265,10 @@ START_TEST(test_what_is_released_is_offered_zeroed)
 	unit_format(SIZE, 0);
 	user.h = unit_open_memory(&with_user);
 	write_some(user.h, 0, 2000);
-	settle(&user.h->pages);
+	settle(&user.h->pool);
 	user.take = true;
 	ck_assert_int_eq(kmemblk_trim(user.h, 1900 * PAGE, 0), 0);
-	settle(&user.h->pages);
+	settle(&user.h->pool);
 	ck_assert_uint_ge(unit_info(user.h).pages_lent, 1800);
 	ck_assert(!user.dirty);
 	for (uint64_t b = 1900; b < 2000; b++)
@@ -290,11 +296,11 @@ START_TEST(test_a_refusal_ends_the_offers_until_others_are_released)
 	unit_format(SIZE, 0);
 	user.h = unit_open_memory(&with_user);
 	write_some(user.h, 0, 1000);
-	settle(&user.h->pages);
+	settle(&user.h->pool);
 	for (uint64_t b = 0; b < 50; b++) {
 		before = user.offers;
 		ck_assert_int_eq(kmemblk_trim(user.h, PAGE, b * PAGE), 0);
-		settle(&user.h->pages);
+		settle(&user.h->pool);
 		ck_assert_uint_eq(user.offers, before + 1);
 	}
 	ck_assert_uint_eq(unit_info(user.h).pages_lent, 0);
@@ -308,10 +314,10 @@ START_TEST(test_asked_below_the_reserve)
 	unit_format(SIZE, 0);
 	user.h = unit_open_memory(&with_user);
 	borrow_all();
-	settle(&user.h->pages);
+	settle(&user.h->pool);
 	ck_assert_uint_eq(user.asked, 0);
 	write_some(user.h, 0, 1);
-	settle(&user.h->pages);
+	settle(&user.h->pool);
 	ck_assert_uint_ge(user.asked, 1);
 	/* Up to a quarter above the reserve. */
 	ck_assert_uint_ge(user.wanted, 50 * PAGE);
@@ -420,27 +426,26 @@ START_TEST(test_a_writer_is_woken_by_a_return)
 END_TEST
 
 /* The last round that a lending server was asked in. */
-static _Atomic uint64_t lender_round;
-
-static bool lender_reclaim(struct lending *lending, uint64_t pages, uint64_t round)
+static uint64_t lender_round(struct pool *pool)
 {
-	(void)lending;
-	ck_assert_uint_gt(pages, 0);
-	lender_round = round;
-	return true;
+	uint64_t round;
+
+	pthread_mutex_lock(&pool->lock);
+	round = pool->lender.round;
+	pthread_mutex_unlock(&pool->lock);
+	return round;
 }
 
 static int on_reclaim_answer_late(void *opaque, size_t length)
 {
-	struct pages *pages = &user.h->pages;
+	struct pool *pool = &user.h->pool;
 
 	(void)opaque;
 	(void)length;
-	if (lender_round == 0)
-		return 0;
-	pthread_mutex_lock(&pages->lock);
-	memory_answered(pages, lender_round);
-	pthread_mutex_unlock(&pages->lock);
+	pthread_mutex_lock(&pool->lock);
+	if (pool->lender.round != 0)
+		recall_answered_locked(pool, pool->lender.round);
+	pthread_mutex_unlock(&pool->lock);
 	return 0;
 }
 
@@ -467,13 +472,13 @@ START_TEST(test_an_answer_is_of_the_round_that_was_asked)
 	unit_format(SIZE, 0);
 	user.h = unit_open_memory(&options);
 	borrow_all();
-	pthread_mutex_lock(&user.h->pages.lock);
-	user.h->pages.memory.lender_reclaim = lender_reclaim;
-	user.h->pages.memory.lender = (struct lending *)&lender_round;
-	pthread_mutex_unlock(&user.h->pages.lock);
+	pthread_mutex_lock(&user.h->pool.lock);
+	user.h->pool.lender.event = eventfd(0, EFD_CLOEXEC);
+	user.h->pool.lender.holders = 1;
+	pthread_mutex_unlock(&user.h->pool.lock);
 	for (uint64_t i = 0; i < 2; i++) {
 		pthread_create(&thread[i], NULL, write_one, &block[i]);
-		while (lender_round != i + 1)
+		while (lender_round(&user.h->pool) != i + 1)
 			usleep(1000);
 	}
 	/* The second round was being taken up when the first was answered. */
@@ -484,6 +489,8 @@ START_TEST(test_an_answer_is_of_the_round_that_was_asked)
 	pthread_join(thread[1], &written);
 	ck_assert_ptr_eq(written, &block[1]);
 	unit_expect(user.h, 1, 1);
+	ck_assert_uint_gt(user.h->pool.lender.wanted, 0);
+	close(user.h->pool.lender.event);
 	kmemblk_close(user.h);
 	unit_expect_clean();
 }
@@ -497,26 +504,26 @@ START_TEST(test_not_offered_before_readers_are_done)
 
 	user = (struct user){ .take = true };
 	bare_open(400, 10, 0);
-	bare.memory.user = with_user.user;
-	bare.memory.reserve = 0;
+	bare.keeper.user = with_user.user;
+	bare.keeper.reserve = 0;
 	ck_assert_int_eq(bare_admit(300), 0);
 	bare_take(page, 50);
-	pages_settle(&bare, 300, 300);
-	ck_assert_int_eq(memory_start(&bare), 0);
+	reserve_settle(&bare, 300, 300);
+	ck_assert_int_eq(keeper_start(&bare), 0);
 	/* What is free already is offered first. */
 	settle(&bare);
 	ck_assert_uint_ge(user.offers, 1);
 	user.offers = 0;
 	grace_enter();
-	pages_unmap_begin(&bare);
-	pages_retire(&bare, page, 50);
-	pages_unmap_end(&bare, 50);
+	reserve_unmap_begin(&bare);
+	cache_retire(&bare, page, 50);
+	reserve_unmap_end(&bare, 50);
 	pause_a_little();
 	ck_assert_uint_eq(user.offers, 0);
 	grace_leave();
 	while (user.offers == 0)
 		usleep(1000);
-	memory_stop(&bare);
+	keeper_stop(&bare);
 	bare_close();
 }
 END_TEST

@@ -17,6 +17,9 @@
 #include <time.h>
 
 #include "bare.h"
+#include "pages/cache.h"
+#include "pages/reserve.h"
+#include "pages/storage.h"
 #include "unit.h"
 
 static _Atomic int64_t room = INT64_MAX;
@@ -55,8 +58,8 @@ START_TEST(test_all_pages_come_out_once)
 	ck_assert_int_eq(bare_admit(990), 0);
 	bare_take(page, 1000);
 	bare_expect_distinct(page, 1000);
-	pages_put(&bare, page, 1000);
-	pages_settle(&bare, 990, 0);
+	pool_put(&bare, page, 1000);
+	reserve_settle(&bare, 990, 0);
 	memset(page, 0, sizeof(page));
 	bare_take(page, 1000);
 	bare_expect_distinct(page, 1000);
@@ -96,12 +99,12 @@ START_TEST(test_retired_pages_come_back)
 	bare_open(100, 10, 0);
 	ck_assert_int_eq(bare_admit(90), 0);
 	bare_take(page, 100);
-	pages_settle(&bare, 90, 90);
+	reserve_settle(&bare, 90, 90);
 	/* Nothing is left; each take waits for what was retired before it. */
 	for (uint64_t round = 0; round < unit_less(200); round++) {
 		unsigned int n = 1 + (unsigned int)(round % 100);
 
-		pages_retire(&bare, page, n);
+		cache_retire(&bare, page, n);
 		memset(page, 0, n * sizeof(page[0]));
 		bare_take(page, n);
 		bare_expect_distinct(page, 100);
@@ -118,8 +121,8 @@ START_TEST(test_more_retired_at_once_than_a_batch_holds)
 	bare_open(50000, 10, 0);
 	ck_assert_int_eq(bare_admit(49990), 0);
 	bare_take(page, 50000);
-	pages_settle(&bare, 49990, 49990);
-	pages_retire(&bare, page, 50000);
+	reserve_settle(&bare, 49990, 49990);
+	cache_retire(&bare, page, 50000);
 	memset(page, 0, sizeof(page));
 	bare_take(page, 50000);
 	bare_expect_distinct(page, 50000);
@@ -155,7 +158,7 @@ START_TEST(test_full_file_system_refuses_new_blocks_only)
 	atomic_store(&room, 21);
 	bare_open(2000, 10, 0);
 	ck_assert_int_eq(bare_admit(11), 0);
-	pages_settle(&bare, 11, 11);
+	reserve_settle(&bare, 11, 11);
 	unit_expect_error(bare_admit(1), ENOSPC, "");
 	bare_take(page, 21);
 	bare_expect_distinct(page, 21);
@@ -210,7 +213,7 @@ START_TEST(test_storage_on_its_way_is_no_reason_to_refuse)
 	atomic_store(&room, 2);
 	bare_open(60, 1, 0);
 	ck_assert_int_eq(bare_admit(1), 0);
-	pages_settle(&bare, 1, 1);
+	reserve_settle(&bare, 1, 1);
 	bare_take(page, 2);
 	atomic_store(&room, 1000);
 	/* Somebody who overwrites is out of pages and has storage given to all that are absent ... */
@@ -249,7 +252,7 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 static void *drop_all(void *opaque)
 {
 	pthread_mutex_lock(&bare.lock);
-	*(int64_t *)opaque = pages_drop_storage(&bare, UINT64_MAX);
+	*(int64_t *)opaque = storage_drop_locked(&bare, UINT64_MAX);
 	pthread_mutex_unlock(&bare.lock);
 	atomic_store(&ended, true);
 	return NULL;
@@ -275,8 +278,8 @@ START_TEST(test_storage_on_its_way_out_is_no_reason_to_refuse)
 	bare_open(2, 1, 0);
 	ck_assert_int_eq(bare_admit(1), 0);
 	bare_take(page, 2);
-	pages_put(&bare, page, 2);
-	pages_settle(&bare, 1, 0);
+	pool_put(&bare, page, 2);
+	reserve_settle(&bare, 1, 0);
 	atomic_store(&hold, true);
 	pthread_create(&dropper, NULL, drop_all, &dropped);
 	sem_wait(&began);
@@ -305,17 +308,17 @@ START_TEST(test_bad_pages_are_quarantined)
 	bare_open(100, 10, 0);
 	ck_assert_int_eq(bare_admit(90), 0);
 	bare_take(page, 100);
-	pages_settle(&bare, 90, 90);
+	reserve_settle(&bare, 90, 90);
 	/* One when it is retired, one when it is put back. */
-	pages_mark_bad(&bare, page[5]);
-	pages_mark_bad(&bare, page[50]);
+	pool_mark_bad(&bare, page[5]);
+	pool_mark_bad(&bare, page[50]);
 	bad = page[5];
-	pages_retire(&bare, page, 10);
+	cache_retire(&bare, page, 10);
 	bare_take(page, 9);
 	for (unsigned int i = 0; i < 9; i++)
 		ck_assert_uint_ne(page[i], bad);
 	bad = page[50];
-	pages_put(&bare, page + 50, 10);
+	pool_put(&bare, page + 50, 10);
 	bare_take(page + 50, 9);
 	for (unsigned int i = 50; i < 59; i++)
 		ck_assert_uint_ne(page[i], bad);
@@ -330,10 +333,10 @@ END_TEST
 START_TEST(test_pages_outside_the_data_are_nobodys)
 {
 	bare_open(100, 10, 0);
-	pages_mark_bad(&bare, 0);
-	pages_mark_bad(&bare, bare.first - 1);
-	pages_mark_bad(&bare, bare.first + bare.count);
-	pages_mark_bad(&bare, ~0ull);
+	pool_mark_bad(&bare, 0);
+	pool_mark_bad(&bare, bare.first - 1);
+	pool_mark_bad(&bare, bare.first + bare.count);
+	pool_mark_bad(&bare, ~0ull);
 	ck_assert(!atomic_load(&bare.any_bad));
 	bare_close();
 }
@@ -346,9 +349,9 @@ START_TEST(test_no_page_left_is_an_error_not_a_wait)
 	bare_open(4, 1, 0);
 	ck_assert_int_eq(bare_admit(3), 0);
 	bare_take(page, 4);
-	pages_settle(&bare, 3, 3);
-	pages_mark_bad(&bare, page[0]);
-	pages_retire(&bare, page, 1);
+	reserve_settle(&bare, 3, 3);
+	pool_mark_bad(&bare, page[0]);
+	cache_retire(&bare, page, 1);
 	unit_expect_error(bare_take_some(1, &one), ENOSPC, "media errors have used up the spare");
 	bare_close();
 }

@@ -20,14 +20,6 @@ START_TEST(test_words)
 }
 END_TEST
 
-/* What is said of the open file, as this media. */
-static enum persistence of(int fd, enum pm_media media)
-{
-	struct device device = { .fd = fd, .media = media };
-
-	return persistence_of(&device);
-}
-
 START_TEST(test_known_once_it_is_mapped)
 {
 	struct device device;
@@ -37,8 +29,8 @@ START_TEST(test_known_once_it_is_mapped)
 	ck_assert_int_eq(device_map(&device), 0);
 	ck_assert_int_eq(device.persistence, PERSISTENCE_PROCESS);
 	/* The file system says it, and not the media. */
-	ck_assert_int_eq(of(device.fd, PM_FSDAX), PERSISTENCE_PROCESS);
-	ck_assert_int_eq(of(device.fd, PM_FILE), PERSISTENCE_PROCESS);
+	ck_assert_int_eq(persistence_of(device.fd, PM_FSDAX), PERSISTENCE_PROCESS);
+	ck_assert_int_eq(persistence_of(device.fd, PM_FILE), PERSISTENCE_PROCESS);
 	device_close(&device);
 }
 END_TEST
@@ -47,15 +39,15 @@ START_TEST(test_file_system_without_a_block_device)
 {
 	int fd = open("/proc/version", O_RDONLY | O_CLOEXEC);
 
-	ck_assert_int_eq(of(fd, PM_FILE), PERSISTENCE_UNKNOWN);
+	ck_assert_int_eq(persistence_of(fd, PM_FILE), PERSISTENCE_UNKNOWN);
 	close(fd);
 }
 END_TEST
 
 START_TEST(test_what_cannot_be_read_is_unknown)
 {
-	ck_assert_int_eq(of(-1, PM_FILE), PERSISTENCE_UNKNOWN);
-	ck_assert_int_eq(of(-1, PM_DEVDAX), PERSISTENCE_UNKNOWN);
+	ck_assert_int_eq(persistence_of(-1, PM_FILE), PERSISTENCE_UNKNOWN);
+	ck_assert_int_eq(persistence_of(-1, PM_DEVDAX), PERSISTENCE_UNKNOWN);
 }
 END_TEST
 

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "media/guard.h"
 #include "media/pm.h"
 #include "unit.h"
 

@@ -5,17 +5,18 @@
 #include <errno.h>
 
 #include "bare.h"
+#include "pages/reserve.h"
 
 START_TEST(test_the_spare_is_not_promised)
 {
 	bare_open(100, 10, 50);
 	ck_assert_int_eq(bare_admit(40), 0);
-	pages_settle(&bare, 40, 40);
+	reserve_settle(&bare, 40, 40);
 	unit_expect_error(bare_admit(1), ENOSPC,
 			  "no page is free for a new block: of 100, 90 are used, 10 spare: trim");
 	/* All or none. */
-	pages_unmap_begin(&bare);
-	pages_unmap_end(&bare, 3);
+	reserve_unmap_begin(&bare);
+	reserve_unmap_end(&bare, 3);
 	unit_expect_error(bare_admit(4), ENOSPC, "no page is free");
 	ck_assert_int_eq(bare_admit(3), 0);
 	bare_close();
@@ -28,12 +29,12 @@ START_TEST(test_a_refusal_counts_what_media_errors_took)
 
 	bare_open(100, 10, 50);
 	bare_take(page, 2);
-	pages_mark_bad(&bare, page[0]);
-	pages_mark_bad(&bare, page[1]);
-	pages_put(&bare, page, 2);
+	pool_mark_bad(&bare, page[0]);
+	pool_mark_bad(&bare, page[1]);
+	pool_put(&bare, page, 2);
 	unit_expect_error(bare_admit(39), ENOSPC, "10 spare, 2 quarantined after media errors:");
 	ck_assert_int_eq(bare_admit(38), 0);
-	pages_settle(&bare, 38, 38);
+	reserve_settle(&bare, 38, 38);
 	bare_close();
 }
 END_TEST
@@ -44,9 +45,9 @@ START_TEST(test_broken_promises_come_back)
 	ck_assert_int_eq(bare_admit(40), 0);
 	/* Others are under way: it may yet change. */
 	ck_assert_int_eq(bare_admit(1), -EAGAIN);
-	pages_settle(&bare, 40, 15);
+	reserve_settle(&bare, 40, 15);
 	ck_assert_int_eq(bare_admit(25), 0);
-	pages_settle(&bare, 25, 25);
+	reserve_settle(&bare, 25, 25);
 	ck_assert_int_eq(bare_admit(1), -ENOSPC);
 	bare_close();
 }
@@ -56,9 +57,9 @@ START_TEST(test_an_unmapping_under_way_delays_the_refusal)
 {
 	bare_open(100, 10, 90);
 	ck_assert_int_eq(bare_admit(1), -ENOSPC);
-	pages_unmap_begin(&bare);
+	reserve_unmap_begin(&bare);
 	ck_assert_int_eq(bare_admit(1), -EAGAIN);
-	pages_unmap_end(&bare, 1);
+	reserve_unmap_end(&bare, 1);
 	ck_assert_int_eq(bare_admit(1), 0);
 	bare_close();
 }
@@ -70,10 +71,10 @@ START_TEST(test_a_refusal_is_not_final_after_a_change)
 
 	bare_open(100, 10, 90);
 	/* Between the look at the entries and the question somebody else is done: look again. */
-	before.changes = pages_changes(&bare);
-	pages_unmap_begin(&bare);
-	pages_unmap_end(&bare, 0);
-	ck_assert_int_eq(pages_admit(&bare, 1, &before), -EAGAIN);
+	before.changes = reserve_changes(&bare);
+	reserve_unmap_begin(&bare);
+	reserve_unmap_end(&bare, 0);
+	ck_assert_int_eq(reserve_blocks(&bare, 1, &before), -EAGAIN);
 	ck_assert_int_eq(bare_admit(1), -ENOSPC);
 	bare_close();
 }

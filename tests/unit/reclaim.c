@@ -12,9 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pages/grace.h"
-#include "media/guard.h"
 #include "bare.h"
+#include "pages/cache.h"
+#include "pages/grace.h"
+#include "pages/reclaim.h"
+#include "pages/reserve.h"
 #include "unit.h"
 
 static _Atomic bool taken;
@@ -35,9 +37,9 @@ START_TEST(test_not_before_readers_are_done)
 	ck_assert_int_eq(bare_admit(3), 0);
 	for (int i = 0; i < 4; i++)
 		ck_assert_int_eq(bare_take_some(1, &page[i]), 1);
-	pages_settle(&bare, 3, 3);
+	reserve_settle(&bare, 3, 3);
 	grace_enter();
-	pages_retire(&bare, page, 1);
+	cache_retire(&bare, page, 1);
 	pthread_create(&thread, NULL, take_one, &one);
 	/* Time for a reuse that does not wait to show itself. */
 	nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
@@ -58,8 +60,8 @@ START_TEST(test_freed_without_anybody_waiting)
 	ck_assert_int_eq(bare_admit(90), 0);
 	for (int n = 0; n < 100;)
 		n += bare_take_some(100 - (unsigned int)n, page + n);
-	pages_settle(&bare, 90, 90);
-	pages_retire(&bare, page, 50);
+	reserve_settle(&bare, 90, 90);
+	cache_retire(&bare, page, 50);
 	while (resident == 0) {
 		pthread_mutex_lock(&bare.lock);
 		resident = bare.resident.total + bare.recent.count;
@@ -76,7 +78,7 @@ START_TEST(test_stops_with_pages_still_retired)
 
 	bare_open(100, 10, 0);
 	ck_assert_int_eq(bare_take_some(10, page), 10);
-	pages_retire(&bare, page, 10);
+	cache_retire(&bare, page, 10);
 	bare_close();
 	/* One that never started, too. */
 	bare.running = false;
@@ -123,17 +125,17 @@ static void *churn(void *opaque)
 				block[held++] = page[i];
 			} else if (rand_r(&seed) % 8 == 0) {
 				change_owner(page[i], me, 0);
-				pages_put(&bare, &page[i], 1);
+				pool_put(&bare, &page[i], 1);
 			} else {
 				change_owner(*old, me, 0);
-				pages_retire(&bare, old, 1);
+				cache_retire(&bare, old, 1);
 				*old = page[i];
 			}
 		}
 	}
 	for (unsigned int i = 0; i < held; i++)
 		change_owner(block[i], me, 0);
-	pages_retire(&bare, block, held);
+	cache_retire(&bare, block, held);
 	return NULL;
 }
 
@@ -146,7 +148,7 @@ START_TEST(test_no_page_is_lost_or_doubled)
 	bare_open(COUNT, SPARE, 0);
 	/* All are promised: every block there could be. */
 	ck_assert_int_eq(bare_admit(COUNT - SPARE), 0);
-	pages_settle(&bare, COUNT - SPARE, COUNT - SPARE);
+	reserve_settle(&bare, COUNT - SPARE, COUNT - SPARE);
 	for (unsigned int i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, churn, (void *)(uintptr_t)(i + 1));
 	for (unsigned int i = 0; i < THREADS; i++)
@@ -179,11 +181,11 @@ START_TEST(test_frozen_pages_end_the_wait)
 	bare_open(2, 1, 0);
 	ck_assert_int_eq(bare_admit(1), 0);
 	bare_take(page, 2);
-	pages_settle(&bare, 1, 1);
+	reserve_settle(&bare, 1, 1);
 	ck_assert_int_eq(pthread_create(&thread, NULL, take_in_vain, &rc), 0);
 	grace_enter();
-	pages_retire_now(&bare, 0, page, 1);
-	pages_freeze(&bare);
+	cache_retire_now(&bare, 0, page, 1);
+	pool_freeze(&bare);
 	grace_leave();
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(rc, -EROFS);

@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "map/super.h"
-#include "map/types.h"
 #include "unit.h"
 
 static int plan(struct super *super, const char *type, uint64_t pages, uint64_t blocks,

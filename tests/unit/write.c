@@ -326,9 +326,9 @@ START_TEST(test_after_a_failure_to_persist_the_old_page_is_not_reused)
 		usleep(1000);
 	unit_peek(old * PAGE, bytes, PAGE);
 	ck_assert(unit_is(bytes, 1));
-	pthread_mutex_lock(&h->pages.lock);
-	free_again = pageset_has(&h->pages.resident, old) || h->pages.recent.count > 0;
-	pthread_mutex_unlock(&h->pages.lock);
+	pthread_mutex_lock(&h->pool.lock);
+	free_again = pageset_has(&h->pool.resident, old) || h->pool.recent.count > 0;
+	pthread_mutex_unlock(&h->pool.lock);
 	ck_assert(!free_again);
 	kmemblk_close(h);
 }

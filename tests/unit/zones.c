@@ -13,6 +13,12 @@
 #include <unistd.h>
 
 #include "bare.h"
+#include "lend/compaction.h"
+#include "pages/cache.h"
+#include "pages/lent.h"
+#include "pages/reserve.h"
+#include "pages/storage.h"
+#include "pages/zone.h"
 
 #define COUNT (16u * ZONE_PAGES)
 #define SPARE 16u
@@ -23,25 +29,25 @@ static uint64_t bad_page;
 
 int __real_device_allocate(const struct device *device, uint64_t offset, uint64_t length);
 int __wrap_device_allocate(const struct device *device, uint64_t offset, uint64_t length);
-int __real_memory_clear(struct pages *pages, uint64_t first, uint64_t n);
-int __wrap_memory_clear(struct pages *pages, uint64_t first, uint64_t n);
+int __real_lent_clear(struct pool *pool, uint64_t first, uint64_t n);
+int __wrap_lent_clear(struct pool *pool, uint64_t first, uint64_t n);
 
 int __wrap_device_allocate(const struct device *device, uint64_t offset, uint64_t length)
 {
 	return allocate_rc != 0 ? allocate_rc : __real_device_allocate(device, offset, length);
 }
 
-int __wrap_memory_clear(struct pages *pages, uint64_t first, uint64_t n)
+int __wrap_lent_clear(struct pool *pool, uint64_t first, uint64_t n)
 {
 	if (end_meanwhile) {
-		pthread_mutex_lock(&pages->lock);
-		zones_end(pages);
-		pthread_mutex_unlock(&pages->lock);
+		pthread_mutex_lock(&pool->lock);
+		pool_end_evacuation_locked(pool);
+		pthread_mutex_unlock(&pool->lock);
 	}
 	if (clear_rc == 0)
-		return __real_memory_clear(pages, first, n);
+		return __real_lent_clear(pool, first, n);
 	bad_page = first + 3;
-	pages_mark_bad(pages, bad_page);
+	pool_mark_bad(pool, bad_page);
 	return clear_rc;
 }
 
@@ -69,7 +75,7 @@ static void open_with(uint64_t used)
 	allocate_rc = clear_rc = 0;
 	end_meanwhile = false;
 	bare_open(COUNT, SPARE, used);
-	bare.memory.reserve = 0;
+	bare.keeper.reserve = 0;
 	expect_whole(used);
 	pthread_mutex_lock(&bare.lock);
 }
@@ -86,26 +92,26 @@ START_TEST(test_draining_takes_free_pages_and_gives_all_back)
 
 	open_with(100);
 	/* Some have storage. */
-	ck_assert_int_eq(pages_populate(&bare, 300), 0);
+	ck_assert_int_eq(storage_populate_locked(&bare, 300), 0);
 	resident = bare.resident.total;
 	absent = bare.absent.total;
 	bare.zones.wanted = 3;
-	ck_assert_uint_eq(zones_drain(&bare), 3);
+	ck_assert_uint_eq(compaction_begin_locked(&bare), 3);
 	ck_assert_uint_eq(bare.zones.count, 3);
 	expect_whole(100);
 	ck_assert_uint_eq(bare.zones.stored.total + bare.zones.holes.total, 3 * ZONE_PAGES);
-	ck_assert(!zones_unfinished(&bare));
+	ck_assert(!compaction_unfinished_locked(&bare));
 	/* A writer is given none of theirs, while there are others. */
 	pthread_mutex_unlock(&bare.lock);
 	ck_assert_int_eq(bare_admit(8), 0);
 	bare_take(page, 8);
 	for (unsigned int i = 0; i < 8; i++)
-		ck_assert(!zones_draining(&bare, page[i]));
-	pages_put(&bare, page, 8);
-	pages_settle(&bare, 8, 0);
-	pages_empty_slots(&bare);
+		ck_assert(!pool_evacuating(&bare, page[i]));
+	pool_put(&bare, page, 8);
+	reserve_settle(&bare, 8, 0);
+	cache_empty(&bare);
 	pthread_mutex_lock(&bare.lock);
-	zones_end(&bare);
+	pool_end_evacuation_locked(&bare);
 	ck_assert_uint_eq(bare.zones.count, 0);
 	ck_assert_uint_eq(bare.resident.total + bare.absent.total, resident + absent);
 	expect_whole(100);
@@ -118,10 +124,10 @@ START_TEST(test_emptiest_first_and_not_what_is_needed)
 	open_with(13 * ZONE_PAGES);
 	bare.zones.wanted = 16;
 	/* Room for the spare and the blocks to move must remain outside. */
-	ck_assert_uint_lt(zones_drain(&bare), 3);
+	ck_assert_uint_lt(compaction_begin_locked(&bare), 3);
 	ck_assert_uint_ge(bare.resident.total + bare.absent.total, SPARE);
 	expect_whole(13 * ZONE_PAGES);
-	zones_end(&bare);
+	pool_end_evacuation_locked(&bare);
 	expect_whole(13 * ZONE_PAGES);
 	close_bare();
 }
@@ -133,21 +139,21 @@ START_TEST(test_freed_in_a_draining_zone_stays_there)
 
 	open_with(100);
 	bare.zones.wanted = 16;
-	ck_assert_uint_gt(zones_drain(&bare), 0);
+	ck_assert_uint_gt(compaction_begin_locked(&bare), 0);
 	/* A block that is moved out of one: its page is released. */
-	for (page = bare.first + 100; !zones_draining(&bare, page); page++)
+	for (page = bare.first + 100; !pool_evacuating(&bare, page); page++)
 		;
 	if (pageset_has(&bare.zones.holes, page))
 		pageset_remove(&bare.zones.holes, page, 1);
 	else
 		pageset_remove(&bare.zones.stored, page, 1);
-	ck_assert(zones_unfinished(&bare));
+	ck_assert(compaction_unfinished_locked(&bare));
 	bare.stored++;
-	pages_free_run(&bare, page, 1);
+	pool_free_locked(&bare, page, 1);
 	ck_assert(pageset_has(&bare.zones.stored, page));
-	ck_assert(!zones_unfinished(&bare));
+	ck_assert(!compaction_unfinished_locked(&bare));
 	expect_whole(100);
-	zones_end(&bare);
+	pool_end_evacuation_locked(&bare);
 	expect_whole(100);
 	close_bare();
 }
@@ -158,8 +164,8 @@ START_TEST(test_lent_zones_are_zeroed_and_counted)
 	uint64_t first, lendable;
 
 	open_with(100);
-	for (unsigned int i = 0; (lendable = memory_lendable(&bare)) >= ZONE_PAGES; i++) {
-		int rc = zones_lend(&bare, &first);
+	for (unsigned int i = 0; (lendable = pool_lendable_locked(&bare)) >= ZONE_PAGES; i++) {
+		int rc = zone_lend_locked(&bare, &first);
 
 		if (rc == -ENOMEM)
 			break;
@@ -181,12 +187,12 @@ START_TEST(test_storage_that_cannot_be_had_changes_nothing)
 	open_with(0);
 	absent = bare.absent.total;
 	allocate_rc = -ENOSPC;
-	ck_assert_int_lt(zones_lend(&bare, &first), 0);
+	ck_assert_int_lt(zone_lend_locked(&bare, &first), 0);
 	ck_assert_uint_eq(bare.lent.total, 0);
 	ck_assert_uint_eq(bare.absent.total, absent);
 	expect_whole(0);
 	allocate_rc = 0;
-	ck_assert_int_eq(zones_lend(&bare, &first), 0);
+	ck_assert_int_eq(zone_lend_locked(&bare, &first), 0);
 	expect_whole(0);
 	close_bare();
 }
@@ -198,12 +204,12 @@ START_TEST(test_a_bad_page_is_quarantined_and_its_zone_not_tried_again)
 
 	open_with(0);
 	clear_rc = -EIO;
-	ck_assert_int_eq(zones_lend(&bare, &first), -EIO);
+	ck_assert_int_eq(zone_lend_locked(&bare, &first), -EIO);
 	ck_assert_uint_eq(bare.bad_count, 1);
 	ck_assert(!pageset_has(&bare.resident, bad_page));
 	expect_whole(0);
 	clear_rc = 0;
-	ck_assert_int_eq(zones_lend(&bare, &first), 0);
+	ck_assert_int_eq(zone_lend_locked(&bare, &first), 0);
 	ck_assert(first + 3 != bad_page);
 	expect_whole(0);
 	close_bare();
@@ -216,11 +222,11 @@ START_TEST(test_draining_that_ends_while_a_zone_is_made_ready)
 
 	open_with(0);
 	bare.zones.wanted = 2;
-	ck_assert_uint_eq(zones_drain(&bare), 2);
+	ck_assert_uint_eq(compaction_begin_locked(&bare), 2);
 	/* The only whole zones are those. */
 	end_meanwhile = true;
 	clear_rc = -EIO;
-	ck_assert_int_eq(zones_lend(&bare, &first), -EIO);
+	ck_assert_int_eq(zone_lend_locked(&bare, &first), -EIO);
 	ck_assert_uint_eq(bare.zones.count, 0);
 	expect_whole(0);
 	close_bare();
@@ -245,7 +251,7 @@ START_TEST(test_locked_zones_are_adopted)
 	lock_zone(3 * ZONE_PAGES);
 	lock_zone(4 * ZONE_PAGES);
 	lock_zone(11 * ZONE_PAGES);
-	ck_assert_int_eq(zones_adopt(&bare), 0);
+	ck_assert_int_eq(zone_adopt_locked(&bare), 0);
 	ck_assert_uint_eq(bare.lent.total, 3 * ZONE_PAGES);
 	ck_assert(pageset_has_run(&bare.lent, 3 * ZONE_PAGES, 2 * ZONE_PAGES));
 	ck_assert(pageset_has_run(&bare.lent, 11 * ZONE_PAGES, ZONE_PAGES));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * memory.c - what the plugin does about free pages: parameters, and loading an allocator.
+ * memory-parameters.c - what the plugin does about free pages: parameters, and loading an allocator.
  *
  * The module is loaded while parameters are checked, so that a wrong one is told at once, and
  * started in the process that serves, as soon as it can borrow.  The library may call back from
@@ -21,7 +21,7 @@
 #include <nbdkit-plugin.h>
 
 #include "kmemblk-allocator.h"
-#include "memory.h"
+#include "memory-parameters.h"
 #include "start.h"
 
 /* The parameters. */

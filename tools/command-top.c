@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * top.c - kmemblk top: what a lending server is doing, again and again, on a whole screen.
+ * command-top.c - kmemblk top: what a lending server is doing, again and again, on a whole screen.
  *
  * Rates are the differences between two answers of the server.  When it goes away the screen says
  * so and waits for it.

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* lend.h - the plugin's parameters about lending to other processes.  See lend.c. */
-#ifndef PLUGIN_LEND_H
-#define PLUGIN_LEND_H
+/*
+ * lend-parameters.h - the plugin's parameters about lending to other processes.  See
+ * lend-parameters.c.
+ */
+#ifndef PLUGIN_LEND_PARAMETERS_H
+#define PLUGIN_LEND_PARAMETERS_H
 
 #include <stdbool.h>
 
@@ -34,4 +37,4 @@ int lend_get_ready(struct kmemblk *device);
 
 void lend_unload(void);
 
-#endif /* PLUGIN_LEND_H */
+#endif /* PLUGIN_LEND_PARAMETERS_H */

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pool.h - the program's heap: one range of addresses, in slots of a zone's size.
+ * heap.h - the program's heap: one range of addresses, in slots of a zone's size.
  *
  * A slot is empty (inaccessible), a borrowed zone, or ordinary memory.  Inside, pages are taken and
- * given by number, counted from the first of the range; see pool.c.  Nothing here calls malloc,
+ * given by number, counted from the first of the range; see heap.c.  Nothing here calls malloc,
  * since malloc is what calls it.
  *
- * Locks: jemalloc's, then pool.lock, then the borrower's.  So nobody calls jemalloc who holds
- * pool.lock.
+ * Locks: jemalloc's, then heap.lock, then the borrower's.  So nobody calls jemalloc who holds
+ * heap.lock.
  */
-#ifndef POOL_H
-#define POOL_H
+#ifndef HEAP_H
+#define HEAP_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -19,7 +19,7 @@
 
 #include "borrow/borrower.h"
 
-#define POOL_PAGE ((size_t)4096)
+#define HEAP_PAGE ((size_t)4096)
 
 enum slot_kind { SLOT_EMPTY, SLOT_ZONE, SLOT_ORDINARY };
 
@@ -32,8 +32,8 @@ struct slot {
 	uint32_t head, tail, longest;
 };
 
-struct pool {
-	/* Constant once the pool is there. */
+struct heap {
+	/* Constant once the heap is there. */
 	bool active;
 	bool strict; /* no ordinary memory */
 	uint8_t *base;
@@ -51,44 +51,44 @@ struct pool {
 	uint64_t retry_at; /* in ms: the server had none; until then it is not asked */
 };
 
-extern struct pool pool;
+extern struct heap heap;
 
-/* Make the pool; -errno. */
-int pool_init(struct kmemblk_borrower *borrower, uint64_t limit, bool strict);
+/* Make the heap; -errno. */
+int heap_init(struct kmemblk_borrower *borrower, uint64_t limit, bool strict);
 
-static inline bool pool_has(const void *memory)
+static inline bool heap_has(const void *memory)
 {
-	return pool.active &&
-	       (uintptr_t)memory - (uintptr_t)pool.base < pool.slots * pool.zone_size;
+	return heap.active &&
+	       (uintptr_t)memory - (uintptr_t)heap.base < heap.slots * heap.zone_size;
 }
 
-static inline size_t pool_slot_of(const void *memory)
+static inline size_t heap_slot_of(const void *memory)
 {
-	return ((uintptr_t)memory - (uintptr_t)pool.base) / pool.zone_size;
+	return ((uintptr_t)memory - (uintptr_t)heap.base) / heap.zone_size;
 }
 
-static inline uint8_t *pool_slot_at(size_t slot)
+static inline uint8_t *heap_slot_at(size_t slot)
 {
-	return pool.base + slot * pool.zone_size;
+	return heap.base + slot * heap.zone_size;
 }
 
 /* Whole pages; NULL when there are none.  `*clean`: they hold zeroes. */
-void *pool_take(size_t size, size_t alignment, bool *clean);
-void pool_give(void *memory, size_t size);
+void *heap_take(size_t size, size_t alignment, bool *clean);
+void heap_give(void *memory, size_t size);
 
 /* Copies the pages of a slot that are in somebody's hands.  Under the lock. */
-void pool_copy_slot(void *to, size_t slot);
+void heap_copy_slot(void *to, size_t slot);
 
 /* A slot's memory is ordinary now, with zeroes where nobody has it.  Under the lock. */
-void pool_now_ordinary(size_t slot);
+void heap_now_ordinary(size_t slot);
 
 /*
  * Gives back the memory of slots that have been wholly free for `rounds` calls; returns how many
  * bytes of them were the device's.
  */
-uint64_t pool_trim(unsigned int rounds);
+uint64_t heap_trim(unsigned int rounds);
 
 /* Do not ask for more for a while: the disk wants memory back. */
-void pool_pause(void);
+void heap_pause(void);
 
-#endif /* POOL_H */
+#endif /* HEAP_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * check.c - kmemblk check: verify a device, and repair what can be repaired without guessing.
+ * command-check.c - kmemblk check: verify a device, and repair what can be repaired without guessing.
  *
  * Findings are kept until the check has run to its end, then printed with the summary; of the
  * damaged entries of a device the library tells so many and counts the rest.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * format.c - kmemblk format: make a device.
+ * command-format.c - kmemblk format: make a device.
  *
  * What can be judged without the device is refused here, as a mistake in the command line; the
  * rest is the library's to refuse.

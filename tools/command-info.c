@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * info.c - kmemblk info: describe a device without claiming it.
+ * command-info.c - kmemblk info: describe a device without claiming it.
  */
 #include <config.h>
 

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* memory.h - the plugin's parameters about free pages, and the allocator module.  See memory.c. */
-#ifndef PLUGIN_MEMORY_H
-#define PLUGIN_MEMORY_H
+/*
+ * memory-parameters.h - the plugin's parameters about free pages, and the allocator module.  See
+ * memory-parameters.c.
+ */
+#ifndef PLUGIN_MEMORY_PARAMETERS_H
+#define PLUGIN_MEMORY_PARAMETERS_H
 
 #include <stdbool.h>
 
@@ -39,4 +42,4 @@ void memory_debug(struct kmemblk *device);
 
 void memory_unload(void);
 
-#endif /* PLUGIN_MEMORY_H */
+#endif /* PLUGIN_MEMORY_PARAMETERS_H */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * lend.c - what the plugin does about lending to other processes: parameters.
+ * lend-parameters.c - what the plugin does about lending to other processes: parameters.
  *
  * The socket is made while the user is still the one who typed the command, so that it can be where
  * only he may make one.
@@ -15,7 +15,7 @@
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
-#include "lend.h"
+#include "lend-parameters.h"
 #include "requests.h"
 
 static char *socket_path;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * run.c - kmemblk run: a program with its heap on borrowed zones.
+ * command-run.c - kmemblk run: a program with its heap on borrowed zones.
  *
  * Sees that there is a lending server, tells the preloaded library through the environment what to
  * do, and becomes the program.  The work is in preload/.

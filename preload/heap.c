@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * pool.c - which pages of the heap's addresses are free, and what is mapped there.
+ * heap.c - which pages of the heap's addresses are free, and what is mapped there.
  *
  * A large range of addresses is reserved at the start, inaccessible, so zones can be mapped one by
  * one and still adjoin: an allocation that is larger than a zone spans several.  A bit a page says
@@ -21,7 +21,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "pool.h"
+#include "heap.h"
 
 #define RANGE_MAX ((size_t)1 << 40)
 #define RANGE_MIN ((size_t)1 << 30)
@@ -31,7 +31,7 @@
 #define STRICT_ATTEMPTS 40
 #define NOWHERE		((size_t)-1)
 
-struct pool pool = { .lock = PTHREAD_MUTEX_INITIALIZER };
+struct heap heap = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static uint64_t now_ms(void)
 {
@@ -49,9 +49,9 @@ static void *map_table(size_t size)
 	return table == MAP_FAILED ? NULL : table;
 }
 
-int pool_init(struct kmemblk_borrower *borrower, uint64_t limit, bool strict)
+int heap_init(struct kmemblk_borrower *borrower, uint64_t limit, bool strict)
 {
-	size_t size, zone = borrower->link.zone_size;
+	size_t size, zone = borrower->connection.zone_size;
 	uint8_t *range = MAP_FAILED;
 
 	/* A limit on the program's address space may leave room for less. */
@@ -61,19 +61,19 @@ int pool_init(struct kmemblk_borrower *borrower, uint64_t limit, bool strict)
 	if (range == MAP_FAILED)
 		return -errno;
 	size *= 2;
-	pool.base = range + (-(uintptr_t)range & (zone - 1));
-	pool.zone_size = zone;
-	pool.zone_pages = zone / POOL_PAGE;
-	pool.slots = size / zone;
-	pool.slot = map_table(pool.slots * sizeof(*pool.slot));
-	pool.free_bits = map_table(size / POOL_PAGE / 8);
-	pool.clean_bits = map_table(size / POOL_PAGE / 8);
-	if (!pool.slot || !pool.free_bits || !pool.clean_bits || pool.zone_pages < 64)
+	heap.base = range + (-(uintptr_t)range & (zone - 1));
+	heap.zone_size = zone;
+	heap.zone_pages = zone / HEAP_PAGE;
+	heap.slots = size / zone;
+	heap.slot = map_table(heap.slots * sizeof(*heap.slot));
+	heap.free_bits = map_table(size / HEAP_PAGE / 8);
+	heap.clean_bits = map_table(size / HEAP_PAGE / 8);
+	if (!heap.slot || !heap.free_bits || !heap.clean_bits || heap.zone_pages < 64)
 		return -ENOMEM;
-	pool.borrower = borrower;
-	pool.zones_max = limit / zone;
-	pool.strict = strict;
-	pool.active = true;
+	heap.borrower = borrower;
+	heap.zones_max = limit / zone;
+	heap.strict = strict;
+	heap.active = true;
 	return 0;
 }
 
@@ -120,15 +120,15 @@ static size_t run_length(const uint64_t *bits, size_t page, size_t end, bool val
 /* What struct slot says of its bits. */
 static void survey(size_t s)
 {
-	size_t page = s * pool.zone_pages, end = page + pool.zone_pages, n;
-	struct slot *slot = &pool.slot[s];
+	size_t page = s * heap.zone_pages, end = page + heap.zone_pages, n;
+	struct slot *slot = &heap.slot[s];
 
 	slot->free = slot->tail = slot->longest = 0;
 	slot->idle = 0;
-	slot->head = (uint32_t)run_length(pool.free_bits, page, end, true);
+	slot->head = (uint32_t)run_length(heap.free_bits, page, end, true);
 	while (page < end) {
-		page += run_length(pool.free_bits, page, end, false);
-		n = run_length(pool.free_bits, page, end, true);
+		page += run_length(heap.free_bits, page, end, false);
+		n = run_length(heap.free_bits, page, end, true);
 		page += n;
 		slot->free += (uint32_t)n;
 		if (n > slot->longest)
@@ -142,33 +142,33 @@ static void survey(size_t s)
 
 static bool wholly_free(size_t s)
 {
-	return pool.slot[s].kind != SLOT_EMPTY && pool.slot[s].free == pool.zone_pages;
+	return heap.slot[s].kind != SLOT_EMPTY && heap.slot[s].free == heap.zone_pages;
 }
 
 static bool fill_with_zone(size_t s)
 {
-	int err = -ENOMEM, attempts = pool.strict ? STRICT_ATTEMPTS : 1;
+	int err = -ENOMEM, attempts = heap.strict ? STRICT_ATTEMPTS : 1;
 
-	if (!pool.borrower || pool.zones >= pool.zones_max || now_ms() < pool.retry_at)
+	if (!heap.borrower || heap.zones >= heap.zones_max || now_ms() < heap.retry_at)
 		return false;
 	while (attempts-- && err == -ENOMEM)
-		err = borrower_borrow(pool.borrower, pool_slot_at(s), WAIT_MS);
+		err = borrower_borrow(heap.borrower, heap_slot_at(s), WAIT_MS);
 	if (err) {
-		pool.retry_at = now_ms() + PAUSE_MS;
+		heap.retry_at = now_ms() + PAUSE_MS;
 		return false;
 	}
-	pool.zones++;
-	pool.slot[s].kind = SLOT_ZONE;
+	heap.zones++;
+	heap.slot[s].kind = SLOT_ZONE;
 	return true;
 }
 
 static bool fill_with_ordinary(size_t s)
 {
-	if (pool.strict && pool.borrower)
+	if (heap.strict && heap.borrower)
 		return false;
-	if (mprotect(pool_slot_at(s), pool.zone_size, PROT_READ | PROT_WRITE))
+	if (mprotect(heap_slot_at(s), heap.zone_size, PROT_READ | PROT_WRITE))
 		return false;
-	pool.slot[s].kind = SLOT_ORDINARY;
+	heap.slot[s].kind = SLOT_ORDINARY;
 	return true;
 }
 
@@ -176,26 +176,26 @@ static bool fill(size_t s)
 {
 	if (!fill_with_zone(s) && !fill_with_ordinary(s))
 		return false;
-	put_bits(pool.free_bits, s * pool.zone_pages, pool.zone_pages, true);
-	put_bits(pool.clean_bits, s * pool.zone_pages, pool.zone_pages, true);
+	put_bits(heap.free_bits, s * heap.zone_pages, heap.zone_pages, true);
+	put_bits(heap.clean_bits, s * heap.zone_pages, heap.zone_pages, true);
 	survey(s);
-	if (s >= pool.top)
-		pool.top = s + 1;
+	if (s >= heap.top)
+		heap.top = s + 1;
 	return true;
 }
 
 static bool vacate(size_t s)
 {
-	if (mmap(pool_slot_at(s), pool.zone_size, PROT_NONE,
+	if (mmap(heap_slot_at(s), heap.zone_size, PROT_NONE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		return false;
-	put_bits(pool.free_bits, s * pool.zone_pages, pool.zone_pages, false);
+	put_bits(heap.free_bits, s * heap.zone_pages, heap.zone_pages, false);
 	survey(s);
-	if (pool.slot[s].kind == SLOT_ZONE && pool.borrower) {
-		pool.zones--;
-		borrower_gone(pool.borrower, pool_slot_at(s));
+	if (heap.slot[s].kind == SLOT_ZONE && heap.borrower) {
+		heap.zones--;
+		borrower_gone(heap.borrower, heap_slot_at(s));
 	}
-	pool.slot[s].kind = SLOT_EMPTY;
+	heap.slot[s].kind = SLOT_EMPTY;
 	return true;
 }
 
@@ -209,11 +209,11 @@ static size_t round_up(size_t page, size_t align)
 /* The first free run of n pages, aligned, inside one slot. */
 static size_t find_inside(size_t s, size_t n, size_t align)
 {
-	size_t page = s * pool.zone_pages, end = page + pool.zone_pages, first, length;
+	size_t page = s * heap.zone_pages, end = page + heap.zone_pages, first, length;
 
 	while (page < end) {
-		page += run_length(pool.free_bits, page, end, false);
-		length = run_length(pool.free_bits, page, end, true);
+		page += run_length(heap.free_bits, page, end, false);
+		length = run_length(heap.free_bits, page, end, true);
 		first = round_up(page, align);
 		if (first + n <= page + length)
 			return first;
@@ -225,15 +225,15 @@ static size_t find_inside(size_t s, size_t n, size_t align)
 /* The first place for n pages; with `grow`, slots that are empty count as free. */
 static size_t find(size_t n, size_t align, bool grow)
 {
-	size_t slots = grow ? pool.slots : pool.top, start = 0, length = 0, first;
+	size_t slots = grow ? heap.slots : heap.top, start = 0, length = 0, first;
 
 	for (size_t s = 0; s < slots; s++) {
-		const struct slot *slot = &pool.slot[s];
-		bool all = slot->kind == SLOT_EMPTY ? grow : slot->head == pool.zone_pages;
+		const struct slot *slot = &heap.slot[s];
+		bool all = slot->kind == SLOT_EMPTY ? grow : slot->head == heap.zone_pages;
 
 		if (!length)
-			start = s * pool.zone_pages;
-		length += all ? pool.zone_pages : slot->head;
+			start = s * heap.zone_pages;
+		length += all ? heap.zone_pages : slot->head;
 		first = round_up(start, align);
 		if (first + n <= start + length)
 			return first;
@@ -245,7 +245,7 @@ static size_t find(size_t n, size_t align, bool grow)
 				return first;
 		}
 		length = slot->tail;
-		start = (s + 1) * pool.zone_pages - length;
+		start = (s + 1) * heap.zone_pages - length;
 	}
 	return NOWHERE;
 }
@@ -261,101 +261,101 @@ static size_t find_place(size_t n, size_t align)
 	page = find(n, align, true);
 	if (page == NOWHERE)
 		return NOWHERE;
-	last = (page + n - 1) / pool.zone_pages;
-	for (size_t s = page / pool.zone_pages; s <= last; s++) {
-		if (pool.slot[s].kind == SLOT_EMPTY && !fill(s))
+	last = (page + n - 1) / heap.zone_pages;
+	for (size_t s = page / heap.zone_pages; s <= last; s++) {
+		if (heap.slot[s].kind == SLOT_EMPTY && !fill(s))
 			return NOWHERE;
 	}
 	return page;
 }
 
-void *pool_take(size_t size, size_t alignment, bool *clean)
+void *heap_take(size_t size, size_t alignment, bool *clean)
 {
-	size_t n = size / POOL_PAGE, align = alignment / POOL_PAGE, page, last;
+	size_t n = size / HEAP_PAGE, align = alignment / HEAP_PAGE, page, last;
 
-	if (!n || size % POOL_PAGE || alignment > pool.zone_size)
+	if (!n || size % HEAP_PAGE || alignment > heap.zone_size)
 		return NULL;
-	pthread_mutex_lock(&pool.lock);
+	pthread_mutex_lock(&heap.lock);
 	page = find_place(n, align ? align : 1);
 	if (page != NOWHERE) {
-		*clean = run_length(pool.clean_bits, page, page + n, true) == n;
-		put_bits(pool.free_bits, page, n, false);
-		put_bits(pool.clean_bits, page, n, false);
-		last = (page + n - 1) / pool.zone_pages;
-		for (size_t s = page / pool.zone_pages; s <= last; s++)
+		*clean = run_length(heap.clean_bits, page, page + n, true) == n;
+		put_bits(heap.free_bits, page, n, false);
+		put_bits(heap.clean_bits, page, n, false);
+		last = (page + n - 1) / heap.zone_pages;
+		for (size_t s = page / heap.zone_pages; s <= last; s++)
 			survey(s);
 	}
-	pthread_mutex_unlock(&pool.lock);
-	return page == NOWHERE ? NULL : pool.base + page * POOL_PAGE;
+	pthread_mutex_unlock(&heap.lock);
+	return page == NOWHERE ? NULL : heap.base + page * HEAP_PAGE;
 }
 
-void pool_give(void *memory, size_t size)
+void heap_give(void *memory, size_t size)
 {
-	size_t page = (size_t)((uint8_t *)memory - pool.base) / POOL_PAGE, end, some;
+	size_t page = (size_t)((uint8_t *)memory - heap.base) / HEAP_PAGE, end, some;
 
-	pthread_mutex_lock(&pool.lock);
-	end = page + size / POOL_PAGE;
+	pthread_mutex_lock(&heap.lock);
+	end = page + size / HEAP_PAGE;
 	for (; page < end; page += some) {
-		size_t s = page / pool.zone_pages, rest = (s + 1) * pool.zone_pages - page;
+		size_t s = page / heap.zone_pages, rest = (s + 1) * heap.zone_pages - page;
 
 		some = end - page < rest ? end - page : rest;
-		put_bits(pool.free_bits, page, some, true);
-		if (pool.slot[s].kind == SLOT_ORDINARY &&
-		    !madvise(pool.base + page * POOL_PAGE, some * POOL_PAGE, MADV_DONTNEED))
-			put_bits(pool.clean_bits, page, some, true);
+		put_bits(heap.free_bits, page, some, true);
+		if (heap.slot[s].kind == SLOT_ORDINARY &&
+		    !madvise(heap.base + page * HEAP_PAGE, some * HEAP_PAGE, MADV_DONTNEED))
+			put_bits(heap.clean_bits, page, some, true);
 		survey(s);
 	}
-	pthread_mutex_unlock(&pool.lock);
+	pthread_mutex_unlock(&heap.lock);
 }
 
 /* ---- what protect.c and the keeper do with slots -------------------------------------------- */
 
-void pool_copy_slot(void *to, size_t s)
+void heap_copy_slot(void *to, size_t s)
 {
-	size_t first = s * pool.zone_pages, end = first + pool.zone_pages, page = first, n;
+	size_t first = s * heap.zone_pages, end = first + heap.zone_pages, page = first, n;
 
 	while (page < end) {
-		page += run_length(pool.free_bits, page, end, true);
-		n = run_length(pool.free_bits, page, end, false);
-		memcpy((uint8_t *)to + (page - first) * POOL_PAGE, pool.base + page * POOL_PAGE,
-		       n * POOL_PAGE);
+		page += run_length(heap.free_bits, page, end, true);
+		n = run_length(heap.free_bits, page, end, false);
+		memcpy((uint8_t *)to + (page - first) * HEAP_PAGE, heap.base + page * HEAP_PAGE,
+		       n * HEAP_PAGE);
 		page += n;
 	}
 }
 
-void pool_now_ordinary(size_t s)
+void heap_now_ordinary(size_t s)
 {
-	size_t page = s * pool.zone_pages, end = page + pool.zone_pages;
+	size_t page = s * heap.zone_pages, end = page + heap.zone_pages;
 
-	pool.slot[s].kind = SLOT_ORDINARY;
+	heap.slot[s].kind = SLOT_ORDINARY;
 	for (; page < end; page++) {
-		if (test_bit(pool.free_bits, page))
-			put_bits(pool.clean_bits, page, 1, true);
+		if (test_bit(heap.free_bits, page))
+			put_bits(heap.clean_bits, page, 1, true);
 	}
 }
 
-uint64_t pool_trim(unsigned int rounds)
+uint64_t heap_trim(unsigned int rounds)
 {
 	uint64_t before, bytes;
 
-	pthread_mutex_lock(&pool.lock);
-	before = pool.zones;
-	for (size_t s = 0; s < pool.top; s++) {
+	pthread_mutex_lock(&heap.lock);
+	before = heap.zones;
+	for (size_t s = 0; s < heap.top; s++) {
 		if (!wholly_free(s))
 			continue;
-		if (pool.slot[s].idle < rounds)
-			pool.slot[s].idle++;
+		if (heap.slot[s].idle < rounds)
+			heap.slot[s].idle++;
 		else
 			vacate(s);
 	}
-	bytes = (before - pool.zones) * pool.zone_size;
-	pthread_mutex_unlock(&pool.lock);
+	bytes = (before - heap.zones) * heap.zone_size;
+	pthread_mutex_unlock(&heap.lock);
 	return bytes;
 }
 
-void pool_pause(void)
+void heap_pause(void)
 {
-	pthread_mutex_lock(&pool.lock);
-	pool.retry_at = now_ms() + PAUSE_MS;
-	pthread_mutex_unlock(&pool.lock);
+	pthread_mutex_lock(&heap.lock);
+	heap.retry_at = now_ms() + PAUSE_MS;
+	pthread_mutex_unlock(&heap.lock);
 }

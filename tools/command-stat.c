@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * stat.c - kmemblk stat: what a lending server says of itself, once.
+ * command-stat.c - kmemblk stat: what a lending server says of itself, once.
  */
 #include <config.h>
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* lending.h - all that a lending server has.  See server.c. */
+#ifndef LENDING_H
+#define LENDING_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "kmemblk.h"
+#include "lend/compaction.h"
+#include "lend/listen.h"
+#include "lend/loans.h"
+#include "lend/peers.h"
+
+struct lending {
+	struct kmemblk *h;
+	struct listener listener;
+	int epoll;
+	int event; /* an eventfd that wakes the thread */
+	struct allowed allowed;
+	uint64_t limit; /* zones a peer */
+	void (*count_requests)(void *opaque,
+			       struct kmemblk_request_counts counts[KMEMBLK_REQUEST_KINDS]);
+	void *count_opaque;
+
+	pthread_t thread;
+	bool running;
+	_Atomic bool stop;
+	struct mover mover;
+	_Atomic unsigned int holders; /* connected peers that have zones */
+	/* Covered by pool->lock: what the memory thread has noted. */
+	uint64_t reclaim; /* pages to ask for ... */
+	uint64_t round;	  /* ... and in which round */
+
+	/* The thread's own. */
+	struct loans loans;
+	struct peer *peers; /* places; a peer's number is its place */
+	int peer_count;	    /* places in use or used */
+	int peer_room;
+	int peer_most;		     /* more are refused */
+	bool asking;		     /* recall_answered_locked() is still due ... */
+	uint64_t asked;		     /* ... for this round */
+	struct timespec look_at;     /* when to look at watched zones */
+	unsigned int look_ms;	     /* and how long after that, if nothing is free then */
+	struct timespec eager_until; /* a peer was refused a zone a moment ago and may try again */
+};
+
+#endif /* LENDING_H */

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* peers.h - who may borrow, and who does.  See peers.c. */
+#ifndef PEERS_H
+#define PEERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+/* A connection. */
+struct peer {
+	int fd; /* -1: this place is free */
+	pid_t pid;
+	uid_t uid;
+	char name[32];
+	time_t since;
+	bool greeted;
+	bool waiting; /* for a zone, until ... */
+	struct timespec until;
+	uint64_t zones;
+	unsigned int asked; /* requests to give back that it has not answered */
+	unsigned int
+		refused; /* that it had not answered when the writer gave up, or answered with 0 */
+};
+
+/* Who may connect. */
+struct allowed {
+	struct allow_rule *rule;
+	unsigned int count;
+	bool all;
+};
+
+/* Read a list as in "uid:1000,gid:50"; NULL allows all.  0 or -errno with message. */
+int allowed_parse(struct allowed *allowed, const char *list);
+void allowed_free(struct allowed *allowed);
+
+/* How many may be connected at once. */
+int peers_most(void);
+
+/* Say who is at the other end of a socket; false if he may not borrow. */
+bool peer_identify(struct peer *peer, const struct allowed *allowed);
+
+#endif /* PEERS_H */

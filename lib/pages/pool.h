@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pool.h - the data pages that hold no block: who has them, and what all who use them share.
+ *
+ * Only in memory, rebuilt from the index at open (invariant 6).  Each data page has one owner
+ * (invariant 5):
+ *
+ *   a block      an entry names it
+ *   absent       free, without storage (a file's hole)
+ *   resident     free, with storage
+ *   a batch      free or retired, on its way: see struct batch
+ *   a writer     taken, not yet published
+ *   populating   being given storage
+ *   dropping     losing it
+ *   evacuated    free, in a zone that is being emptied: see struct zones
+ *   lent         a memory user has it, or is being offered it
+ *   bad          quarantined after a media error, until the device is opened again; and at open if
+ *                the system knows of one
+ *
+ *            cache_take            publish              cache_retire        grace period
+ *   resident ---------> a writer ---------> a block ---------> retired batch ---------> free batch
+ *      ^  ^                | pool_put                                                      |  |
+ *      |  '----------------'                                                    cache_take |  |
+ *      '-----------------------------------------------------------------------------------+--'
+ *
+ * Two things are counted apart.  *Promises*: `admitted` blocks have or will have a page; a block
+ * that has none is admitted only while that leaves the spare (reserve.h), and pages are lent only
+ * while that leaves the spare and a reserve (lent.h).  *Pages*: a writer takes what there is and
+ * waits when there is none (cache.h).  Since promises stay below the pages there are, by the
+ * spare, some page is always free, retired, or with a writer that will publish; so the wait ends,
+ * provided that nobody waits while holding an unpublished page.
+ *
+ * The pool has the mutex, the sets, the counters and the conditions that all the others wait for, and
+ * what they tell each other; it calls none of them.  Above it:
+ *
+ *   storage.c    give pages storage, and take it away
+ *   recall.c     ask for memory that is lent
+ *   cache.c      what lies ready for writers, by CPU
+ *   reserve.c    promises
+ *   reclaim.c    the thread that takes retired pages through a grace period
+ *   lent.c       loans
+ *   keeper.c     the thread that gives memory away and asks for it
+ *   pages.c      open and close of all this
+ *
+ * Locks: slot->busy, then pool->lock.  No lock is held across a system call that may take long,
+ * a grace period, or an access to the media.  A function whose name ends in _locked is called with
+ * pool->lock held.
+ */
+#ifndef POOL_H
+#define POOL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bitmap.h"
+#include "kmemblk.h"
+#include "media/device.h"
+#include "pages/pageset.h"
+
+#define BATCH_PAGES 509u
+#define ZONE_BYTES  ((uint64_t)ZONE_PAGES << LAYOUT_PAGE_SHIFT)
+
+/*
+ * Pages on their way together: retired ones collect in a batch, wait for a grace period in it, and
+ * are handed out again from it, so the way from block to block touches no shared table.
+ */
+struct batch {
+	struct batch *next;
+	uint32_t taken; /* pages before this one are gone */
+	uint32_t count; /* pages in all */
+	uint64_t page[BATCH_PAGES];
+};
+
+struct batch_list {
+	struct batch *first;
+	unsigned int count;
+};
+
+/*
+ * Zones that are being emptied, so that they can be lent whole (lend/compaction.c).  What is free in
+ * them is in sets of its own, where no writer takes pages from, and does not count as stored, so that
+ * the pages that promises need are sought elsewhere.
+ */
+struct zones {
+	struct pageset stored;	 /* free pages of zones that are being emptied: with storage ... */
+	struct pageset holes;	 /* ... and without */
+	_Atomic uint64_t *flags; /* a zone: it is being emptied; set under the lock, read without */
+	uint64_t count;		 /* zones that are */
+	uint64_t wanted;	 /* zones that borrowers would take now, had they been whole */
+	pthread_cond_t work;	 /* the mover waits */
+};
+
+/* What is wanted back from other processes: noted by whoever asks (recall.c), done by the lending thread. */
+struct lender {
+	int event;		      /* an eventfd that wakes it; -1: nobody lends */
+	_Atomic unsigned int holders; /* borrowers that have zones */
+	uint64_t wanted;	      /* pages to ask for ... */
+	uint64_t round;		      /* ... and in which round */
+};
+
+/* What the keeper goes by (keeper.c), and the requests for memory (recall.c). */
+struct keeper {
+	struct kmemblk_memory_user user;
+	bool punch;
+	uint64_t keep;	  /* pages; see keeper.c */
+	uint64_t reserve; /* pages that stay free beside the spare while others are lent */
+
+	pthread_cond_t work; /* the thread waits */
+	pthread_t thread;
+	bool running;
+	bool stop;
+	bool released; /* something to offer, since the last refusal */
+	bool punching; /* on the way down from `keep` */
+
+	uint64_t wanted;   /* pages that writers wait for, of requests not yet taken up */
+	uint64_t asked;	   /* requests of writers so far ... */
+	uint64_t taken_up; /* ... those that a call of user.reclaim covers ... */
+	uint64_t answered; /* ... and those after which it had no more to give */
+	int64_t asked_at;  /* ask again when there is less room than this */
+
+	/* For info. */
+	uint64_t punched;   /* pages that lost their storage */
+	uint64_t reclaimed; /* pages that were given back */
+};
+
+struct pool {
+	const struct device *device;
+	uint64_t first; /* data pages: first one ... */
+	uint64_t count; /* ... and how many */
+	uint64_t spare; /* pages that only overwrites may take */
+
+	struct slot *slots; /* cache.h */
+	unsigned int slot_count;
+	struct batch *batches; /* all there are: made at open, so that retiring cannot fail */
+
+	pthread_mutex_t lock;	/* covers all from here to the next comment */
+	pthread_cond_t freed;	/* pages have become free: writers wait */
+	pthread_cond_t settled; /* promises have been settled: admissions wait */
+	pthread_cond_t work;	/* the reclaimer waits */
+	struct pageset resident;
+	struct pageset absent;
+	uint64_t usable;     /* count, less the bad */
+	uint64_t stored;     /* usable pages that are not absent, evacuated or lent */
+	uint64_t admitted;   /* blocks that have a page or are promised one */
+	uint64_t pending;    /* promises and unmappings under way: `admitted` may yet fall */
+	uint64_t populating; /* pages that are being given storage: in neither set */
+	uint64_t dropping;   /* and those whose storage is being taken away */
+	struct pageset lent; /* pages that memory users have, or are being offered */
+	struct zones zones;
+	uint64_t in_grace;	  /* pages in batches that wait for a grace period */
+	uint64_t released;	  /* pages that have come out of one, ever */
+	unsigned int waiting;	  /* writers that wait for a page */
+	bool urgent;		  /* the reclaimer is not to wait for more */
+	bool stop;		  /* the reclaimer is to end */
+	struct batch_list recent; /* free pages, freshly released */
+	struct batch_list full;	  /* retired batches handed over by their slots */
+	struct batch_list empty;
+	uint64_t bad_count;
+	struct keeper keeper;
+	struct lender lender;
+
+	_Atomic uint64_t changes; /* see reserve_changes(); raised under the lock */
+	_Atomic uint64_t *bad; /* a data page: quarantine it when it is retired; bits only rise */
+	_Atomic bool any_bad;
+	_Atomic bool frozen; /* see pool_freeze() */
+	_Atomic bool armed;  /* something has been retired since the reclaimer last looked */
+	pthread_t reclaimer;
+	bool running; /* there is one; only start and close change it */
+};
+
+/*
+ * An empty pool, for pages_open() to fill: data pages [first, first + count), of which `bad` are known
+ * to be bad.  0 or -ENOMEM without message; to be ended by pool_destroy() in any case.
+ */
+int pool_init(struct pool *pool, const struct device *device, uint64_t first, uint64_t count,
+	      uint64_t bad);
+void pool_destroy(struct pool *pool);
+
+static inline void batch_push(struct batch_list *list, struct batch *batch)
+{
+	batch->next = list->first;
+	list->first = batch;
+	list->count++;
+}
+
+/* NULL from an empty list. */
+static inline struct batch *batch_pop(struct batch_list *list)
+{
+	struct batch *batch = list->first;
+
+	if (batch != NULL) {
+		list->first = batch->next;
+		list->count--;
+		batch->next = NULL;
+	}
+	return batch;
+}
+
+/* ---- pages ---------------------------------------------------------------------------------- */
+
+/*
+ * Pages that nobody has, and that count as stored, become free again, or are quarantined; pages
+ * without storage, which do not count, become absent.
+ */
+void pool_free_locked(struct pool *pool, uint64_t first, uint64_t n);
+void pool_absent_locked(struct pool *pool, uint64_t first, uint64_t n);
+
+/* Give back pages that were taken and not published. */
+void pool_put(struct pool *pool, const uint64_t *page, unsigned int n);
+
+/* Put a freshly released batch back into the set; false if there is none. */
+bool pool_spill_locked(struct pool *pool);
+
+/* Remember that the media failed at this data page. */
+void pool_mark_bad(struct pool *pool, uint64_t page);
+
+/*
+ * Persisting has failed: nothing that has been retired, by a section still open or later, is to be
+ * reused, since the media may still name it.  For good.
+ */
+void pool_freeze(struct pool *pool);
+
+/* ---- counts --------------------------------------------------------------------------------- */
+
+/* Pages with storage that `admitted` blocks need: theirs, and enough to overwrite them. */
+static inline uint64_t pool_storage_for(const struct pool *pool, uint64_t admitted)
+{
+	return admitted + (pool->spare < admitted ? pool->spare : admitted);
+}
+
+/* Pages that are neither promised nor lent nor spare; negative if media errors took them. */
+int64_t pool_room_locked(const struct pool *pool);
+/* Pages that may be lent. */
+uint64_t pool_lendable_locked(const struct pool *pool);
+/* Resident pages that promises do not need. */
+uint64_t pool_unneeded_locked(const struct pool *pool);
+/* Pages that a writer may give storage beyond what promises need, and the keeper will leave it. */
+uint64_t pool_may_keep_locked(const struct pool *pool);
+/* True if the keeper is to begin to punch. */
+bool pool_too_much_locked(const struct pool *pool);
+/* True if the keeper is to ask for memory, since there is little left; notes it if there is enough. */
+bool pool_low_locked(struct pool *pool);
+/* There is somebody who can be asked for memory. */
+bool pool_can_recall_locked(const struct pool *pool);
+
+/* ---- wake-ups ------------------------------------------------------------------------------- */
+
+/* Look whether there is something for the keeper to do: whatever it goes by has changed. */
+void pool_changed_locked(struct pool *pool);
+/* Have the reclaimer look now rather than later. */
+void pool_hurry_locked(struct pool *pool);
+
+/* ---- zones ---------------------------------------------------------------------------------- */
+
+/* All sets number zones alike. */
+static inline uint64_t pool_zones(const struct pool *pool)
+{
+	return pool->resident.zones;
+}
+
+static inline uint64_t pool_zone_of(const struct pool *pool, uint64_t page)
+{
+	return (page - pool->resident.base) >> ZONE_SHIFT;
+}
+
+static inline uint64_t pool_zone_start(const struct pool *pool, uint64_t zone)
+{
+	return pool->resident.base + (zone << ZONE_SHIFT);
+}
+
+/* True if the page is in a zone that is being emptied.  Without the lock it is a hint. */
+static inline bool pool_evacuating(const struct pool *pool, uint64_t page)
+{
+	return bitmap_test(pool->zones.flags, pool_zone_of(pool, page));
+}
+
+/* Free pages of a zone. */
+unsigned int pool_free_in_zone_locked(const struct pool *pool, uint64_t zone);
+
+/* No zone is to be emptied any more: pages that are free in them go back to the writers. */
+void pool_end_evacuation_locked(struct pool *pool);
+
+#endif /* POOL_H */
