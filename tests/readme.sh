@@ -42,7 +42,7 @@ readme_words() {
 		-e 's/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/UUID/' \
 		-e 's/[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} UTC/TIME/' \
 		-e 's/process [0-9]+/process PID/' \
-		-e 's/^ *[0-9]+ +[0-9]+ python3(.*) [0-9.]+ [a-z]+ /PID USER python3\1 AGE /' \
+		-e 's/^ *[0-9]+ +[0-9]+ perl(.*) [0-9.]+ [a-z]+ /PID USER perl\1 AGE /' \
 		-e 's/\b(free|resident|lent|punched|reclaimed)=[0-9]+/\1=N/g' \
 		-e 's/^( +resident ).*/\1WORDS/' \
 		-e 's/\[#*-*s*\]/BAR/' \
