@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "io/handle.h"
 #include "lend/server.h"
+#include "map/settle.h"
 #include "media/badblocks.h"
 #include "media/claim.h"
 #include "media/guard.h"
@@ -126,6 +127,9 @@ static int rebuild(struct kmemblk *h, const struct badblocks *bad)
 		}
 		goto out;
 	}
+	rc = settle(&h->device, &h->index);
+	if (rc != 0)
+		goto out;
 	found.used = h->index.used;
 	found.bad = keep_bad_pages(h, bad, scan.named);
 	rc = pages_open(&h->pool, &h->device, &found);

@@ -238,7 +238,7 @@ int index_allocate_leaf(struct index *index, uint64_t block)
 	uint64_t leaf = index_leaf(block);
 	int rc = 0;
 
-	if (atomic_load_explicit(&index->present[leaf], memory_order_acquire))
+	if (index_leaf_present(index, leaf))
 		return 0;
 	pthread_mutex_lock(&index->present_lock);
 	if (!atomic_load_explicit(&index->present[leaf], memory_order_relaxed)) {

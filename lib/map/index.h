@@ -96,6 +96,12 @@ static inline bool index_leaf_empty(const struct index *index, uint64_t leaf)
 	return atomic_load_explicit(&index->count[leaf], memory_order_acquire) == 0;
 }
 
+/* Acquire, with the release of whoever gave it storage: it may be stored to. */
+static inline bool index_leaf_present(const struct index *index, uint64_t leaf)
+{
+	return atomic_load_explicit(&index->present[leaf], memory_order_acquire);
+}
+
 static inline bool index_names_data(const struct index *index, uint64_t page)
 {
 	/* Below data_start the difference wraps and is huge. */

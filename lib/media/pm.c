@@ -152,6 +152,18 @@ uint64_t pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t desired)
 	return atomic_exchange_explicit(word, desired, memory_order_acq_rel);
 }
 
+void pm_dirty(const struct pm *pm, void *addr, size_t len)
+{
+	/* A flush of the processor asks nobody whether there is something to write. */
+	if (pm->media != PM_FILE)
+		return;
+	for (size_t at = 0; at < len; at += LAYOUT_PAGE_SIZE) {
+		volatile uint64_t *word = (volatile uint64_t *)((uint8_t *)addr + at);
+
+		*word = *word;
+	}
+}
+
 int pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order order)
 {
 	(void)order;

@@ -66,6 +66,9 @@ enum pm_order {
 	PM_REPAIR_SUPER,
 	/* Repair: entries past the last block zeroed, before the correction is reported. */
 	PM_REPAIR_TAIL,
+	/* Open for writing: superblock and entries as they were found, before anything relies on them
+	 * (3, 8).  Else a page that the media still names could be given to another block. */
+	PM_OPEN_FOUND,
 	PM_ORDER_COUNT
 };
 
@@ -98,6 +101,13 @@ int pm_zero(const struct pm *pm, void *dst, size_t len, enum pm_order order);
  */
 bool pm_cas(const struct pm *pm, _Atomic uint64_t *word, uint64_t *expected, uint64_t desired);
 uint64_t pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t desired);
+
+/*
+ * Make sure that a flush of these bytes, whole pages, writes them, also if the kernel takes them for
+ * clean after it has failed to write them.  They stay as they are; nobody else may store to them
+ * meanwhile.
+ */
+void pm_dirty(const struct pm *pm, void *addr, size_t len);
 
 /* Flush len bytes at addr.  0, or -errno of msync: then nothing may rely on them being durable. */
 int pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order order);

@@ -45,6 +45,13 @@ static const char *const damages[] = {
 	"no-copy+entries", "torn-copy+entries",	 "entries",
 };
 
+/* What is killed when it has published one entry, and what follows. */
+static const char *const killed_letters[] = { "write@0+4096", "write@1000+2000", "trim@0+4096" };
+static const char *const next_letters[] = {
+	"write@4096+4096", "write@0+4096", "write@2048+4096", "trim@0+4096", "zero@0+4096",
+};
+static const char *const restart_bases[] = { "tight-full", "roomy-full", "roomy-one" };
+
 #define COUNT(list) ((unsigned int)(sizeof(list) / sizeof((list)[0])))
 
 #define LETTERS	       COUNT(letters)
@@ -147,6 +154,16 @@ static void print_three_threads(uint64_t number, uint64_t seed, char *text, size
 		 second, third, i, j, end);
 }
 
+static void print_restart(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	const char *base = restart_bases[digit(&number, COUNT(restart_bases))];
+	const char *killed = killed_letters[digit(&number, COUNT(killed_letters))];
+	const char *next = next_letters[digit(&number, COUNT(next_letters))];
+
+	(void)seed;
+	snprintf(text, size, "restart %s %s %s %s", base, killed, next, next_letters[number]);
+}
+
 static uint64_t draw(uint64_t *state, uint64_t limit)
 {
 	*state += 0x9e3779b97f4a7c15;
@@ -181,6 +198,9 @@ static void print_random(uint64_t number, uint64_t seed, char *text, size_t size
 static const struct group groups[GROUPS] = {
 	{ "formats", 1, 3 * 2 * 2, print_format, .whole = true },
 	{ "repairs", 1, 3 * COUNT(damages), print_repair, .whole = true },
+	{ "restarts", 1,
+	  COUNT(restart_bases) * COUNT(killed_letters) * COUNT(next_letters) * COUNT(next_letters),
+	  print_restart, .restart = true },
 	{ "single requests", 1, COUNT(bases) * LETTERS, print_one, .light = false },
 	{ "two threads, one parked", 0.3, COUNT(thread_bases) * ONE_BLOCK *ONE_BLOCK *EVENTS,
 	  print_parked, .threads = true, .light = true },

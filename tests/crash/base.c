@@ -95,13 +95,20 @@ const struct base *base_get(const char *name)
 	return NULL;
 }
 
-struct image *base_device(const struct base *base)
+static struct image *device_of(const struct base *base)
 {
 	static struct image devices[MEDIA_PAGES + 1];
 	struct image *device = &devices[base->size / LAYOUT_PAGE_SIZE];
 
 	if (device->size == 0)
 		image_make(device, base->size);
+	return device;
+}
+
+struct image *base_device(const struct base *base)
+{
+	struct image *device = device_of(base);
+
 	memcpy(device->bytes, base->bytes, base->size);
 	if (base->holes)
 		image_punch(device);
@@ -122,13 +129,12 @@ static void wear(struct kmemblk *handle, unsigned int bad)
 	pool_put(&handle->pool, page, bad);
 }
 
-struct kmemblk *base_open(const struct base *base, struct trace *trace)
+static struct kmemblk *open_recorded(const struct base *base, const char *path)
 {
 	struct kmemblk *handle;
 
 	ops_begin();
-	recorder_start(trace, &base->terms);
-	if (kmemblk_open(base_device(base)->path, 0, &handle) != 0)
+	if (kmemblk_open(path, 0, &handle) != 0)
 		fatal("%s", kmemblk_error());
 	/* Storage is taken away when the scenario says so, not when a thread gets round to it. */
 	handle->pool.keeper.punch = false;
@@ -139,6 +145,18 @@ struct kmemblk *base_open(const struct base *base, struct trace *trace)
 	stage_settle();
 	wear(handle, base->bad);
 	return handle;
+}
+
+struct kmemblk *base_open(const struct base *base, struct trace *trace)
+{
+	recorder_start(trace, &base->terms);
+	return open_recorded(base, base_device(base)->path);
+}
+
+struct kmemblk *base_open_again(const struct base *base)
+{
+	recorder_go_on();
+	return open_recorded(base, device_of(base)->path);
 }
 
 int read_disk(const char *path, uint8_t *disk, struct kmemblk_info *info)

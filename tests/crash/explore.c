@@ -136,6 +136,8 @@ static bool may_show(const struct group *group, const struct mutant *mutant)
 {
 	if (mutant->kind == MUTANT_NONE)
 		return true;
+	if (mutant_of_restart(mutant) != group->restart)
+		return false;
 	if (mutant->order == PM_ORDER_COUNT)
 		return !group->whole;
 	return mutant_of_whole(mutant) == group->whole &&

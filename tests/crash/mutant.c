@@ -38,6 +38,7 @@ static const char *const orders[] = {
 	[PM_FORMAT_CLEAR] = "PM_FORMAT_CLEAR", [PM_FORMAT_ENTRIES] = "PM_FORMAT_ENTRIES",
 	[PM_FORMAT_COPY] = "PM_FORMAT_COPY",   [PM_FORMAT_PRIMARY] = "PM_FORMAT_PRIMARY",
 	[PM_REPAIR_SUPER] = "PM_REPAIR_SUPER", [PM_REPAIR_TAIL] = "PM_REPAIR_TAIL",
+	[PM_OPEN_FOUND] = "PM_OPEN_FOUND",
 };
 
 static_assert(sizeof(orders) / sizeof(orders[0]) == PM_ORDER_COUNT, "each order point has a name");
@@ -73,7 +74,12 @@ static bool exists(enum mutant_kind kind, enum pm_order order)
 bool mutant_of_whole(const struct mutant *mutant)
 {
 	return mutant->kind != MUTANT_NONE && mutant->order >= PM_FORMAT_DESTROY &&
-	       mutant->order != PM_ORDER_COUNT;
+	       mutant->order <= PM_REPAIR_TAIL;
+}
+
+bool mutant_of_restart(const struct mutant *mutant)
+{
+	return mutant->kind != MUTANT_NONE && mutant->order == PM_OPEN_FOUND;
 }
 
 bool mutant_of_threads(const struct mutant *mutant)

@@ -63,6 +63,8 @@ void mutant_print(const struct mutant *mutant, char *name, size_t size);
 /* Of those with an order point: true if it breaks format or repair, and not requests; or what only
  * threads can tell. */
 bool mutant_of_whole(const struct mutant *mutant);
+/* True if it shows after a restart. */
+bool mutant_of_restart(const struct mutant *mutant);
 bool mutant_of_threads(const struct mutant *mutant);
 
 /* Name all that have an order point and can be told from the library, one a line. */

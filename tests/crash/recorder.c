@@ -27,6 +27,7 @@ static struct trace *trace;
 static const uint8_t *base;
 static bool stored[MEDIA_PAGES];
 static bool armed;
+static enum { ALIVE, DYING, DEAD } process;
 static struct terms terms;
 
 int __real_pm_map(struct pm *, int, size_t, enum pm_media, bool, const char *);
@@ -57,6 +58,7 @@ void recorder_start(struct trace *to, const struct terms *of)
 	trace = to;
 	base = NULL;
 	armed = true;
+	process = ALIVE;
 	terms = *of;
 	mutate_start();
 	stage_hold_reclaimer();
@@ -71,6 +73,18 @@ void recorder_stop(void)
 	pthread_mutex_unlock(&lock);
 	mutate_stop();
 	stage_free_reclaimer();
+}
+
+void recorder_kill(void)
+{
+	process = DYING;
+}
+
+void recorder_go_on(void)
+{
+	process = ALIVE;
+	base = NULL;
+	armed = true;
 }
 
 static struct event *add(enum event_kind kind, enum pm_order order)
@@ -249,6 +263,8 @@ bool __wrap_pm_cas(const struct pm *pm, _Atomic uint64_t *word, uint64_t *expect
 	done = __real_pm_cas(pm, word, expected, desired);
 	if (done)
 		add_line((const uint8_t *)word, PM_ORDER_COUNT);
+	if (done && process == DYING)
+		process = DEAD;
 	pthread_mutex_unlock(&lock);
 	if (done)
 		mutate_published();
@@ -266,6 +282,8 @@ uint64_t __wrap_pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t de
 	old = __real_pm_swap(pm, word, desired);
 	if (old != desired)
 		add_line((const uint8_t *)word, PM_ORDER_COUNT);
+	if (old != desired && process == DYING)
+		process = DEAD;
 	pthread_mutex_unlock(&lock);
 	return old;
 }
@@ -276,7 +294,8 @@ int __wrap_pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_o
 		return __real_pm_flush(pm, addr, len, order);
 	stage_step();
 	pthread_mutex_lock(&lock);
-	add_flush(addr, len, order);
+	if (process != DEAD)
+		add_flush(addr, len, order);
 	pthread_mutex_unlock(&lock);
 	return 0;
 }
@@ -289,7 +308,8 @@ void __wrap_pm_drain(const struct pm *pm, enum pm_order order)
 	}
 	stage_step();
 	pthread_mutex_lock(&lock);
-	add(EVENT_DRAIN, order);
+	if (process != DEAD)
+		add(EVENT_DRAIN, order);
 	pthread_mutex_unlock(&lock);
 }
 

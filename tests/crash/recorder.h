@@ -62,6 +62,13 @@ struct terms {
 void recorder_start(struct trace *trace, const struct terms *terms);
 void recorder_stop(void);
 
+/*
+ * The process is to be killed when it has stored the next entry: what it flushes and waits for after that
+ * has not happened.  Then another opens the device: record that, too, behind the first.
+ */
+void recorder_kill(void);
+void recorder_go_on(void);
+
 /* Note the begin or the end of an operation. */
 void recorder_note(enum event_kind kind, unsigned int op);
 

@@ -129,7 +129,7 @@ static void refused(const struct base *base, struct kmemblk *handle, const struc
 		fatal("refused, though there is a page for each block: %s", message);
 }
 
-/* "BASE OP... | OP..." */
+/* "BASE OP... | OP...", or without a bar. */
 static void parse(char *words, struct requests *requests)
 {
 	char *save, *word = strtok_r(words, " ", &save);
@@ -146,25 +146,54 @@ static void parse(char *words, struct requests *requests)
 	}
 }
 
-void requests_run(struct explorer *e, char *words)
+/* Requests from `first` on; each is answered before the next begins. */
+static void run_recorded(const struct requests *requests, struct kmemblk *handle,
+			 unsigned int first, uint8_t (*after)[DISK_SIZE])
 {
-	static uint8_t after[SCENARIO_OPS][DISK_SIZE];
-	struct requests requests = { .after = after };
-	struct kmemblk *handle;
-	int rc;
+	for (unsigned int i = first; i < requests->count; i++) {
+		int rc;
 
-	parse(words, &requests);
-	recorder_thread = 0;
-	handle = base_open(requests.base, &e->trace);
-	for (unsigned int i = 0; i < requests.count; i++) {
 		recorder_note(EVENT_BEGIN, i);
-		rc = op_run(handle, &requests.ops[i], i);
+		rc = op_run(handle, &requests->ops[i], i);
 		recorder_note(rc == 0 ? EVENT_ACK : EVENT_FAIL, i);
 		if (rc != 0)
-			refused(requests.base, handle, &requests.ops[i], rc, after[i]);
+			refused(requests->base, handle, &requests->ops[i], rc, after[i]);
 		stage_settle();
 	}
 	recorder_stop();
 	kmemblk_close(handle);
+}
+
+void requests_run(struct explorer *e, char *words)
+{
+	static uint8_t after[SCENARIO_OPS][DISK_SIZE];
+	struct requests requests = { .after = after };
+
+	parse(words, &requests);
+	recorder_thread = 0;
+	run_recorded(&requests, base_open(requests.base, &e->trace), 0, after);
+	requests_replay(e, &requests);
+}
+
+/* What is found by the second process is not durable, and it must not rely on it. */
+void restart_run(struct explorer *e, char *words)
+{
+	static uint8_t after[SCENARIO_OPS][DISK_SIZE];
+	struct requests requests = { .after = after, .from = 1 };
+	struct kmemblk *handle;
+
+	parse(words, &requests);
+	recorder_thread = 0;
+	handle = base_open(requests.base, &e->trace);
+	recorder_note(EVENT_BEGIN, 0);
+	recorder_kill();
+	if (op_run(handle, &requests.ops[0], 0) != 0)
+		fatal("%s", kmemblk_error());
+	/* Its threads end with it. */
+	stage_watch(NULL);
+	stage_free_reclaimer();
+	kmemblk_close(handle);
+	stage_hold_reclaimer();
+	run_recorded(&requests, base_open_again(requests.base), 1, after);
 	requests_replay(e, &requests);
 }

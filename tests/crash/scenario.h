@@ -6,6 +6,8 @@
  *
  *     requests BASE OP... | OP...         of one thread; explored from the bar on
  *     threads BASE OP OP [OP] | STEP...   of one thread each; a step is THREAD:EVENTS or THREAD
+ *     restart BASE OP OP...               the first is killed when it has published, and the device
+ *                                         opened again; explored from there on
  *     format BASE thin|thick holes|stores
  *     repair BASE DAMAGE
  */
@@ -40,6 +42,8 @@ const struct base *base_get(const char *name);
 struct image *base_device(const struct base *base);
 /* The same, opened and being recorded. */
 struct kmemblk *base_open(const struct base *base, struct trace *trace);
+/* Again, with all that has been done to it: recorded behind what is in the trace. */
+struct kmemblk *base_open_again(const struct base *base);
 
 /* Open the image for reading only and read its disk.  0 or -errno with message. */
 int read_disk(const char *path, uint8_t *disk, struct kmemblk_info *info);
@@ -62,6 +66,7 @@ struct requests {
 
 /* requests.c, threads.c and whole.c: `words` is what follows the kind. */
 void requests_run(struct explorer *e, char *words);
+void restart_run(struct explorer *e, char *words);
 void threads_run(struct explorer *e, char *words);
 void format_run(struct explorer *e, char *words);
 void repair_run(struct explorer *e, char *words);
@@ -77,10 +82,11 @@ struct group {
 	void (*print)(uint64_t number, uint64_t seed, char *text, size_t size);
 	bool whole;   /* of format and repair */
 	bool threads; /* of more than one */
+	bool restart; /* with an open in the middle */
 	bool light;
 };
 
-#define GROUPS 9u
+#define GROUPS 10u
 
 const struct group *group_get(unsigned int i);
 

@@ -1,0 +1,104 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# A page of the index that the kernel could not write to its disk stays in its cache, taken for clean, and
+# looks as if all were well.  A server that is started on that file makes it durable before it relies on
+# it: what it then acknowledges is there after the host has started again (here: after a remount), and
+# no page belongs to two blocks.
+# Needs root, to mount a file system on a disk whose writes fail while a file says so.
+
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+
+requires_root
+requires qemu-io --version
+requires nbdfuse --version
+requires mkfs.xfs -V
+requires test -e /dev/fuse
+requires nbdkit --filter=error null --dump-plugin
+
+mkdir "$tmp/fuse" "$tmp/mount"
+loop=
+unmount() {
+	umount "$tmp/mount" 2> /dev/null || true
+	test -z "$loop" || losetup --detach "$loop" || true
+	loop=
+}
+
+# attach_store: $loop, a disk of $tmp/store whose writes fail while $tmp/broken exists.
+attach_store() {
+	loop=$(losetup --find --show --direct-io=on "$tmp/fuse/disk") ||
+		skip "loop devices without the page cache do not work here"
+}
+
+remount() {
+	unmount
+	attach_store
+	mount "$@" "$loop" "$tmp/mount"
+}
+
+# io COMMAND: what qemu-io says of it.
+io() {
+	qemu-io -f raw -c "$1" "$uri" 2>&1
+}
+
+expect_good() {
+	io "$1" > "$tmp/io" || fail "$1: $(cat "$tmp/io")"
+	! grep -q -i 'fail\|error' "$tmp/io" || fail "$1: $(cat "$tmp/io")"
+}
+
+# try MKFS MOUNT-OPTION...
+try() {
+	local store mkfs=$1
+	shift
+	truncate -s 0 "$tmp/store"
+	truncate -s 400M "$tmp/store"
+	nbdkit -f -U "$tmp/store.sock" -P "$tmp/store.pid" --filter=error file "$tmp/store" \
+		error-pwrite=EIO error-pwrite-rate=100% error-pwrite-file="$tmp/broken" \
+		2> "$tmp/store.log" &
+	store=$!
+	cleanup_fn end_process $store
+	await_file $store "$tmp/store.pid" "$tmp/store.log" "no disk whose writes fail"
+	nbdfuse --pidfile "$tmp/fuse.pid" "$tmp/fuse/disk" "nbd+unix:///?socket=$tmp/store.sock" &
+	fuse=$!
+	cleanup_fn end_process $fuse
+	await_file $fuse "$tmp/fuse.pid" /dev/null "nbdfuse does not mount here"
+	attach_store
+	cleanup_fn unmount
+	$mkfs "$loop" > "$tmp/mkfs.log" 2>&1
+	mount "$@" "$loop" "$tmp/mount"
+
+	device=$tmp/mount/disk
+	"$kmemblk" format --create=8M --prealloc "$device" > /dev/null
+	start_nbdkit "$device"
+	expect_good 'write -P 17 0 4k'
+	expect_good 'write -P 18 4k 4k'
+	sync -f "$tmp/mount"
+	touch "$tmp/broken"
+	io 'discard 0 4k' > "$tmp/io" || true
+	rm "$tmp/broken"
+	grep -q 'Input/output error' "$tmp/io" || fail "the disk did not fail: $(cat "$tmp/io")"
+	end_process "$server"
+
+	# What it says to do, when the disk is well again.
+	start_nbdkit "$device"
+	expect_good 'discard 0 4k'
+	# In another leaf of the index, whose flush would take this one along.
+	expect_good 'write -P 33 2400k 80k'
+	end_process "$server"
+
+	remount "$@"
+	"$kmemblk" check "$device" > "$tmp/check" || fail "$mkfs: $(cat "$tmp/check")"
+	start_nbdkit "$device"
+	expect_good 'read -P 0 0 4k'
+	expect_good 'read -P 18 4k 4k'
+	expect_good 'read -P 33 2400k 80k'
+	end_process "$server"
+	unmount
+	end_process $fuse
+	umount "$tmp/fuse" 2> /dev/null || true
+	end_process $store
+	rm -f "$tmp"/store.pid "$tmp"/fuse.pid "$tmp"/store.sock
+}
+
+try 'mkfs.ext4 -q' -o errors=continue,commit=300
+try 'mkfs.xfs -q'
