@@ -70,10 +70,14 @@ static inline uint32_t read_run(struct reading *r, uint8_t *buf, uint64_t at, ui
 	}
 	if (len > left)
 		len = left;
-	if (__builtin_expect(page == 0, 0))
+	if (__builtin_expect(page == 0, 0)) {
 		memset(buf, 0, len);
-	else
-		pm_read(buf, pm_page(&r->h->device.pm, page) + in_block, len);
+	} else {
+		const uint8_t *src = pm_page(&r->h->device.pm, page) + in_block;
+
+		pm_will_read(&r->h->device.pm, src, len);
+		pm_read(buf, src, len);
+	}
 	return len;
 }
 

@@ -140,6 +140,11 @@ static void scan_some(struct scan_run *run, bool caller)
 		if (leaf >= index->leaves)
 			break;
 		end = leaf + SCAN_STRIDE < index->leaves ? leaf + SCAN_STRIDE : index->leaves;
+		/* Not ahead into holes, which would fill the kernel's cache with zeroes. */
+		if (index_leaf_present(index, leaf))
+			pm_will_read(&index->device->pm,
+				     pm_page(&index->device->pm, index->start + leaf),
+				     (end - leaf) << LAYOUT_PAGE_SHIFT);
 		for (; leaf < end; leaf++)
 			scan_leaf(run, &sums, leaf);
 		if (caller && run->scan->progress != NULL && end < index->leaves)

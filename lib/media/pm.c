@@ -95,6 +95,13 @@ int pm_map(struct pm *pm, int fd, size_t size, enum pm_media media, bool readonl
 		munmap(base, size);
 		return fail(EINVAL, "map: %s: shrank while it was being opened", path);
 	}
+	/*
+	 * Reading ahead makes the kernel's cache hold several of our pages as one.  A store to one of
+	 * them then asks the file system (XFS and ext4 of Linux 6.18 were seen) for room for all, those
+	 * without storage included, and on a full one an overwrite fails.  See pm_will_read().
+	 */
+	if (media == PM_FILE)
+		(void)madvise(base, size, MADV_RANDOM);
 	*pm = (struct pm){ .base = base, .size = size, .media = media, .readonly = readonly };
 	return 0;
 }
@@ -178,6 +185,14 @@ void pm_drain(const struct pm *pm, enum pm_order order)
 	(void)order;
 	if (pm->media != PM_FILE)
 		pmem_drain();
+}
+
+void pm_read_ahead(const void *src, size_t len)
+{
+	uintptr_t start = (uintptr_t)src & ~((uintptr_t)sysconf(_SC_PAGESIZE) - 1);
+
+	/* Advice; it makes no folio larger than a page. */
+	(void)madvise((void *)start, (uintptr_t)src + len - start, MADV_WILLNEED);
 }
 
 void pm_clear(void *dst, size_t len)

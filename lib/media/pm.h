@@ -117,6 +117,14 @@ void pm_drain(const struct pm *pm, enum pm_order order);
 /* Zero memory that is about to be lent: nothing of it is to be durable. */
 void pm_clear(void *dst, size_t len);
 
+/* Begin to read what will be copied soon, where a disk is behind it. */
+void pm_read_ahead(const void *src, size_t len);
+static inline void pm_will_read(const struct pm *pm, const void *src, size_t len)
+{
+	if (__builtin_expect(len > LAYOUT_PAGE_SIZE && pm->media == PM_FILE, 0))
+		pm_read_ahead(src, len);
+}
+
 /* Copy out of the mapping.  A function, so that ThreadSanitizer sees the accesses. */
 void pm_read(void *dst, const void *src, size_t len);
 
