@@ -84,6 +84,8 @@ typedef void (*kmemblk_progress_fn)(void *opaque, uint64_t done, uint64_t total)
 #define KMEMBLK_FORMAT_FORCE (1u << 0)
 /* Give every block its page, zeroed, now (thick); without it pages are bound by writes (thin). */
 #define KMEMBLK_FORMAT_PREALLOC (1u << 1)
+/* With create_size: refuse, as KMEMBLK_OPEN_OWNED does, a folder to which another user leads. */
+#define KMEMBLK_FORMAT_OWNED (1u << 2)
 
 struct kmemblk_format_options {
 	/* KMEMBLK_FORMAT_*, or'ed. */

@@ -230,7 +230,10 @@ static void close_device(void)
 
 static int plugin_get_ready(void)
 {
-	struct kmemblk_format_options options = { .create_size = create_size };
+	struct kmemblk_format_options options = {
+		.flags = KMEMBLK_FORMAT_OWNED,
+		.create_size = create_size,
+	};
 	int rc = 0;
 
 	if (start_get_ready(close_device) == -1)

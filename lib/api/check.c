@@ -146,6 +146,21 @@ static int check_copy(struct checking *c)
 	return restore(c, page, "superblock copy", "differs from the primary", "primary");
 }
 
+/*
+ * True if the first page is not empty, and nothing in it says that it was the superblock which the copy,
+ * in c->super, is of.
+ */
+static bool holds_something(const struct checking *c, enum super_state state)
+{
+	static const struct layout_super zeroes;
+	struct layout_super page;
+
+	return state == SUPER_ABSENT &&
+	       guard_read(&c->device.pm, &page, pm_page(&c->device.pm, 0), sizeof(page)) &&
+	       memcmp(&page, &zeroes, sizeof(page)) != 0 &&
+	       memcmp(page.uuid, c->super.uuid, sizeof(page.uuid)) != 0;
+}
+
 /* The primary is not sound.  True if the copy has taken its place in c->super. */
 static bool check_from_copy(struct checking *c, const struct super_verdict *primary, int *rc)
 {
@@ -175,6 +190,13 @@ static bool check_from_copy(struct checking *c, const struct super_verdict *prim
 		      "superblock (page 0): %s; and there is no whole copy at the end of the "
 		      "device (page %llu)",
 		      primary->reason, (unsigned long long)last);
+		return false;
+	}
+	if (holds_something(c, primary->state)) {
+		found(c, KMEMBLK_FINDING_LEFT,
+		      "superblock (page 0): something else has been written there; the copy of an "
+		      "old superblock at the device's end is not brought back; if what is there now "
+		      "is worth nothing, zero its first 4096 bytes and check again");
 		return false;
 	}
 	*rc = restore(c, 0, "superblock", primary->reason, "copy");

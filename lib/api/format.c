@@ -53,7 +53,8 @@ static int check_options(const char *path, const struct kmemblk_format_options *
 {
 	int rc;
 
-	if (options->flags & ~(KMEMBLK_FORMAT_FORCE | KMEMBLK_FORMAT_PREALLOC))
+	if (options->flags &
+	    ~(KMEMBLK_FORMAT_FORCE | KMEMBLK_FORMAT_PREALLOC | KMEMBLK_FORMAT_OWNED))
 		return fail(EINVAL, "format: %s: unknown flags 0x%x", path, options->flags);
 	if (options->type != NULL && type_by_name(options->type) == NULL)
 		return fail(EINVAL, "format: %s: no type \"%s\"; there are: %s", path,
@@ -267,7 +268,10 @@ int kmemblk_format(const char *path, const struct kmemblk_format_options *option
 	if (rc == 0)
 		rc = guard_install();
 	if (rc == 0)
-		rc = create ? device_create(&f.device, path, f.options->create_size)
+		rc = create ? device_create(&f.device, path, f.options->create_size,
+					    f.options->flags & KMEMBLK_FORMAT_OWNED
+						    ? DEVICE_OWNED
+						    : DEVICE_ANYBODYS)
 			    : device_open(&f.device, path, false);
 	if (rc != 0)
 		return rc;

@@ -167,8 +167,9 @@ int device_open_as(struct device *device, const char *path, bool readonly, enum 
 	bool told;
 	int rc;
 
-	*device =
-		(struct device){ .fd = -1, .shared_fd = -1, .readonly = readonly, .numa_node = -1 };
+	*device = (struct device){
+		.fd = -1, .shared_fd = -1, .folder = -1, .readonly = readonly, .numa_node = -1
+	};
 	device->path = strdup(path);
 	if (device->path == NULL)
 		return fail(ENOMEM, "open: %s: out of memory", path);
@@ -202,25 +203,59 @@ static int fail_create(int err, const char *path)
 		path, path, path);
 }
 
-int device_create(struct device *device, const char *path, uint64_t size)
+/* The folder of a file that is to be made: its descriptor, or -errno with message. */
+static int open_folder(const char *path, enum device_trust trust)
 {
 	char *copy = strdup(path);
-	int rc;
+	const char *folder;
+	bool told = false;
+	int rc = -ENOMEM;
 
-	*device =
-		(struct device){ .fd = -1, .shared_fd = -1, .numa_node = -1, .path = strdup(path) };
-	if (copy == NULL || device->path == NULL) {
-		rc = fail(ENOMEM, "create: %s: out of memory", path);
-		goto out;
+	if (copy != NULL) {
+		folder = dirname(copy);
+		/* A walk needs a name to look for. */
+		rc = open_path(strcmp(folder, "/") == 0 ? "/." : folder,
+			       O_RDONLY | O_DIRECTORY | O_CLOEXEC, trust, &told);
 	}
-	rc = fail(EEXIST,
-		  "create: %s: exists already; name a file that does not exist, or leave out "
-		  "--create to format the one that is there and lose what it holds",
-		  path);
+	if (rc < 0 && !told)
+		fail_errno(-rc, "create: %s", path);
+	free(copy);
+	return rc;
+}
+
+static int check_name(const char *path)
+{
+	struct stat st;
+
 	if (access(path, F_OK) == 0)
+		return fail(EEXIST,
+			    "create: %s: exists already; name a file that does not exist, or leave "
+			    "out --create to format the one that is there and lose what it holds",
+			    path);
+	if (errno == ENOENT && lstat(path, &st) == 0)
+		return fail(ENOENT,
+			    "create: %s: is a symlink that leads to nothing: name what it is to "
+			    "lead to, or remove it",
+			    path);
+	return 0;
+}
+
+int device_create(struct device *device, const char *path, uint64_t size, enum device_trust trust)
+{
+	int rc = check_name(path);
+
+	*device = (struct device){
+		.fd = -1, .shared_fd = -1, .folder = -1, .numa_node = -1, .path = strdup(path)
+	};
+	if (rc == 0 && device->path == NULL)
+		rc = fail(ENOMEM, "create: %s: out of memory", path);
+	if (rc != 0)
+		goto out;
+	device->folder = rc = open_folder(path, trust);
+	if (rc < 0)
 		goto out;
 	/* Nameless until it is whole: a crash leaves nothing behind. */
-	device->fd = open(dirname(copy), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	device->fd = openat(device->folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (device->fd == -1) {
 		rc = fail_create(errno, path);
 		goto out;
@@ -233,49 +268,43 @@ int device_create(struct device *device, const char *path, uint64_t size)
 	}
 	rc = recognise(device);
 out:
-	free(copy);
 	if (rc != 0)
 		device_close(device);
 	return rc;
 }
 
 /* Take the name away again, if it still is the name of this file. */
-static void withdraw(const struct device *device, int dir, const char *name)
+static void withdraw(const struct device *device, const char *name)
 {
 	struct stat own, named;
 
-	if (fstat(device->fd, &own) == 0 && fstatat(dir, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	if (fstat(device->fd, &own) == 0 &&
+	    fstatat(device->folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    own.st_dev == named.st_dev && own.st_ino == named.st_ino)
-		unlinkat(dir, name, 0);
+		unlinkat(device->folder, name, 0);
 }
 
 int device_publish(struct device *device)
 {
-	char *folder = strdup(device->path), *copy = strdup(device->path), self[32];
+	char *copy = strdup(device->path), self[32];
 	const char *name;
-	int dir = -1, rc = 0;
+	int rc = 0;
 
-	if (folder == NULL || copy == NULL) {
-		rc = fail(ENOMEM, "create: %s: out of memory", device->path);
-		goto out;
-	}
+	if (copy == NULL)
+		return fail(ENOMEM, "create: %s: out of memory", device->path);
 	name = basename(copy);
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", device->fd);
-	dir = open(dirname(folder), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir == -1 || fsync(device->fd) == -1 ||
-	    linkat(AT_FDCWD, self, dir, name, AT_SYMLINK_FOLLOW) == -1) {
+	if (fsync(device->fd) == -1 ||
+	    linkat(AT_FDCWD, self, device->folder, name, AT_SYMLINK_FOLLOW) == -1) {
 		rc = fail_errno(errno, "create: %s", device->path);
 		goto out;
 	}
 	/* The name, too, must survive a power failure. */
-	if (fsync(dir) == -1) {
+	if (fsync(device->folder) == -1) {
 		rc = fail_errno(errno, "create: %s: sync its directory", device->path);
-		withdraw(device, dir, name);
+		withdraw(device, name);
 	}
 out:
-	if (dir != -1)
-		close(dir);
-	free(folder);
 	free(copy);
 	return rc;
 }
@@ -318,8 +347,11 @@ void device_close(struct device *device)
 		close(device->fd);
 	if (device->shared_fd != -1)
 		close(device->shared_fd);
+	if (device->folder != -1)
+		close(device->folder);
 	free(device->path);
 	device->fd = -1;
+	device->folder = -1;
 	device->shared_fd = -1;
 	device->path = NULL;
 }

@@ -13,6 +13,7 @@
 struct device {
 	int fd;	       /* -1: not open */
 	int shared_fd; /* devdax, claimed: what all nodes of the device share, locked; else -1 */
+	int folder;    /* where device_publish() gives it its name; else -1 */
 	char *path;    /* as the caller named it, for messages; owned */
 	enum pm_media media;
 	uint64_t size; /* bytes, whole pages only */
@@ -36,8 +37,11 @@ enum device_trust {
 };
 int device_open_as(struct device *device, const char *path, bool readonly, enum device_trust trust);
 
-/* Make a nameless file of `size` bytes beside `path`; device_publish() gives it the name. */
-int device_create(struct device *device, const char *path, uint64_t size);
+/*
+ * Make a nameless file of `size` bytes beside `path`; device_publish() gives it the name, in the folder
+ * that was judged as owned.c does.
+ */
+int device_create(struct device *device, const char *path, uint64_t size, enum device_trust trust);
 /* Fails with -EEXIST, changing nothing, if something of that name has appeared meanwhile. */
 int device_publish(struct device *device);
 

@@ -87,6 +87,21 @@ served "$tmp/his/d"
 own "$shared/folder/d"
 refused "$shared/folder/d" 'the folder folder belongs to user 65534'
 
+# Nothing is made where another leads, either.
+mkdir -m 700 "$tmp/private"
+"${other[@]}" ln -s "$tmp/private" "$shared/way"
+for name in way folder; do
+	expect_error 1 "open: $shared/$name: the .* $name belongs to user 65534" \
+		nbdkit -f -U - "$plugin" "$shared/$name/new" create=16M
+	test ! -e "$shared/$name/new" || fail "made where another user leads: $name"
+done
+"$kmemblk" format --create=16M "$shared/way/new" > "$tmp/format.log"
+
+# A symlink to nothing: its cause is told.
+ln -s nowhere "$tmp/ours/dangling"
+expect_error 1 "create: $tmp/ours/dangling: is a symlink that leads to nothing" \
+	nbdkit -f -U - "$plugin" "$tmp/ours/dangling" create=16M
+
 # By a relative path, and from within.
 own "$shared/d"
 cd "$shared"

@@ -222,7 +222,7 @@ START_TEST(test_created_file_has_no_name_until_published)
 	struct device device;
 	struct stat st;
 
-	ck_assert_int_eq(device_create(&device, unit_device, 8 * PAGE), 0);
+	ck_assert_int_eq(device_create(&device, unit_device, 8 * PAGE, DEVICE_ANYBODYS), 0);
 	ck_assert_uint_eq(device.size, 8 * PAGE);
 	ck_assert_int_eq(stat(unit_device, &st), -1);
 	ck_assert_int_eq(device_publish(&device), 0);
@@ -239,7 +239,8 @@ START_TEST(test_create_refuses_what_exists)
 	struct device device;
 
 	unit_make_file(unit_device, 3);
-	unit_expect_error(device_create(&device, unit_device, 8 * PAGE), EEXIST, "exists already");
+	unit_expect_error(device_create(&device, unit_device, 8 * PAGE, DEVICE_ANYBODYS), EEXIST,
+			  "exists already");
 	ck_assert_uint_eq(unit_count_descriptors(), before);
 }
 END_TEST
@@ -249,7 +250,7 @@ START_TEST(test_publish_does_not_replace)
 	struct device device;
 	struct stat st;
 
-	ck_assert_int_eq(device_create(&device, unit_device, 8 * PAGE), 0);
+	ck_assert_int_eq(device_create(&device, unit_device, 8 * PAGE, DEVICE_ANYBODYS), 0);
 	unit_make_file(unit_device, 3);
 	unit_expect_error(device_publish(&device), EEXIST, unit_device);
 	device_close(&device);
@@ -262,8 +263,8 @@ START_TEST(test_create_in_a_missing_folder)
 {
 	struct device device;
 
-	unit_expect_error(device_create(&device, unit_path("no/such"), 8 * PAGE), ENOENT,
-			  "no/such");
+	unit_expect_error(device_create(&device, unit_path("no/such"), 8 * PAGE, DEVICE_ANYBODYS),
+			  ENOENT, "no/such");
 }
 END_TEST
 

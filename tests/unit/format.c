@@ -155,7 +155,7 @@ START_TEST(test_bad_options)
 		int err;
 		const char *words;
 	} cases[] = {
-		{ { .flags = 4 }, EINVAL, "unknown flags 0x4" },
+		{ { .flags = 8 }, EINVAL, "unknown flags 0x8" },
 		{ { .type = "raid" }, EINVAL, "no type \"raid\"; there are: blk, none" },
 		{ { .type = "" }, EINVAL, "no type \"\"" },
 		{ { .disk_size = 4097 }, EINVAL, "must be a multiple of 4096" },
