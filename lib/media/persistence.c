@@ -36,6 +36,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/loop.h>
 #include <linux/btrfs.h>
 #include <linux/magic.h>
 #include <stdbool.h>
@@ -222,6 +223,24 @@ static enum persistence of_number(dev_t dev, enum pm_media media, int depth)
  * Of a loop device: of the file, or the block device, behind it.  The kernel gives the file's name;
  * where this process does not see the file, as in a container, it is unknown.
  */
+/* True if the loop device of that name is on this file, and not on another that had its name. */
+static bool is_backing_file(const char *name, const struct stat *file)
+{
+	struct loop_info64 info;
+	char path[64];
+	bool same;
+	int fd;
+
+	snprintf(path, sizeof(path), "/dev/%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	same = fd != -1 && ioctl(fd, LOOP_GET_STATUS64, &info) == 0 &&
+	       info.lo_inode == file->st_ino && info.lo_device == file->st_dev;
+	if (fd != -1)
+		close(fd);
+	return same;
+}
+
+/* Its file is found by name, which in this mount namespace, or by now, may be another's. */
 static enum persistence of_loop(const char *dir, int depth)
 {
 	enum persistence word = PERSISTENCE_UNKNOWN;
@@ -234,7 +253,7 @@ static enum persistence of_loop(const char *dir, int depth)
 	fd = open(path, O_PATH | O_CLOEXEC);
 	if (fd == -1)
 		return PERSISTENCE_UNKNOWN;
-	if (fstat(fd, &st) == 0)
+	if (fstat(fd, &st) == 0 && is_backing_file(strrchr(dir, '/') + 1, &st))
 		word = S_ISBLK(st.st_mode) ? of_number(st.st_rdev, PM_FILE, depth)
 					   : of_file(fd, PM_FILE, depth);
 	close(fd);
@@ -365,7 +384,8 @@ static enum persistence of_upper(char *options, int depth)
 	for (option = strtok_r(options, ",", &rest); option != NULL;
 	     option = strtok_r(NULL, ",", &rest)) {
 		/* Then fsync and msync do nothing there. */
-		if (strcmp(option, "volatile") == 0)
+		/* The second is how newer kernels write the first. */
+		if (strcmp(option, "volatile") == 0 || strcmp(option, "fsync=volatile") == 0)
 			return PERSISTENCE_PROCESS;
 		if (strncmp(option, "upperdir=", 9) == 0)
 			upper = option + 9;

@@ -15,6 +15,7 @@ for repair in '' --repair; do
 	cmp "$device" "$tmp/before" || fail "the device was changed"
 done
 
+rm "$device"
 format --create=16M
 cp "$device" "$tmp/disk"
 # A tar archive, an image of QEMU's, a text.
