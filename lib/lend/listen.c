@@ -11,8 +11,8 @@
  *  - What stands in the way must be a socket that no process has bound any more.  It is moved into the
  *    private folder and looked at again there, before it is removed.  What has come in its place
  *    meanwhile goes back.
- *  - Servers take turns: each has a lock on the folder while it does this, and while it removes its
- *    socket.  So no server ever moves the socket of another that lives.
+ *  - Servers take turns: each has a lock on the folder while it does this.  So no server ever moves the
+ *    socket of another that lives.
  *
  * A server that is killed meanwhile leaves the private folder (.kmemblk-...) behind, with a socket at
  * the most.
@@ -275,17 +275,17 @@ int listener_make(struct listener *l, const struct kmemblk_lend_options *options
 	return rc;
 }
 
-/* While it still listens, so that no other server takes it for a dead one. */
+/*
+ * While it still listens, so no other server takes it for a dead one and puts its own there: that needs no
+ * turn, which another user's lock on the folder could keep from us.
+ */
 static void remove_name(const struct listener *l)
 {
 	struct stat st;
 
-	if (take_turn(l->folder, l->name) != 0)
-		return;
 	if (fstatat(l->folder, l->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(st.st_mode) &&
 	    st.st_dev == l->dev && st.st_ino == l->ino)
 		unlinkat(l->folder, l->name, 0);
-	flock(l->folder, LOCK_UN);
 }
 
 void listener_close(struct listener *l)

@@ -335,6 +335,22 @@ START_TEST(test_only_its_own_is_removed)
 }
 END_TEST
 
+/* Who can read the folder can lock it. */
+START_TEST(test_it_is_removed_while_another_has_locked_its_folder)
+{
+	struct listener l;
+	int fd;
+
+	make_folder();
+	ck_assert_int_eq(make(&l), 0);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ck_assert_int_eq(flock(fd, LOCK_EX), 0);
+	listener_close(&l);
+	ck_assert_uint_eq(entries(), 0);
+	close(fd);
+}
+END_TEST
+
 START_TEST(test_it_is_removed_wherever_its_folder_is)
 {
 	struct listener l;
@@ -370,4 +386,5 @@ END_TEST
 UNIT_MAIN("listen", test_only_a_socket_is_replaced, test_a_socket_in_use_is_not_replaced,
 	  test_it_has_its_mode_and_group, test_what_comes_meanwhile_is_put_back,
 	  test_servers_take_turns, test_one_of_many_gets_the_place, test_only_its_own_is_removed,
+	  test_it_is_removed_while_another_has_locked_its_folder,
 	  test_it_is_removed_wherever_its_folder_is, test_errors_say_what_is_wrong)
