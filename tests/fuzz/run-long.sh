@@ -21,7 +21,10 @@ for target; do
 		exit 1
 	fi
 	name=${target#fuzz-}
-	mkdir -p "found-$name"
+	if ! test -e "found-$name"; then
+		mkdir "found-$name"
+		tar -C "found-$name" -xzf "$source/learned-$name.tar.gz"
+	fi
 	"./$target" -artifact_prefix=finding- -timeout=20 -max_len=700 -len_control=0 -print_final_stats=1 \
 		-max_total_time="$FUZZ_SECONDS" "found-$name" "$source/corpus-$name" \
 		> "$target.log" 2>&1 &

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The fuzz targets see what they are there to see: with any one fault of mutants.c in the library
-# they find it, from the inputs of the corpus.
+# they find it, from the inputs that are known.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+. "$abs_top_srcdir/tests/fuzz/fuzz.sh"
 
 test -x ./fuzz-image-mutant ||
 	skip "no libFuzzer here: apt-get install clang libclang-rt-dev, then make check"
@@ -16,7 +17,7 @@ finds() {
 	local status=0
 	# A hundred times as many runs as it takes.
 	KMEMBLK_MUTANT=$2 "./fuzz-$1-mutant" -artifact_prefix="$tmp/" -timeout=20 -seed=20 -max_len=700 \
-		-len_control=0 -runs=10000 "$tmp/new" "$abs_top_srcdir/tests/fuzz/corpus-$1" \
+		-len_control=0 -runs=10000 "$tmp/new" "$tmp/known-$1" \
 		> "$tmp/log" 2>&1 || status=$?
 	if test $status -eq 0; then
 		missed+=("$2")
@@ -27,6 +28,8 @@ finds() {
 }
 
 mkdir "$tmp/new"
+known_inputs ops
+known_inputs image
 for mutant in read-gives-the-neighbour trim-forgets read-past-the-end write-past-the-end \
 	promise-is-lost; do
 	finds ops $mutant
