@@ -39,9 +39,9 @@ static const char doc[] =
 	"place.  This process becomes the program, so signals and exit status are the program's."
 	"\v"
 	"Examples:\n"
-	"  nbdkit kmemblk /dev/dax0.0 lend=/run/lend.sock\n"
-	"  kmemblk run --lend=/run/lend.sock -- redis-server --port 7000\n"
-	"  kmemblk run --lend=/run/lend.sock --limit=4G -- ./simulation\n";
+	"  nbdkit kmemblk /dev/dax0.0 lend=/run/kmemblk/lend.sock\n"
+	"  kmemblk run --lend=/run/kmemblk/lend.sock -- redis-server --port 7000\n"
+	"  kmemblk run --lend=/run/kmemblk/lend.sock --limit=4G -- ./simulation\n";
 
 enum {
 	OPTION_LEND = 256,

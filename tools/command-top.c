@@ -26,7 +26,7 @@ static const char doc[] =
 	"Show live what the server that lends memory at SOCKET is doing.  Press q to quit."
 	"\v"
 	"Example:\n"
-	"  kmemblk top /run/lend.sock\n";
+	"  kmemblk top /run/kmemblk/lend.sock\n";
 
 enum {
 	OPTION_INTERVAL = 256,
