@@ -29,7 +29,8 @@ struct kmemblk_borrower;
  *
  * Errors: any error of connect(2); -EACCES the socket's mode or folder keeps this user out; -EPERM the
  * server does not lend to this user; -EUSERS it has no room for one more borrower; -EPROTO not a lending
- * server, or one of another version; -ETIMEDOUT it does not answer; -ENOMEM, -EAGAIN no thread.
+ * server, or one of another version; -ETIMEDOUT it does not answer; -EINVAL `socket` is empty; -ENOMEM,
+ * -EAGAIN no thread.
  */
 int kmemblk_borrower_connect(const char *socket, void (*reclaim)(void *opaque, size_t length),
 			     void *opaque, struct kmemblk_borrower **borrower);

@@ -17,7 +17,7 @@
  *    between any two of them.
  *  - Every write needs a free page for a moment, also one that replaces what is there.  The device
  *    keeps a spare for that, so a block that has its page can always be overwritten; only a block
- *    that has none can get -ENOSPC.
+ *    that has none can get -ENOSPC.  For one kind of file system see below.
  *  - A device survives what its storage survives: see the member `persistence` of struct
  *    kmemblk_info.  An ordinary file is correct but slow (each write waits for msync twice).
  *  - fork: a handle belongs to the process that called kmemblk_start().  Its children do not
@@ -421,7 +421,8 @@ int kmemblk_trim(struct kmemblk *handle, uint64_t count, uint64_t offset);
 /*
  * kmemblk_zero - make the range read as zeroes, bytes at its edges included.
  *
- * Durable on return.  Errors as for kmemblk_write(); without KMEMBLK_ZERO_NO_HOLE never -ENOSPC.
+ * Durable on return.  Errors as for kmemblk_write(); without KMEMBLK_ZERO_NO_HOLE -ENOSPC only
+ * where the file system copies on write.
  */
 int kmemblk_zero(struct kmemblk *handle, uint64_t count, uint64_t offset, unsigned int flags);
 

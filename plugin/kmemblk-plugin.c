@@ -19,15 +19,19 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <libgen.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
+#include "base/printable.h"
+#include "base/shell.h"
 #include "kmemblk.h"
 #include "lend-parameters.h"
 #include "memory-parameters.h"
@@ -38,7 +42,7 @@
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
 /* The parameters. */
-static char *path;
+static char *path, *named; /* the same in words: no character that a terminal obeys */
 static int64_t create_size;
 static bool readonly;
 
@@ -63,12 +67,17 @@ static int answer(int rc)
 static int config_path(const char *value)
 {
 	if (path) {
-		nbdkit_error("path=%s: a server serves one device, and that is %s", value, path);
+		nbdkit_error("path=%s: a server serves one device, and that is %s", value, named);
 		return -1;
 	}
 	/* For messages: in the background the server has another current folder. */
 	path = nbdkit_absolute_path(value);
-	return path ? 0 : -1;
+	if (path)
+		named = strdup(path);
+	if (!named)
+		return -1;
+	printable_make(named);
+	return 0;
 }
 
 static int config_create(const char *value)
@@ -138,10 +147,22 @@ static void plugin_dump_plugin(void)
 
 /* ---- life cycle ----------------------------------------------------------------------------- */
 
+/* The file could be made: its name is free, and its folder is there. */
+static bool can_be_made(void)
+{
+	char *copy = strdup(path);
+	struct stat st;
+	bool can;
+
+	can = copy && lstat(path, &st) != 0 && stat(dirname(copy), &st) == 0;
+	free(copy);
+	return can;
+}
+
 /* What to type if it cannot be opened.  nbdkit's -r comes too late for the plugin to open it so. */
 static const char *open_hint(int rc)
 {
-	if (rc == -ENOENT)
+	if (rc == -ENOENT && can_be_made())
 		return ": to make it, add create=1G, for example";
 	if (rc == -EPERM && create_size)
 		return ": to serve what is there all the same, leave out create=";
@@ -170,7 +191,7 @@ static int open_device(void)
 		nbdkit_error("%s: a device of type none is all memory and has no disk to serve: "
 			     "to lend it: add lend=SOCKET; to make a disk of it: kmemblk format "
 			     "--force --type=blk %s",
-			     path, path);
+			     named, SHELL_WORD(path));
 		return -1;
 	}
 	return 0;
@@ -186,12 +207,12 @@ static void warn_of_size(void)
 			"nbdkit: kmemblk: warning: %s: create= asks for %" PRIi64
 			" bytes, but the device is there already and has %" PRIu64
 			" bytes: it is used as it is\n",
-			path, create_size, there);
+			named, create_size, there);
 }
 
 static void warn(const char *what)
 {
-	fprintf(stderr, "nbdkit: kmemblk: warning: %s: %s\n", path, what);
+	fprintf(stderr, "nbdkit: kmemblk: warning: %s: %s\n", named, what);
 }
 
 /* Of what the disk does not survive, and of slow media. */
@@ -216,10 +237,11 @@ static void warn_of_copies(void)
 	fprintf(stderr,
 		"nbdkit: kmemblk: warning: %s: its file system copies %s, so overwrites, too, can get "
 		"ENOSPC while it is full: %s\n",
-		path, always ? "what is overwritten" : "what the file shares with another",
+		named, always ? "what is overwritten" : "what the file shares with another",
 		always ? "make the file by create=, which on btrfs makes one that is overwritten in "
 			 "place"
-		       : "copy it by cp --reflink=never, and serve the copy");
+		       : "end the server, copy the file by cp --reflink=never, and serve the "
+			 "copy");
 }
 
 static void close_device(void)
@@ -284,6 +306,7 @@ static void plugin_cleanup(void)
 static void plugin_unload(void)
 {
 	free(path);
+	free(named);
 	memory_unload();
 	lend_unload();
 }

@@ -7,7 +7,8 @@
  * the child's.  Nothing calls us there, but exit() does: a handler of on_exit(), which knows the status
  * that the process was about to exit with, reads from a pipe that was made before the fork.  The child
  * writes one packet: a NUL if it serves, or the sentence that says why not.  If the child ends without
- * a word, that is the end of the pipe.
+ * a word, that is the end of the pipe.  Under --run the child has the terminal still, and nbdkit_error()
+ * has told it there: the packet then says so by TOLD at its beginning, and the parent is silent.
  *
  * The handler runs in every process that inherits it, so it asks who it is:
  *
@@ -31,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NBDKIT_API_VERSION 2
@@ -38,11 +40,14 @@
 
 #include "start.h"
 
-#define WORD_MAX 1024
+#define WORD_MAX 2048
+#define TOLD	 "\001"
 
 static pid_t launcher;	/* the process that called .get_ready */
 static bool began_here; /* .after_fork was called in this process */
 static int word_pipe[2] = { -1, -1 };
+/* What .get_ready had as standard input, standard error and current folder. */
+static struct stat surroundings[3];
 static void (*abandon)(void);
 
 static void close_pipe(void)
@@ -85,15 +90,37 @@ static void at_exit(int status, void *opaque)
 	}
 	if (hear_word(reason))
 		return;
-	fprintf(stderr, "nbdkit: kmemblk: error: %s\n", reason);
+	if (reason[0] != TOLD[0])
+		fprintf(stderr, "nbdkit: kmemblk: error: %s\n", reason);
 	abandon();
 	/* In a handler, exit() is not allowed. */
 	fflush(NULL);
 	_exit(EXIT_FAILURE);
 }
 
+static bool look_around(struct stat seen[3])
+{
+	return fstat(STDIN_FILENO, &seen[0]) == 0 && fstat(STDERR_FILENO, &seen[1]) == 0 &&
+	       stat(".", &seen[2]) == 0;
+}
+
+/* Going to the background changes at least one of them, mostly all; nothing else does. */
+static bool is_in_foreground(void)
+{
+	struct stat now[3];
+
+	if (!look_around(now))
+		return false;
+	for (int i = 0; i < 3; i++)
+		if (now[i].st_dev != surroundings[i].st_dev ||
+		    now[i].st_ino != surroundings[i].st_ino)
+			return false;
+	return true;
+}
+
 int start_get_ready(void (*how_to_abandon)(void))
 {
+	look_around(surroundings);
 	launcher = getpid();
 	abandon = how_to_abandon;
 	if (pipe2(word_pipe, O_CLOEXEC) == -1 || on_exit(at_exit, NULL) != 0) {
@@ -119,12 +146,15 @@ void start_succeeded(void)
 
 void start_failed(const char *format, ...)
 {
-	char sentence[WORD_MAX];
+	char word[WORD_MAX] = TOLD, *sentence = word + 1;
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(sentence, sizeof(sentence), format, args);
+	vsnprintf(sentence, sizeof(word) - 1, format, args);
 	va_end(args);
 	nbdkit_error("%s", sentence);
-	say_word(sentence, strlen(sentence));
+	if (is_in_foreground())
+		say_word(word, strlen(word));
+	else
+		say_word(sentence, strlen(sentence));
 }

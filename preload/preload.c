@@ -26,6 +26,7 @@
 #include "calls.h"
 #include "environment.h"
 #include "base/error.h"
+#include "base/shell.h"
 #include "heap.h"
 #include "protect.h"
 #include "base/thread.h"
@@ -213,7 +214,7 @@ static int begin(const char *socket)
 		return fail(-err,
 			    "borrow: %s: no zone is free for the heap: to see what the pages are "
 			    "used for, type: kmemblk stat %s",
-			    socket, socket);
+			    socket, SHELL_WORD(socket));
 	if (err)
 		return fail_errno(-err, "borrow: %s: jemalloc does not take its hooks", socket);
 	return start_keeper();

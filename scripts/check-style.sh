@@ -82,7 +82,7 @@ scripts/check-includes.sh || fail "who includes whom"
 
 # A name stands for one thing.
 twice=$(printf '%s\n' "${c_files[@]}" | grep -E '^(lib|plugin|preload|tools)/.*\.c$' | sed 's|.*/||' | sort | uniq -d)
-test -z "$twice" || fail "two files of one name:" $twice
+test -z "$twice" || fail "two files of one name: $twice"
 
 # A test waits for conditions, however long the machine takes: only tests/test-rules.mk sets a limit.
 mapfile -t test_files < <(printf '%s\n' "${c_files[@]}" "${shell_files[@]}" | grep '^tests/')

@@ -39,9 +39,9 @@ static const char doc[] =
 	"place.  This process becomes the program, so signals and exit status are the program's."
 	"\v"
 	"Examples:\n"
-	"  nbdkit kmemblk /dev/dax0.0 lend=/run/lend.sock\n"
-	"  kmemblk run --lend=/run/lend.sock -- redis-server --port 7000\n"
-	"  kmemblk run --lend=/run/lend.sock --limit=4G -- ./simulation\n";
+	"  nbdkit kmemblk /dev/dax0.0 lend=/run/kmemblk/lend.sock\n"
+	"  kmemblk run --lend=/run/kmemblk/lend.sock -- redis-server --port 7000\n"
+	"  kmemblk run --lend=/run/kmemblk/lend.sock --limit=4G -- ./simulation\n";
 
 enum {
 	OPTION_LEND = 256,
@@ -208,7 +208,8 @@ int run_main(int argc, char **argv)
 		.doc = doc,
 	};
 	struct arguments arguments = { 0 };
-	char preload[PATH_MAX];
+	char preload[PATH_MAX], *program;
+	const char *reason;
 	int status;
 
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments) || !arguments.program)
@@ -220,6 +221,9 @@ int run_main(int argc, char **argv)
 	set_environment(&arguments, preload);
 	execvp(arguments.program[0], arguments.program);
 	status = errno == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
-	fprintf(stderr, "kmemblk: run: %s: %s\n", arguments.program[0], strerror(errno));
+	reason = strerror(errno);
+	program = text_printable(arguments.program[0]);
+	fprintf(stderr, "kmemblk: run: %s: %s\n", program, reason);
+	free(program);
 	return status;
 }

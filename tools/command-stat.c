@@ -21,8 +21,8 @@ static const char doc[] =
 	"how fast."
 	"\v"
 	"Examples:\n"
-	"  kmemblk stat /run/lend.sock\n"
-	"  kmemblk stat --json /run/lend.sock | jq .pages.lent\n";
+	"  kmemblk stat /run/kmemblk/lend.sock\n"
+	"  kmemblk stat --json /run/kmemblk/lend.sock | jq .pages.lent\n";
 
 enum {
 	OPTION_JSON = 256,

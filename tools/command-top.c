@@ -26,7 +26,7 @@ static const char doc[] =
 	"Show live what the server that lends memory at SOCKET is doing.  Press q to quit."
 	"\v"
 	"Example:\n"
-	"  kmemblk top /run/lend.sock\n";
+	"  kmemblk top /run/kmemblk/lend.sock\n";
 
 enum {
 	OPTION_INTERVAL = 256,
@@ -229,8 +229,10 @@ int top_main(int argc, char **argv)
 		isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) ? newterm(NULL, stdout, stdin) : NULL;
 	if (!screen) {
 		report_free(&report);
+		name = text_shell_word(arguments.socket);
 		fprintf(stderr, "kmemblk: top: needs a terminal; for one look: kmemblk stat %s\n",
-			arguments.socket);
+			name);
+		free(name);
 		return STATUS_FAILED;
 	}
 	cbreak();

@@ -146,14 +146,16 @@ int report_ask(const char *socket, struct report *report)
 int report_get(const char *socket, struct report *report)
 {
 	int err = report_ask(socket, report);
+	char *printable = text_printable(socket);
 
 	if (err == -EBADMSG)
 		fprintf(stderr,
 			"kmemblk: stat: %s: the server's answer is not a JSON object: is it of "
 			"another version of kmemblk?\n",
-			socket);
+			printable);
 	else if (err)
 		command_failed();
+	free(printable);
 	return err;
 }
 

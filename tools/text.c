@@ -13,6 +13,7 @@
 #include <wchar.h>
 #include <wctype.h>
 
+#include "base/shell.h"
 #include "command.h"
 
 char *text_printable(const char *text)
@@ -51,26 +52,13 @@ char *text_printable(const char *text)
 
 char *text_shell_word(const char *word)
 {
-	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				    "0123456789_@%+=:,./-";
-	char *copy, *to;
+	size_t room = SHELL_ROOM(strlen(word));
+	char *copy = malloc(room);
 
-	if (*word && !word[strspn(word, plain)])
-		copy = strdup(word);
-	else
-		copy = malloc(4 * strlen(word) + 3);
 	if (!copy)
 		command_no_memory();
-	if (*word && !word[strspn(word, plain)])
-		return copy;
-	to = copy;
-	*to++ = '\'';
-	for (; *word; word++) {
-		if (*word == '\'')
-			to = stpcpy(to, "'\\''");
-		else
-			*to++ = *word;
-	}
-	strcpy(to, "'");
+	/* For people to replace. */
+	if (!shell_quote(copy, room, word))
+		strcpy(copy, "PATH");
 	return copy;
 }

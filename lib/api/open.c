@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/shell.h"
 #include "io/handle.h"
 #include "lend/server.h"
 #include "map/settle.h"
@@ -42,7 +43,7 @@ static int read_index(struct kmemblk *h, struct index_scan *scan)
 		    "can be opened",
 		    h->device.path, (unsigned long long)index->wild,
 		    (unsigned long long)index->twice, (unsigned long long)index->unreadable,
-		    h->device.path);
+		    SHELL_WORD(h->device.path));
 }
 
 /* Refuse what cannot be trusted, before it is touched. */
@@ -55,7 +56,7 @@ static int check_bad_start(const struct kmemblk *h, const struct badblocks *bad)
 	return fail(EUCLEAN,
 		    "open: %s: superblock: a bad block, as the system knows; clear it (ndctl "
 		    "clear-errors, which zeroes what is bad), then type: kmemblk check %s",
-		    h->device.path, h->device.path);
+		    h->device.path, SHELL_WORD(h->device.path));
 }
 
 static int check_bad_index(const struct kmemblk *h, const struct badblocks *bad)
@@ -68,7 +69,7 @@ static int check_bad_index(const struct kmemblk *h, const struct badblocks *bad)
 	return fail(EUCLEAN,
 		    "open: %s: page %llu of the index has a bad block, as the system knows; for "
 		    "details type: kmemblk check %s; read-only it can be opened",
-		    h->device.path, (unsigned long long)page, h->device.path);
+		    h->device.path, (unsigned long long)page, SHELL_WORD(h->device.path));
 }
 
 /*

@@ -13,13 +13,28 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/printable.h"
 #include "kmemblk.h"
 
-static __thread char message[512];
+/* Not much longer: a program's threads have it on their stacks, which may be the smallest. */
+static __thread char message[1024];
 
 const char *kmemblk_error(void)
 {
 	return message;
+}
+
+/*
+ * What is named may be any bytes, and none of them may move the cursor of a terminal.  And who reads
+ * must see that an end is missing: the rest of a path is another path.
+ */
+static void tidy(int length)
+{
+	static const char cut[] = "...";
+
+	if (length >= (int)sizeof(message))
+		memcpy(message + sizeof(message) - sizeof(cut), cut, sizeof(cut));
+	printable_make(message);
 }
 
 int fail(int err, const char *format, ...)
@@ -27,7 +42,7 @@ int fail(int err, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
+	tidy(vsnprintf(message, sizeof(message), format, args));
 	va_end(args);
 	return -err;
 }
@@ -39,7 +54,7 @@ int fail_errno(int err, const char *format, ...)
 	size_t used;
 
 	va_start(args, format);
-	vsnprintf(message, sizeof(message), format, args);
+	tidy(vsnprintf(message, sizeof(message), format, args));
 	va_end(args);
 	used = strlen(message);
 	snprintf(message + used, sizeof(message) - used, ": %s",

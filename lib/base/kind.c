@@ -2,6 +2,9 @@
 /* kind.c - see kind.h. */
 #include "config.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/kind.h"
@@ -26,4 +29,18 @@ const char *kind_name(mode_t mode)
 	default:
 		return "an object of another kind";
 	}
+}
+
+bool kind_has_folder(const char *path)
+{
+	const char *end = strrchr(path, '/');
+	char folder[PATH_MAX];
+	struct stat st;
+
+	/* In the current folder, in the root, or too long to look at. */
+	if (end == NULL || end == path || (size_t)(end - path) >= sizeof(folder))
+		return true;
+	memcpy(folder, path, (size_t)(end - path));
+	folder[end - path] = '\0';
+	return stat(folder, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }

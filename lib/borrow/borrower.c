@@ -18,6 +18,7 @@
 
 #include "borrow/borrower.h"
 #include "base/error.h"
+#include "base/shell.h"
 #include "lend/protocol.h"
 #include "base/thread.h"
 
@@ -276,7 +277,7 @@ static int fail_borrow(const struct kmemblk_borrower *b, int err)
 			-err,
 			"borrow: %s: no zone is free: to see what the pages are used for, type: "
 			"kmemblk stat %s",
-			socket, socket);
+			socket, SHELL_WORD(socket));
 	case EDQUOT:
 		return fail(-err,
 			    "borrow: %s: this borrower has as much as the server gives one "

@@ -28,10 +28,10 @@
 
 #include "base/deadline.h"
 #include "base/error.h"
-#include "base/kind.h"
-#include "borrow/connection.h"
-#include "lend/protocol.h"
 #include "base/thread.h"
+#include "borrow/connection.h"
+#include "borrow/refusal.h"
+#include "lend/protocol.h"
 
 /* How long a server that is there may take, beyond what it was told that it may. */
 #define PATIENCE_MS 2000
@@ -145,6 +145,9 @@ static int make_address(struct sockaddr_un *address, const char *socket)
 
 	memset(address, 0, sizeof(*address));
 	address->sun_family = AF_UNIX;
+	/* The folder's name, as an absolute one for it would be, is never the socket's. */
+	if (socket[0] == '\0')
+		return -EINVAL;
 	if (strlen(socket) >= room)
 		return -ENAMETOOLONG;
 	strcpy(address->sun_path, socket);
@@ -309,68 +312,6 @@ static void *run_receiver(void *opaque)
 	return NULL;
 }
 
-/*
- * Say why there is no connection, and what to do.  No command is proposed that would replace what is
- * there, unless that is a socket.
- */
-static int fail_connect(int err, const char *what, const char *socket)
-{
-	struct stat st;
-
-	if (!stat(socket, &st) && !S_ISSOCK(st.st_mode))
-		return fail(-err,
-			    "%s: %s: %s is there, not a socket: name the socket that a server was "
-			    "given as lend=SOCKET",
-			    what, socket, kind_name(st.st_mode));
-	switch (-err) {
-	case ENOENT:
-		return fail(-err,
-			    "%s: %s: no lending server; start one: nbdkit kmemblk DEVICE lend=%s",
-			    what, socket, socket);
-	case ECONNREFUSED:
-		return fail(-err,
-			    "%s: %s: the server has ended; start it again: nbdkit kmemblk DEVICE "
-			    "lend=%s",
-			    what, socket, socket);
-	case EACCES:
-		return fail(-err,
-			    "%s: %s: permission denied: this user may not connect to the socket: "
-			    "see lend-mode= and lend-group= in nbdkit-kmemblk-plugin(1)",
-			    what, socket);
-	case EPERM:
-		return fail(-err,
-			    "%s: %s: the server does not lend to this user: see lend-allow= in "
-			    "nbdkit-kmemblk-plugin(1)",
-			    what, socket);
-	case EUSERS:
-		return fail(-err,
-			    "%s: %s: the server has no room for one more borrower: raise its limit "
-			    "on open files (ulimit -n, or LimitNOFILE= of a service)",
-			    what, socket);
-	case EPROTO:
-		return fail(-err,
-			    "%s: %s: what answers is no lending server, or one of another version "
-			    "of kmemblk",
-			    what, socket);
-	case ETIMEDOUT:
-		return fail(
-			-err,
-			"%s: %s: the server is there and does not answer: it is stopped or busy; "
-			"try again",
-			what, socket);
-	case ENOTDIR:
-		return fail(-err,
-			    "%s: %s: its folder is not one: name the socket that a server was "
-			    "given as lend=SOCKET",
-			    what, socket);
-	case ENAMETOOLONG:
-		return fail(-err, "%s: %s: longer than the %zu bytes of a socket's path", what,
-			    socket, sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
-	default:
-		return fail_errno(-err, "%s: %s", what, socket);
-	}
-}
-
 /* ---- what connection.h says ----------------------------------------------------------------------- */
 
 int connection_open(struct connection *connection, const char *socket)
@@ -385,7 +326,7 @@ int connection_open(struct connection *connection, const char *socket)
 	if (!err)
 		err = connect_link(connection);
 	if (err)
-		return fail_connect(err, "borrow", socket);
+		return refusal_fail(err, "borrow", socket);
 	pthread_mutex_init(&connection->turn, NULL);
 	pthread_mutex_init(&connection->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -551,5 +492,5 @@ out:
 		return 0;
 	free(*text);
 	*text = NULL;
-	return fail_connect(err, "stat", socket);
+	return refusal_fail(err, "stat", socket);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/shell.h"
 #include "lend/loans.h"
 #include "media/claim.h"
 #include "pages/lent.h"
@@ -99,7 +100,7 @@ int loans_check_open(const struct device *device)
 		    "start: %s: cannot lend: the server runs as user %s, who may not write the "
 		    "device, as each loan must: to let that user, type: chown %s %s",
 		    device->path, user != NULL ? user->pw_name : number,
-		    user != NULL ? user->pw_name : number, device->path);
+		    user != NULL ? user->pw_name : number, SHELL_WORD(device->path));
 }
 
 /* The same, with a lock on the zone. */

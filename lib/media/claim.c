@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/shell.h"
 #include "media/claim.h"
 #include "media/devdax.h"
 #include "media/holder.h"
@@ -44,7 +45,7 @@ static int fail_busy(const struct device *device)
 	return fail(EBUSY,
 		    "claim: %s: in use by another process, which this user cannot see; to see it, "
 		    "as root, type: kmemblk info %s",
-		    device->path, device->path);
+		    device->path, SHELL_WORD(device->path));
 }
 
 static int lock_node(const struct device *device)

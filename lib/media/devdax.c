@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/shell.h"
 #include "media/devdax.h"
 
 /* The device's folder in sysfs. */
@@ -95,7 +96,7 @@ int devdax_open_kernel_node(const struct device *device, int *fd)
 	return fail_errno(errno,
 			  "claim: %s: another node of %s, which must be looked at for memory that "
 			  "is lent; as root, type: chown %u %s; it cannot be opened",
-			  device->path, path, geteuid(), path);
+			  device->path, path, geteuid(), SHELL_WORD(path));
 }
 
 /* True if a file system of this number is a devtmpfs: what the kernel makes nodes on. */

@@ -29,6 +29,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/kind.h"
+#include "base/shell.h"
 #include "media/cow.h"
 #include "media/device.h"
 #include "media/owned.h"
@@ -130,6 +132,22 @@ static int recognise(struct device *device)
 	return rc;
 }
 
+/* Nothing is there.  A command is named only where it can make something. */
+static int fail_absent(const char *path)
+{
+	struct stat st;
+
+	if (path[0] == '\0')
+		return fail(ENOENT, "open: no path is given: name a devdax device or a file");
+	if (lstat(path, &st) == 0)
+		return fail(ENOENT, "open: %s: a symbolic link that leads to nothing", path);
+	if (!kind_has_folder(path))
+		return fail(ENOENT, "open: %s: no such file, and its folder does not exist", path);
+	return fail(ENOENT,
+		    "open: %s: no such file; to make one, type: kmemblk format --create=SIZE %s",
+		    path, SHELL_WORD(path));
+}
+
 static int fail_open(const char *path, int err)
 {
 	/* Its node may still be there when the kernel uses the device as memory: ENXIO. */
@@ -137,17 +155,14 @@ static int fail_open(const char *path, int err)
 		return fail(err,
 			    "open: %s: no such device; if it is in system-ram mode (daxctl list), "
 			    "type: daxctl reconfigure-device --force --mode=devdax %s",
-			    path, path + 5);
+			    path, SHELL_WORD(path + 5));
 	if (err == EACCES && strncmp(path, "/dev/dax", 8) == 0)
 		return fail(err,
 			    "open: %s: permission denied; to let this user use it, as root, type: "
 			    "chown %u %s",
-			    path, geteuid(), path);
+			    path, geteuid(), SHELL_WORD(path));
 	if (err == ENOENT)
-		return fail(err,
-			    "open: %s: no such file; to make one, type: kmemblk format "
-			    "--create=SIZE %s",
-			    path, path);
+		return fail_absent(path);
 	return fail_errno(err, "open: %s", path);
 }
 
@@ -200,7 +215,7 @@ static int fail_create(int err, const char *path)
 		"create: %s: its file system (overlay, NFS and FAT among them) cannot make a file "
 		"that gets its name when it is whole; make it first, type: truncate --size=SIZE %s "
 		"&& kmemblk format %s",
-		path, path, path);
+		path, SHELL_WORD(path), SHELL_WORD(path));
 }
 
 /* The folder of a file that is to be made: its descriptor, or -errno with message. */
@@ -319,7 +334,7 @@ static int fail_small(const struct device *device)
 			EMEDIUMTYPE,
 			"open: %s: not a kmemblk device, and empty; to make it one, type: truncate "
 			"--size=SIZE %s && kmemblk format %s",
-			device->path, device->path, device->path);
+			device->path, SHELL_WORD(device->path), SHELL_WORD(device->path));
 	return fail(EMEDIUMTYPE, "open: %s: not a kmemblk device, and smaller than a page",
 		    device->path);
 }

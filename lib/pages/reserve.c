@@ -27,24 +27,27 @@ static bool fits_locked(const struct pool *pool, uint64_t n)
 /* Say who has the pages that `n` new blocks would need. */
 static void fail_full_locked(const struct pool *pool, const char *what)
 {
-	const struct keeper *keeper = &pool->keeper;
+	const char *cure = "trim what is not needed";
 	char lent[96] = "", bad[64] = "";
 
-	if (pool->lent.total > 0 && pool_can_recall_locked(pool))
-		snprintf(lent, sizeof(lent), ", %llu lent as memory and not given back in %u s",
+	/* Without a time: who has declined has done so at once. */
+	if (pool->lent.total > 0)
+		snprintf(lent, sizeof(lent), ", %llu lent as memory%s",
 			 (unsigned long long)pool->lent.total,
-			 (keeper->user.timeout_ms + 999) / 1000);
-	else if (pool->lent.total > 0)
-		snprintf(lent, sizeof(lent), ", %llu lent as memory",
-			 (unsigned long long)pool->lent.total);
+			 pool_can_recall_locked(pool) ? " and not given back" : "");
+	/* Relaxed: it only chooses words. */
+	if (pool->lent.total > 0 &&
+	    atomic_load_explicit(&pool->lender.holders, memory_order_relaxed) > 0)
+		cure = "end programs that borrow from its server (kmemblk stat names them), or "
+		       "trim what is not needed";
 	if (pool->bad_count > 0)
 		snprintf(bad, sizeof(bad), ", %llu quarantined after media errors",
 			 (unsigned long long)pool->bad_count);
 	fail(ENOSPC,
 	     "%s: %s: no page is free for a new block: of %llu, %llu are used, %llu spare%s%s: "
-	     "trim what is not needed",
+	     "%s",
 	     what, pool->device->path, (unsigned long long)pool->count,
-	     (unsigned long long)pool->admitted, (unsigned long long)pool->spare, lent, bad);
+	     (unsigned long long)pool->admitted, (unsigned long long)pool->spare, lent, bad, cure);
 }
 
 static void fail_admit_locked(const struct pool *pool, uint64_t n, int err, const char *what)

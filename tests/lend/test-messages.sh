@@ -35,6 +35,12 @@ not_a_socket 'a folder' "$tmp"
 test "$(cat "$tmp/file")" = content || fail "the file has changed"
 
 told '/nonexistent: no lending server; start one: nbdkit kmemblk DEVICE lend=/nonexistent' /nonexistent
+told "$tmp/my socket: no lending server; start one: nbdkit kmemblk DEVICE lend='$tmp/my socket'\$" "$tmp/my socket"
+# Nothing is proposed that would fail.
+told 'no socket is named: name the socket' ''
+told "$tmp/none/socket: its folder does not exist: name the socket" "$tmp/none/socket"
+ln -s "$tmp/nothing" "$tmp/leads-nowhere"
+told "$tmp/leads-nowhere: a symbolic link that leads to nothing: name the socket" "$tmp/leads-nowhere"
 told "$tmp/file/x: its folder is not one" "$tmp/file/x"
 told 'x+: longer than the 107 bytes' "$(printf 'x%.0s' {1..120})"
 # nbdkit's own is a socket of another type.
@@ -44,12 +50,19 @@ told "$socket: what answers is no lending server" "$socket"
 if test "$(id -u)" -eq 0; then
 	chmod 755 "$tmp"
 	requires setpriv --reuid=65534 --clear-groups "$kmemblk" --version
-	told "$lend: permission denied: .*lend-mode=" "$lend" setpriv --reuid=65534 --clear-groups
+	other=(setpriv --reuid=65534 --clear-groups)
+	told "$lend: permission denied: this user may not connect to the socket: see lend-mode=" "$lend" "${other[@]}"
+	# What the socket's mode allows, its folder can forbid: this test's, or one above it.
+	mkdir -m 700 "$tmp/private"
+	told "$tmp/private/socket: permission denied: this user may not enter a folder on the way" "$tmp/private/socket" \
+		"${other[@]}"
 	chmod 700 "$tmp"
 else
 	chmod 000 "$lend"
-	told "$lend: permission denied: .*lend-mode=" "$lend"
+	told "$lend: permission denied: this user may not connect to the socket: see lend-mode=" "$lend"
 	chmod 600 "$lend"
+	mkdir -m 000 "$tmp/private"
+	told "$tmp/private/socket: permission denied: this user may not enter a folder on the way" "$tmp/private/socket"
 fi
 
 kill -STOP "$server"

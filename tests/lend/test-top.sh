@@ -8,6 +8,8 @@
 
 lender 256M
 expect_error 8 "needs a terminal; for one look: kmemblk stat" "$kmemblk" top "$lend" < /dev/null
+ln -s "$lend" "$tmp/my socket"
+expect_error 8 "for one look: kmemblk stat '$tmp/my socket'\$" "$kmemblk" top "$tmp/my socket" < /dev/null
 expect_error 16 'write seconds, from 0.1' "$kmemblk" top --interval=0 "$lend"
 cat > "$tmp/terminal.py" << 'END'
 import os, pty, signal, sys, time

@@ -27,6 +27,13 @@ for option in --threads=16 -f; do
 		nbdkit $option -U "$tmp/nbd" -u nobody "$plugin" "$device" lend="$tmp/lend"
 	rm -f "$tmp/nbd"
 done
+# Also with --run, where the child and the parent have one terminal: once.  And no name that is two words.
+cp "$device" "$device b"
+cleanup_fn rm -f "$device b"
+expect_error 1 "type: chown nobody '$device b'\$" \
+	nbdkit -U - -u nobody "$plugin" "$device b" lend="$tmp/lend" --run true
+test "$(grep -c 'cannot lend' "$tmp/expect.out")" -eq 1 || fail "not once: $(cat "$tmp/expect.out")"
+rm -f "$tmp/lend"
 # Without lend= it can serve; and the command that is named is the right one.
 nbdkit -U - -u nobody "$plugin" "$device" --run true
 chown nobody "$device"

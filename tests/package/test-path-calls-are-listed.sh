@@ -42,6 +42,61 @@ refuse preload/heap.c 'long f(void) { return syscall(SYS_renameat2, 0); }' '^> p
 refuse docs/paths.txt 'lib/gone.c unlink 1  only what is ours is removed' '^< lib/gone.c unlink 1$'
 refuse docs/paths.txt 'lib/gone.c unlink 1' 'what guards it'
 
-# What reads is no such call.
+# One line of C each, and the call that it is.
+while read -r call text; do
+	refuse plugin/node.c "$text" "^> plugin/node.c $call 1\$"
+done << 'END'
+unlink long f(void) { return syscall(__NR_unlink, "x"); }
+unlinkat long f(void) { return syscall( __NR_unlinkat, 0, "x", 0); }
+fchmodat2 long f(void) { return syscall(SYS_fchmodat2, 0, "x", 0, 0); }
+openat2 long f(void) { return syscall(SYS_openat2, 0, "x", &how, sizeof(how)); }
+openat2 int f(void) { return openat2(0, "x", &how, sizeof(how)); }
+syscall long f(void) { return syscall(87, "x"); }
+syscall long f(long number) { return syscall(number, "x"); }
+mkstemp64 int f(char *p) { return mkstemp64(p); }
+mkstemps64 int f(char *p) { return mkstemps64(p, 1); }
+mkostemp64 int f(char *p) { return mkostemp64(p, 0); }
+mkostemps64 int f(char *p) { return mkostemps64(p, 1, 0); }
+mkdtemp char *f(char *p) { return mkdtemp(p); }
+open int f(char *p) { return open(p, 0101); }
+open int f(char *p) { return open(p, O_WRONLY | 0100, 0600); }
+open int f(char *p, int flags) { return open(p, flags); }
+open int f(char *p, int n) { return open(g(p, O_RDONLY), O_RDONLY | (n ? n : g(n, O_RDONLY))); }
+open64 int f(char *p, int flags) { return open64(p, flags); }
+openat int f(char *p) { return openat(O_RDONLY, p, 0101); }
+fopen FILE *f(char *p, char *mode) { return fopen(p, mode); }
+fopen FILE *f(char *p, bool b) { return fopen(p, b ? "r" : "r"); }
+fopen FILE *f(char *p) { return fopen64(p, "r+"); }
+freopen FILE *f(char *p, char *mode) { return freopen(p, mode, stdin); }
+system int f(void) { return system("rm x"); }
+popen FILE *f(void) { return popen("rm x", "r"); }
+execl int f(void) { return execl("rm", "rm", "x", NULL); }
+execlp int f(void) { return execlp("rm", "rm", "x", NULL); }
+execle int f(void) { return execle("rm", "rm", "x", NULL, e); }
+execv int f(char **v) { return execv("rm", v); }
+execve int f(char **v) { return execve("rm", v, v); }
+execvp int f(char **v) { return execvp("rm", v); }
+execvpe int f(char **v) { return execvpe("rm", v, v); }
+execveat int f(char **v) { return execveat(0, "rm", v, v, 0); }
+fexecve int f(char **v) { return fexecve(0, v, v); }
+posix_spawn int f(char **v) { return posix_spawn(NULL, "rm", NULL, NULL, v, v); }
+posix_spawnp int f(char **v) { return posix_spawnp(NULL, "rm", NULL, NULL, v, v); }
+posix_spawn_file_actions_addopen int f(void) { return posix_spawn_file_actions_addopen(a, 1, "x", 0, 0); }
+&unlink #define U unlink
+&unlink int f(char *p) { return (unlink)(p); }
+&rename int (*const f)(const char *, const char *) = rename;
+&chmod int (*const f[])(const char *, mode_t) = { chmod };
+&system int f(char *p) { return g(system, p); }
+&open int f(char *p) { return (open)(p, 0101); }
+&fopen FILE *(*const f)(const char *, const char *) = &fopen;
+&syscall #define S syscall
+END
+
+# What reads is no such call, nor is what is called so in a structure.
+changed plugin/node.c '#include <linux/mount.h>
+int f(char *p) { return open(p, (O_RDONLY | O_CLOEXEC)); } int g(char *p) { return openat(0, g(p, 1), O_PATH); }
+FILE *h(char *p) { return fopen(g(p, 1), "re"); } long i(void) { return syscall(SYS_gettid); }
+int j(struct s *s) { return s->link + s->t.mount; } const char *k = "system(x) unlink(x) unlink"; char l = 0x22 + '\''"'\'';'
+"$check" "$tree" || fail "what changes nothing is refused"
 changed tools/command-info.c 'FILE *f(void) { return fopen("x", "re"); } int g(void) { return open("x", O_RDWR); }'
 "$check" "$tree" || fail "what only reads is refused"

@@ -39,6 +39,22 @@ while read -r subcommand; do
 	done < "$tmp/options"
 done < "$tmp/subcommands"
 
+# What info tells, on whatever media.
+"$kmemblk" format --create=1M "$tmp/disk" > "$tmp/out"
+"$kmemblk" info --json "$tmp/disk" > "$tmp/out"
+section 'kmemblk info' > "$tmp/section"
+for key in $(json '" ".join(j)'); do
+	grep -q "C<$key>" "$tmp/section" || fail "$key of info --json is not in $pod"
+	grep -q "^   \"$key\":" "$tmp/section" || fail "$key is not in the example of info --json in $pod"
+done
+while read -r line; do
+	grep -qE "^   $line |C<$line>" "$tmp/section" || fail "the line $line of info is not in $pod"
+done < <(sed -nE 's/.*printf\("(\\n)?  ([a-z]+) .*/\2/p' "$abs_top_srcdir/tools/command-info.c")
+# What the environment can do to it.
+for page in libkmemblk nbdkit-kmemblk-plugin; do
+	grep -q 'C<PMEM_NO_FLUSH=1>' "$abs_top_srcdir/man/$page.pod" || fail "PMEM_NO_FLUSH is not in $page"
+done
+
 for option in --help --usage --version; do
 	grep -q "^=item B<$option>" "$pod" || fail "$option is not in $pod"
 done

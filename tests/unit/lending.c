@@ -6,6 +6,7 @@
  */
 #include "config.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,17 +39,23 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static struct kmemblk *open_and_lend(void)
+static void lend(struct kmemblk *h)
 {
 	struct kmemblk_lend_options options = {
 		.socket = unit_path("lend"), .owner = -1u, .group = -1u, .limit = KMEMBLK_DEFAULT
 	};
+
+	ck_assert_msg(kmemblk_lend(h, &options) == 0, "%s", kmemblk_error());
+	ck_assert_int_eq(kmemblk_start(h), 0);
+}
+
+static struct kmemblk *open_and_lend(void)
+{
 	struct kmemblk *h;
 
 	unit_format(16 * MIB, 0);
 	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
-	ck_assert_msg(kmemblk_lend(h, &options) == 0, "%s", kmemblk_error());
-	ck_assert_int_eq(kmemblk_start(h), 0);
+	lend(h);
 	return h;
 }
 
@@ -155,5 +162,30 @@ START_TEST(test_who_wants_one_gets_what_has_become_free)
 }
 END_TEST
 
+START_TEST(test_a_full_disk_says_who_has_the_pages)
+{
+	struct kmemblk_memory_options memory = { .keep = KMEMBLK_DEFAULT,
+						 .user = { .timeout_ms = 50 } };
+	uint8_t block[PAGE] = { 1 };
+	struct kmemblk *h;
+	uint64_t b = 0;
+	int rc;
+
+	unit_format(16 * MIB, 0);
+	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
+	ck_assert_msg(kmemblk_set_memory(h, &memory) == 0, "%s", kmemblk_error());
+	lend(h);
+	borrow(become_borrower());
+	do {
+		rc = kmemblk_write(h, block, PAGE, b++ * PAGE);
+	} while (rc == 0 && b < unit_info(h).blocks);
+	/* Who does not answer and who declines at once are told of by the same words. */
+	unit_expect_error(rc, ENOSPC,
+			  ", 512 lent as memory and not given back: end programs that borrow from "
+			  "its server (kmemblk stat names them), or trim what is not needed");
+	kmemblk_close(h);
+}
+END_TEST
+
 UNIT_MAIN("lending", test_locked_zones_are_looked_at_less_and_less,
-	  test_who_wants_one_gets_what_has_become_free)
+	  test_who_wants_one_gets_what_has_become_free, test_a_full_disk_says_who_has_the_pages)

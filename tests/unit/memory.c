@@ -355,7 +355,7 @@ static uint64_t write_until_full(void)
 		rc = kmemblk_write(user.h, block, PAGE, b * PAGE);
 	} while (rc == 0 && ++b < unit_info(user.h).blocks);
 	if (rc != 0)
-		unit_expect_error(rc, ENOSPC, " lent as memory and not given back in ");
+		unit_expect_error(rc, ENOSPC, " lent as memory and not given back: trim ");
 	return b;
 }
 

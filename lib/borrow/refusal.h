@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* refusal.h - why a borrower has no connection, in words.  See refusal.c. */
+#ifndef REFUSAL_H
+#define REFUSAL_H
+
+/* The message of "`what`: `socket`: ..." for `err`, a negative errno, which is returned. */
+int refusal_fail(int err, const char *what, const char *socket);
+
+#endif /* REFUSAL_H */
