@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/shell.h"
 #include "media/owned.h"
 
 /* As the kernel follows at most. */
@@ -58,7 +59,7 @@ static int judge(const struct walk *walk, const char *name, const struct stat *s
 		return fail(EPERM,
 			    "open: %s: others may write this file and in its folder, and may have "
 			    "changed it; if you trust what it holds, type: chmod go-w %s",
-			    walk->path, walk->path);
+			    walk->path, SHELL_WORD(walk->path));
 	return 0;
 }
 
