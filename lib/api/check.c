@@ -146,19 +146,36 @@ static int check_copy(struct checking *c)
 	return restore(c, page, "superblock copy", "differs from the primary", "primary");
 }
 
-/*
- * True if the first page is not empty, and nothing in it says that it was the superblock which the copy,
- * in c->super, is of.
- */
-static bool holds_something(const struct checking *c, enum super_state state)
+/* What the media writes as one, at least. */
+#define WORD 8u
+
+/* True if each word is as in the superblock whose copy is at `last`, or zero: it was cut while written. */
+static bool is_part_of(const struct checking *c, const uint8_t *page, uint64_t last)
 {
-	static const struct layout_super zeroes;
-	struct layout_super page;
+	static const uint8_t zeroes[WORD];
+	uint8_t copy[LAYOUT_PAGE_SIZE];
+
+	if (!guard_read(&c->device.pm, copy, pm_page(&c->device.pm, last), sizeof(copy)))
+		return false;
+	for (size_t i = 0; i < sizeof(copy); i += WORD)
+		if (memcmp(page + i, zeroes, WORD) != 0 && memcmp(page + i, copy + i, WORD) != 0)
+			return false;
+	return true;
+}
+
+/*
+ * True if nothing in the first page says that it was the superblock whose copy, at `last`, is in
+ * c->super.
+ */
+static bool holds_something(const struct checking *c, enum super_state state, uint64_t last)
+{
+	uint8_t page[LAYOUT_PAGE_SIZE];
 
 	return state == SUPER_ABSENT &&
-	       guard_read(&c->device.pm, &page, pm_page(&c->device.pm, 0), sizeof(page)) &&
-	       memcmp(&page, &zeroes, sizeof(page)) != 0 &&
-	       memcmp(page.uuid, c->super.uuid, sizeof(page.uuid)) != 0;
+	       guard_read(&c->device.pm, page, pm_page(&c->device.pm, 0), sizeof(page)) &&
+	       memcmp(page + offsetof(struct layout_super, uuid), c->super.uuid,
+		      sizeof(c->super.uuid)) != 0 &&
+	       !is_part_of(c, page, last);
 }
 
 /* The primary is not sound.  True if the copy has taken its place in c->super. */
@@ -192,7 +209,7 @@ static bool check_from_copy(struct checking *c, const struct super_verdict *prim
 		      primary->reason, (unsigned long long)last);
 		return false;
 	}
-	if (holds_something(c, primary->state)) {
+	if (holds_something(c, primary->state, last)) {
 		found(c, KMEMBLK_FINDING_LEFT,
 		      "superblock (page 0): something else has been written there; the copy of an "
 		      "old superblock at the device's end is not brought back; if what is there now "

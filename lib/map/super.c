@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/shell.h"
 #include "map/super.h"
 #include "media/foreign.h"
 #include "media/guard.h"
@@ -216,11 +217,11 @@ static int fail_absent(const struct device *device)
 		return fail(EMEDIUMTYPE,
 			    "open: %s: not a kmemblk device, and all zeroes; to make it one, type: "
 			    "kmemblk format %s",
-			    path, path);
+			    path, SHELL_WORD(path));
 	return fail(EMEDIUMTYPE,
 		    "open: %s: not a kmemblk device; to make it one, and lose what it holds, type: "
 		    "kmemblk format %s",
-		    path, path);
+		    path, SHELL_WORD(path));
 }
 
 int super_load(const struct device *device, struct super *super)
@@ -248,7 +249,7 @@ int super_load(const struct device *device, struct super *super)
 		break;
 	}
 	return fail(EUCLEAN, "open: %s: superblock: %s; type: kmemblk check %s", device->path,
-		    verdict.reason, device->path);
+		    verdict.reason, SHELL_WORD(device->path));
 }
 
 int super_write(const struct device *device, uint64_t page, const struct super *super,

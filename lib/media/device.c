@@ -242,11 +242,14 @@ static int check_name(const char *path)
 {
 	struct stat st;
 
-	if (access(path, F_OK) == 0)
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
 		return fail(EEXIST,
 			    "create: %s: exists already; name a file that does not exist, or leave "
 			    "out --create to format the one that is there and lose what it holds",
 			    path);
+	if (stat(path, &st) == 0)
+		return fail(EEXIST, "create: %s: %s is there; name a file that does not exist",
+			    path, kind_name(st.st_mode));
 	if (errno == ENOENT && lstat(path, &st) == 0)
 		return fail(ENOENT,
 			    "create: %s: is a symlink that leads to nothing: name what it is to "

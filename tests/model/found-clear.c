@@ -32,10 +32,11 @@ void __wrap_pm_drain(const struct pm *pm, enum pm_order order);
 
 int __wrap_pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order order)
 {
-	uintptr_t entry = (uintptr_t)&handle->index.entries[BLOCK], from = (uintptr_t)addr;
+	if (watched) {
+		uintptr_t entry = (uintptr_t)&handle->index.entries[BLOCK], from = (uintptr_t)addr;
 
-	if (watched && entry >= from && entry < from + len)
-		flushed = true;
+		flushed = flushed || (entry >= from && entry < from + len);
+	}
 	if (to_be_parked) {
 		to_be_parked = false;
 		SET(parked, true);
