@@ -20,7 +20,7 @@ struct lending {
 	struct kmemblk *h;
 	struct listener listener;
 	int epoll;
-	int event; /* an eventfd that wakes the thread */
+	int event; /* an eventfd that wakes the thread; the pool has it, too */
 	struct allowed allowed;
 	uint64_t limit; /* zones a peer */
 	void (*count_requests)(void *opaque,
@@ -31,10 +31,6 @@ struct lending {
 	bool running;
 	_Atomic bool stop;
 	struct mover mover;
-	_Atomic unsigned int holders; /* connected peers that have zones */
-	/* Covered by pool->lock: what the memory thread has noted. */
-	uint64_t reclaim; /* pages to ask for ... */
-	uint64_t round;	  /* ... and in which round */
 
 	/* The thread's own. */
 	struct loans loans;

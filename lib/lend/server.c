@@ -10,8 +10,8 @@
  * A borrower that finds no whole zone can wait for one; the mover (compaction.c) then makes some.  One that
  * does not wait is counted as wanting for another moment, so that its next try succeeds.
  *
- * When the disk wants memory back, the memory thread leaves a note (lending->reclaim) and wakes this
- * one, which asks every borrower for its share.
+ * When the disk wants memory back, the keeper leaves a note (struct lender) and wakes this thread, which
+ * asks every borrower for its share.
  */
 #include "config.h"
 
