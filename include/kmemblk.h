@@ -152,7 +152,9 @@ int kmemblk_format(const char *path, const struct kmemblk_format_options *option
  * call, so the process may fork or become a daemon between this call and kmemblk_start().
  * `*handle` is set on success and belongs to the caller, who ends it with kmemblk_close().
  *
- * Changes nothing on the media.  Never repairs: a device whose superblock or index is damaged
+ * Changes nothing that can be read.  For writing, the superblock and the index are durable on return as
+ * they were found, whatever had become of the process, or the disk, that wrote them; on an ordinary
+ * file that writes the index anew.  Never repairs: a device whose superblock or index is damaged
  * fails to open for writing, and the message names the command to run.  With
  * KMEMBLK_OPEN_READONLY a device with a damaged index opens, and reads of the damaged blocks fail
  * with -EIO; a damaged superblock fails to open in any case.
@@ -162,8 +164,8 @@ int kmemblk_format(const char *path, const struct kmemblk_format_options *option
  * -EMEDIUMTYPE not a kmemblk device, or of a newer format; -EPERM as KMEMBLK_OPEN_OWNED says;
  * -EUCLEAN damaged; -ENOSPC the file system has no room for the spare pages that overwrites need;
  * -EINVAL not a device that can be used, or, for writing, PMEM_NO_FLUSH=1 is in the environment,
- * which makes libpmem leave out flushes; -ENOMEM;
- * -EIO; any error of open(2) and mmap(2).
+ * which makes libpmem leave out flushes; -ENOMEM; -EIO the media failed, or the index cannot be made
+ * durable; any error of open(2) and mmap(2).
  */
 int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle);
 
