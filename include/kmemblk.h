@@ -152,12 +152,11 @@ int kmemblk_format(const char *path, const struct kmemblk_format_options *option
  * call, so the process may fork or become a daemon between this call and kmemblk_start().
  * `*handle` is set on success and belongs to the caller, who ends it with kmemblk_close().
  *
- * Changes nothing that can be read.  For writing, the superblock and the index are durable on return as
- * they were found, whatever had become of the process, or the disk, that wrote them; on an ordinary
- * file that writes the index anew.  Never repairs: a device whose superblock or index is damaged
- * fails to open for writing, and the message names the command to run.  With
- * KMEMBLK_OPEN_READONLY a device with a damaged index opens, and reads of the damaged blocks fail
- * with -EIO; a damaged superblock fails to open in any case.
+ * Changes nothing that can be read.  For writing, the superblock and the index are durable on return
+ * as they were found, whatever had become of the process, or the disk, that wrote them.  Never
+ * repairs: a device whose superblock or index is damaged fails to open for writing, and the message
+ * names the command to run.  With KMEMBLK_OPEN_READONLY a device with a damaged index opens, and
+ * reads of the damaged blocks fail with -EIO; a damaged superblock fails to open in any case.
  *
  * Errors: -EBUSY open elsewhere (the message names the process where it can be seen), or opened for
  * writing through a devdax node other than the kernel's while pages of the device are lent;

@@ -101,7 +101,7 @@ static void mark_bad_pages(struct kmemblk *h, const struct badblocks *bad)
 }
 
 /* Read the index and build from it what only memory holds (invariant 6). */
-static int rebuild(struct kmemblk *h, const struct badblocks *bad)
+static int rebuild(struct kmemblk *h, const struct badblocks *bad, const struct settle *settle)
 {
 	uint64_t data_pages = super_data_pages(&h->super);
 	struct index_scan scan = { .named = bitmap_new(data_pages),
@@ -128,7 +128,7 @@ static int rebuild(struct kmemblk *h, const struct badblocks *bad)
 		}
 		goto out;
 	}
-	rc = settle(&h->device, &h->index);
+	rc = settle_found(settle, &h->device, &h->index);
 	if (rc != 0)
 		goto out;
 	found.used = h->index.used;
@@ -145,6 +145,7 @@ out:
 int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
 {
 	struct badblocks bad = { 0 };
+	struct settle settle = { 0 };
 	struct kmemblk *h;
 	int rc;
 
@@ -170,14 +171,19 @@ int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
 		rc = badblocks_read(&bad, &h->device);
 	if (rc == 0)
 		rc = check_bad_start(h, &bad);
+	if (rc == 0 && !h->readonly)
+		settle_before_super(&settle, &h->device);
 	if (rc == 0)
 		rc = super_load(&h->device, &h->super);
+	if (rc == 0 && !h->readonly)
+		rc = settle_before_index(&settle, &h->device, &h->super);
 	if (rc == 0)
 		rc = check_bad_index(h, &bad);
 	if (rc == 0)
-		rc = rebuild(h, &bad);
+		rc = rebuild(h, &bad, &settle);
 out:
 	badblocks_free(&bad);
+	settle_free(&settle);
 	if (rc != 0) {
 		kmemblk_close(h);
 		return rc;

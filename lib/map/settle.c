@@ -9,15 +9,46 @@
  *
  * Pages are free if no entry names them (invariant 6), so one that only the entry on the media names
  * would be given to another block, against invariant 3; and what is found done would be acknowledged,
- * against invariant 8.  So before anything relies on them, the superblock and the entries are written
- * again as they are (its copy is relied on by repair only, which checks and writes it).  Data pages need none of this: an entry is published when its page is durable
- * (invariant 2).
+ * against invariant 8.  So before anything relies on them, the superblock and the entries are flushed (its
+ * copy is relied on by repair only, which checks and writes it).  Data pages need none of this: an entry is
+ * published when its page is durable (invariant 2).
+ *
+ * Of an ordinary file the kernel is first asked to forget what it has, so that what is read is what the
+ * disk has; whether it could write it before that is no matter.  A page that it did not forget, since it is
+ * in use or part of a larger one, is written anew as it is.  Not all are: on a file system that copies
+ * what is overwritten that takes room, and a full one could not be served at all.
  */
 #include "config.h"
+
+#include <errno.h>
+#include <stdlib.h>
 
 #include "base/error.h"
 #include "map/settle.h"
 #include "media/guard.h"
+
+void settle_before_super(struct settle *settle, const struct device *device)
+{
+	pm_forget(&device->pm, device->fd, 0, 1, &settle->super_kept);
+}
+
+int settle_before_index(struct settle *settle, const struct device *device,
+			const struct super *super)
+{
+	settle->kept = malloc(super->index_pages + 1);
+	if (settle->kept == NULL)
+		return fail(ENOMEM, "open: %s: out of memory for the index", device->path);
+	if (super->index_pages > 0)
+		pm_forget(&device->pm, device->fd, super->index_start, super->index_pages,
+			  settle->kept);
+	return 0;
+}
+
+void settle_free(struct settle *settle)
+{
+	free(settle->kept);
+	settle->kept = NULL;
+}
 
 struct run {
 	const struct pm *pm;
@@ -50,14 +81,16 @@ static int settle_run(const struct device *device, uint64_t page, uint64_t count
 	return 0;
 }
 
-int settle(const struct device *device, const struct index *index)
+int settle_found(const struct settle *settle, const struct device *device,
+		 const struct index *index)
 {
 	uint64_t leaf = 0, n;
-	int rc = settle_run(device, 0, 1);
+	int rc = settle->super_kept ? settle_run(device, 0, 1) : 0;
 
 	for (; rc == 0 && leaf < index->leaves; leaf += n + 1) {
 		/* One that has no storage has no entry. */
-		for (n = 0; leaf + n < index->leaves && index_leaf_present(index, leaf + n);)
+		for (n = 0; leaf + n < index->leaves && index_leaf_present(index, leaf + n) &&
+			    settle->kept[leaf + n];)
 			n++;
 		if (n > 0)
 			rc = settle_run(device, index->start + leaf, n);

@@ -10,6 +10,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libpmem.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,25 @@ uint64_t pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t desired)
 {
 	(void)pm;
 	return atomic_exchange_explicit(word, desired, memory_order_acq_rel);
+}
+
+void pm_forget(const struct pm *pm, int fd, uint64_t page, uint64_t count, unsigned char *kept)
+{
+	off_t offset = (off_t)(page << LAYOUT_PAGE_SHIFT);
+	size_t length = count << LAYOUT_PAGE_SHIFT;
+	uint8_t *at = pm_page(pm, page);
+
+	memset(kept, 1, count);
+	/* Only an ordinary file is cached.  Larger pages have more in them than this one. */
+	if (pm->media != PM_FILE || sysconf(_SC_PAGESIZE) != LAYOUT_PAGE_SIZE)
+		return;
+	/* What fails to be written is clean then, and forgotten like the rest. */
+	(void)fdatasync(fd);
+	/* What is mapped is not forgotten, and a look at one page maps those beside it. */
+	(void)madvise(at, length, MADV_DONTNEED);
+	(void)posix_fadvise(fd, offset, (off_t)length, POSIX_FADV_DONTNEED);
+	if (mincore(at, length, kept) == -1)
+		memset(kept, 1, count);
 }
 
 void pm_dirty(const struct pm *pm, void *addr, size_t len)

@@ -103,6 +103,13 @@ bool pm_cas(const struct pm *pm, _Atomic uint64_t *word, uint64_t *expected, uin
 uint64_t pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t desired);
 
 /*
+ * Have the kernel forget what it has cached of pages, so that they are read from the disk when they are
+ * looked at again.  A byte of `kept` a page is not 0 if it has not, or where nothing is to be forgotten.
+ * `fd` is the mapped file.
+ */
+void pm_forget(const struct pm *pm, int fd, uint64_t page, uint64_t count, unsigned char *kept);
+
+/*
  * Make sure that a flush of these bytes, whole pages, writes them, also if the kernel takes them for
  * clean after it has failed to write them.  They stay as they are; nobody else may store to them
  * meanwhile.
