@@ -185,9 +185,11 @@ void pm_dirty(const struct pm *pm, void *addr, size_t len)
 	if (pm->media != PM_FILE)
 		return;
 	for (size_t at = 0; at < len; at += LAYOUT_PAGE_SIZE) {
+		/* Volatile: a compiler may take a store of what is there for none. */
 		volatile uint64_t *word = (volatile uint64_t *)((uint8_t *)addr + at);
+		uint64_t held = *word;
 
-		*word = *word;
+		*word = held;
 	}
 }
 
