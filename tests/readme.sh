@@ -45,6 +45,8 @@ readme_words() {
 		-e 's/^ *[0-9]+ +[0-9]+ perl(.*) [0-9.]+ [a-z]+ /PID USER perl\1 AGE /' \
 		-e 's/\b(free|resident|lent|punched|reclaimed)=[0-9]+/\1=N/g' \
 		-e 's/^( +resident ).*/\1WORDS/' \
+		-e 's/^( +[a-z]+ ).* 0 %$/\1LITTLE/' \
+		-e 's/(clean \([0-9]+ entries, )[0-9]+/\1LITTLE/' \
 		-e 's/\[#*-*s*\]/BAR/' \
 		-e 's/([0-9])([KMG]\b|=)/\1 \2/g' \
 		-e 's/[(),=]/ & /g' -e 's/[[:space:]]+/ /g'
@@ -156,6 +158,8 @@ scratch_mount() {
 	mount -t overlay -o "lowerdir=/,upperdir=$scratch_folder/upper,workdir=$scratch_folder/work" \
 		overlay "$root"
 	for folder in /dev /proc /sys "$abs_top_srcdir" "$abs_top_builddir"; do
+		# Not there if it is on a mount of its own, as /tmp of Debian 13 is.
+		mkdir -p "$root$folder"
 		mount --rbind "$folder" "$root$folder"
 	done
 	mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
