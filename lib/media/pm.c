@@ -170,8 +170,12 @@ void pm_forget(const struct pm *pm, int fd, uint64_t page, uint64_t count, unsig
 	/* Only an ordinary file is cached.  Larger pages have more in them than this one. */
 	if (pm->media != PM_FILE || sysconf(_SC_PAGESIZE) != LAYOUT_PAGE_SIZE)
 		return;
-	/* What fails to be written is clean then, and forgotten like the rest. */
-	(void)fdatasync(fd);
+	/*
+	 * What the disk has been sent is durable after it.  The first may end before that, to tell of a
+	 * page that could not be written: that one is clean then, and forgotten like the rest.
+	 */
+	if (fdatasync(fd) == -1 && fdatasync(fd) == -1)
+		return;
 	/* What is mapped is not forgotten, and a look at one page maps those beside it. */
 	(void)madvise(at, length, MADV_DONTNEED);
 	(void)posix_fadvise(fd, offset, (off_t)length, POSIX_FADV_DONTNEED);
