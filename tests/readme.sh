@@ -45,8 +45,8 @@ readme_words() {
 		-e 's/^ *[0-9]+ +[0-9]+ perl(.*) [0-9.]+ [a-z]+ /PID USER perl\1 AGE /' \
 		-e 's/\b(free|resident|lent|punched|reclaimed)=[0-9]+/\1=N/g' \
 		-e 's/^( +resident ).*/\1WORDS/' \
-		-e 's/^( +[a-z]+ ).* 0 %$/\1LITTLE/' \
-		-e 's/(clean \([0-9]+ entries, )[0-9]+/\1LITTLE/' \
+		-e 's/^( +used ) *[0-9]{3} KiB +[0-9]{3} pages +0 %$/\1LITTLE/' \
+		-e 's/(clean \([0-9]+ entries, )[0-9]{3} /\1LITTLE /' \
 		-e 's/\[#*-*s*\]/BAR/' \
 		-e 's/([0-9])([KMG]\b|=)/\1 \2/g' \
 		-e 's/[(),=]/ & /g' -e 's/[[:space:]]+/ /g'

@@ -182,7 +182,7 @@ static int connect_to(const struct sockaddr_un *address)
 }
 
 /* Connects and says hello.  Under `lock`, or before anybody else has it. */
-static int connect_link(struct connection *connection)
+static int connect_anew(struct connection *connection)
 {
 	struct lend_message hello = message_of(LEND_HELLO, 0, 0), welcome;
 	struct stat st;
@@ -290,7 +290,7 @@ static void *run_receiver(void *opaque)
 
 	pthread_mutex_lock(&connection->lock);
 	while (!connection->ended) {
-		if (connection->fd < 0 && connect_link(connection)) {
+		if (connection->fd < 0 && connect_anew(connection)) {
 			struct timespec until = deadline_after(TICK_MS);
 
 			pthread_cond_timedwait(&connection->changed, &connection->lock, &until);
@@ -324,7 +324,7 @@ int connection_open(struct connection *connection, const char *socket)
 	connection->pid = getpid();
 	err = make_address(&connection->address, socket);
 	if (!err)
-		err = connect_link(connection);
+		err = connect_anew(connection);
 	if (err)
 		return refusal_fail(err, "borrow", socket);
 	pthread_mutex_init(&connection->turn, NULL);
