@@ -6,8 +6,10 @@
  *
  * Listens on SOCKET, connects each client to SERVER-SOCKET and passes on what either side says.  The
  * first connection on which a block of bytes FILL comes is stopped there: neither this block nor
- * anything after it gets to the server until SIGUSR1, and then also if the client is gone.  Blocks of
- * that kind that come on other connections pass.  Prints a line for what happened:
+ * anything after it gets to the server until SIGUSR1, and then also if the client is gone.  What follows
+ * the block waits until the server has answered: nbdkit drops a request that it has read when it sees
+ * the end of the connection before it begins with the request.  Blocks of that kind that come on other
+ * connections pass.  Prints a line for what happened:
  *
  *     held N        that block has come on connection N, and is held
  *     write N       connection N has brought a whole such block
@@ -35,6 +37,7 @@
 
 struct connection {
 	int number, client, server;
+	bool answered; /* the server has spoken, or ended, since the block was let go */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -88,17 +91,37 @@ static size_t count(const char *buf, size_t len)
 	return n;
 }
 
-/* The first to come here waits for SIGUSR1. */
-static void hold(int number)
+/* The first to come here waits for SIGUSR1, and is told that it was held. */
+static bool hold(const struct connection *connection)
 {
+	bool mine;
+
 	pthread_mutex_lock(&lock);
-	if (!is_held) {
+	mine = !is_held;
+	if (mine) {
 		is_held = true;
-		printf("held %d\n", number);
+		printf("held %d\n", connection->number);
 		while (!is_let_go)
 			pthread_cond_wait(&changed, &lock);
 		puts("let go");
 	}
+	pthread_mutex_unlock(&lock);
+	return mine;
+}
+
+static void server_has_spoken(struct connection *connection)
+{
+	pthread_mutex_lock(&lock);
+	connection->answered = is_let_go;
+	pthread_cond_broadcast(&changed);
+	pthread_mutex_unlock(&lock);
+}
+
+static void await_answer(const struct connection *connection)
+{
+	pthread_mutex_lock(&lock);
+	while (!connection->answered)
+		pthread_cond_wait(&changed, &lock);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -106,17 +129,22 @@ static void *to_server(void *opaque)
 {
 	struct connection *connection = opaque;
 	size_t found = 0, blocks = 0;
+	bool was_held = false;
 	char buf[8192];
 	ssize_t len;
 
 	while ((len = recv(connection->client, buf, sizeof(buf), 0)) > 0) {
 		size_t n = count(buf, (size_t)len);
 
-		if (n >= 64)
-			hold(connection->number);
+		if (n >= 64 && hold(connection))
+			was_held = true;
 		pass(connection->server, buf, (size_t)len);
-		for (found += n; blocks < found / BLOCK_SIZE; blocks++)
+		for (found += n; blocks < found / BLOCK_SIZE; blocks++) {
 			printf("write %d\n", connection->number);
+			if (was_held)
+				await_answer(connection);
+			was_held = false;
+		}
 	}
 	shutdown(connection->server, SHUT_WR);
 	return NULL;
@@ -128,8 +156,11 @@ static void *to_client(void *opaque)
 	char buf[8192];
 	ssize_t len;
 
-	while ((len = recv(connection->server, buf, sizeof(buf), 0)) > 0)
+	while ((len = recv(connection->server, buf, sizeof(buf), 0)) > 0) {
+		server_has_spoken(connection);
 		pass(connection->client, buf, (size_t)len);
+	}
+	server_has_spoken(connection);
 	printf("over %d\n", connection->number);
 	shutdown(connection->client, SHUT_WR);
 	return NULL;
@@ -181,6 +212,7 @@ int main(int argc, char **argv)
 		if (connection == NULL)
 			die("no memory");
 		connection->number = number;
+		connection->answered = false;
 		connection->client = accept(listener, NULL, NULL);
 		connection->server = make_socket();
 		if (connection->client == -1)
