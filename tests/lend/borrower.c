@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * borrower.c - the borrower's calls of kmemblk.h, for test-borrower.sh.
+ * borrower.c - the borrower's calls of kmemblk.h, for the scripts of this folder.
  *
  *   borrower zones SOCKET     borrows and returns many, checks each
  *   borrower try SOCKET       borrows one without waiting

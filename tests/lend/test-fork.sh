@@ -5,7 +5,7 @@
 # side sees the other's stores, while threads of the parent go on storing.  The parent's memory is
 # still the device's then.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 lender 512M
 "${run[@]}" --strict -- "$heap" fork || fail "heap fork"

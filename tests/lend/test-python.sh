@@ -4,7 +4,7 @@
 # python3, with threads, forks and subprocesses, works on borrowed memory and computes what it
 # computes without.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 lender 512M
 cat > "$tmp/program.py" << 'END'

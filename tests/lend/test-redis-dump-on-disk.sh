@@ -6,7 +6,7 @@
 # instant, while other files there are written and verified, and the disk asks for memory back.
 # Needs root.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 requires_attach
 requires mkfs.ext4 -V

@@ -5,7 +5,7 @@
 # disk is written and verified; BGSAVE under a load of writes gives a dump that is sound and from one
 # instant; and kill -9 frees all of its zones.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 # shellcheck disable=SC2016  # the inner shell's
 requires sh -c 'fio --enghelp | grep -qw nbd'

@@ -4,7 +4,7 @@
 # kmemblk stat tells who has borrowed how much, as a table and as JSON; a socket where nobody
 # answers is an error that says what to type.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 lender 256M
 mkfifo "$tmp/fifo"

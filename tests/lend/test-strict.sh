@@ -4,7 +4,7 @@
 # When no more can be borrowed, a program gets ordinary memory; with --strict its malloc fails.
 # --limit is kept in both cases.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 lender 64M
 

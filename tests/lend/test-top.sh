@@ -4,7 +4,7 @@
 # kmemblk top shows a screen on a plain terminal, goes on when the server goes away, quits on q and
 # leaves the terminal as it was; without a terminal it says what to use instead.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 lender 256M
 expect_error 8 "needs a terminal; for one look: kmemblk stat" "$kmemblk" top "$lend" < /dev/null

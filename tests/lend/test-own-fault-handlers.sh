@@ -4,7 +4,7 @@
 # A program's own handlers of SIGSEGV, and the default action, are as without kmemblk; a store past
 # the last zone faults.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 lender 256M
 "${run[@]}" -- "$heap" faults || fail "heap faults"

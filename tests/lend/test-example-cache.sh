@@ -4,7 +4,7 @@
 # The example cache finds its entries again after an end and after a kill, serves what is hot from
 # borrowed pages, gives these up when new entries need them, and takes as many entries as blocks.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 device disk
 cache=$abs_top_builddir/examples/cache

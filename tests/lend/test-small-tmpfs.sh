@@ -6,7 +6,7 @@
 # and the file system on the disk goes on once there is room again.  Needs root, for a tmpfs in a
 # mount namespace of its own.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 requires_root
 requires unshare --mount true

@@ -4,7 +4,7 @@
 # release=none keeps the storage of free pages; keep= says how much of it stays otherwise; and what a
 # server with release=none has left, the next one gives back.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 device disk
 start_nbdkit -v "$device" create=256M release=none

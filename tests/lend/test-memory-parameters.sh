@@ -4,7 +4,7 @@
 # Each bad value of release=, keep=, reserve= and allocator= is refused with a message that names the
 # parameter and tells what to type.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 device disk
 export HOLDER=yields
@@ -31,7 +31,7 @@ refuses "allocator=$tmp/none.so: type the path of a module: No such file" "alloc
 printf '%4096s' 'no shared object' > "$tmp/text.so"
 refuses "allocator=$tmp/text.so: .*invalid ELF" "allocator=$tmp/text.so"
 refuses 'not an allocator for this kmemblk, whose interface has version 1: see kmemblk-allocator.h' \
-	"allocator=$modules/bare.so"
+	"allocator=$modules/no-allocator.so"
 refuses 'not an allocator for this kmemblk, whose interface has version 1' \
 	"allocator=$modules/newer.so"
 refuses 'a device has one, and that is .*holder.so' \

@@ -4,7 +4,7 @@
 # After everything is trimmed, a disk on tmpfs gives its memory back to the kernel, each time.  What
 # was not trimmed stays.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 device disk
 start_nbdkit "$device" create=1G

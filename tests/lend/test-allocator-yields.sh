@@ -4,4 +4,4 @@
 # A module that gives back what it is asked for at once: gives-back.sh.
 
 export HOLDER=yields
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/gives-back.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/gives-back.sh"

@@ -4,7 +4,7 @@
 # A file on ext4 on the disk is deleted and trimmed away: the memory of the device comes back.
 # Needs root.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 requires_attach
 requires mkfs.ext4 -V

@@ -3,7 +3,7 @@
 #
 # What a killed server left free but with storage is given back at the next start, and nothing else.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 device disk
 start_nbdkit "$device" create=256M release=none

@@ -5,7 +5,7 @@
 # run, and gives them up when the disk fills; nothing changes under either.  By itself it can be
 # loaded, too, and an empty disk is then lent on demand only.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 device disk
 start_nbdkit -v "$device" create=128M allocator="$modules/pool-user.so" reclaim-timeout=3600

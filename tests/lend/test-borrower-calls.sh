@@ -4,7 +4,7 @@
 # The borrower's calls: zones are zeroed, aligned, where they are wanted, returned one by one, and
 # given back when the disk wants them; they outlive the program's descriptors and the server.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 requires command -v nbdcopy
 borrower=$abs_top_builddir/tests/lend/borrower

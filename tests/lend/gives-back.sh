@@ -5,7 +5,7 @@
 # manner that $HOLDER says: no write fails, though the disk is filled; no block and none of the
 # module's memory changes.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 device disk
 # One that gives back late may take its time: so may the writes.

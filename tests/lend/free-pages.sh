@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2034
 #
-# What the tests of this folder share, beyond tests/functions.sh:
+# What the tests of a server's own free pages share, beyond tests/functions.sh:
 #
 #     $modules              where the modules for allocator= are
 #     load ACTION ...       the client of load.c, on the server that was started last
@@ -15,12 +15,12 @@
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
 
-modules=$abs_top_builddir/tests/memory/.libs
+modules=$abs_top_builddir/tests/lend/.libs
 
 load() {
 	local action=$1
 	shift
-	"$abs_top_builddir/tests/memory/load" "$uri" "$action" "$@"
+	"$abs_top_builddir/tests/lend/load" "$uri" "$action" "$@"
 }
 
 storage() {

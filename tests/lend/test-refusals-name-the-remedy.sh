@@ -4,7 +4,7 @@
 # Whoever cannot borrow is told why, and what to type; and never to start a server where something
 # else is than a socket.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 lender 64M
 borrower=$abs_top_builddir/tests/lend/borrower

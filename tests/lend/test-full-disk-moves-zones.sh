@@ -5,7 +5,7 @@
 # moved to ordinary memory under them: every write succeeds, no store of the programs is lost, also
 # with signals blocked or from system calls, and in the end the disk has the device for itself.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 requires command -v nbdcopy
 lender 256M

@@ -3,7 +3,7 @@
 #
 # An empty thin disk takes storage for its metadata only, before it is served, while it is and after.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 device disk
 "$kmemblk" format --create=1G "$device"

@@ -4,7 +4,7 @@
 # kmemblk run becomes the program: process id, arguments, environment, exit status and signals are
 # the program's; what prevents it is told with what to type.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 lender 256M
 expect_error 7 said "${run[@]}" -- sh -c 'echo said; exit 7'

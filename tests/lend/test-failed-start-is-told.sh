@@ -4,7 +4,7 @@
 # A server that cannot begin to serve is told by the command that starts it, also if it has gone to the
 # background by then: the exit status is not 0, and the reason is on the terminal.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 device disk
 "$kmemblk" format --create=16M "$device" > /dev/null

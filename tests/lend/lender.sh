@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # shellcheck shell=bash disable=SC2034
 #
-# What the tests of lending share, beyond tests/functions.sh:
+# What the tests of programs that borrow share, beyond tests/functions.sh:
 #
 #     lender SIZE [PARAMETER...]  makes a device of that size and serves it; sets $device, $lend
 #                                 (the socket to borrow at), run (the words of the command

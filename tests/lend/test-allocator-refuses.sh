@@ -4,7 +4,7 @@
 # A module that gives nothing back: new blocks get ENOSPC, but not before it was asked; what has its
 # page can be overwritten, always, also while many do; nothing of the module's is stored to.
 
-. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/memory/helpers.sh"
+. "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 device disk
 export HOLDER=refuses
