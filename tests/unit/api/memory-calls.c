@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* lend.c - what the calls about memory refuse, what they give, and that nothing changes otherwise. */
+/* memory-calls.c - what the calls about memory refuse, what they give, and that nothing changes otherwise. */
 #include "config.h"
 
 #include <errno.h>
@@ -203,6 +203,6 @@ START_TEST(test_return_of_what_is_not_the_disks)
 }
 END_TEST
 
-UNIT_MAIN("lend", test_options_are_checked, test_no_holes_no_punch, test_borrow_checks,
+UNIT_MAIN("memory-calls", test_options_are_checked, test_no_holes_no_punch, test_borrow_checks,
 	  test_aligned_zeroed_and_nobody_elses, test_spare_and_reserve_are_not_lent,
 	  test_return_in_parts_and_together, test_return_of_what_is_not_the_disks)

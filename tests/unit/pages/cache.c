@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * bare.c - free pages: taken and given back, storage on a file with holes, quarantine.
+ * cache.c - free pages: taken and given back, storage on a file with holes, quarantine.
  *
  * The file system's room is played by fallocate(), which the program wraps: each page that is given
  * storage costs one of `room`.
@@ -357,7 +357,7 @@ START_TEST(test_no_page_left_is_an_error_not_a_wait)
 }
 END_TEST
 
-UNIT_MAIN("pages", test_all_pages_come_out_once, test_named_pages_are_not_free,
+UNIT_MAIN("cache", test_all_pages_come_out_once, test_named_pages_are_not_free,
 	  test_what_is_written_together_lies_together, test_retired_pages_come_back,
 	  test_more_retired_at_once_than_a_batch_holds, test_taken_pages_have_storage,
 	  test_full_file_system_refuses_new_blocks_only, test_open_makes_sure_of_the_spare,
