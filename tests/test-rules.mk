@@ -7,6 +7,8 @@
 
 TEST_EXTENSIONS = .sh
 
+AM_CPPFLAGS += -iquote $(top_srcdir)/tests
+
 # Without link-time optimization: it would see through the names that --wrap replaces.
 AM_LDFLAGS += -fno-lto
 
@@ -24,6 +26,10 @@ AM_TESTS_ENVIRONMENT = \
 test_timeout = timeout --kill-after=20 $${KMEMBLK_TEST_SECONDS:-2700}
 LOG_COMPILER = $(test_timeout)
 SH_LOG_COMPILER = $(test_timeout)
+
+# What other folders share with this one, also where only this one is made.
+../common/libcommon.la ../unit/libunit.la:
+	$(MAKE) -C $(@D) $(@F)
 
 root_tests =
 

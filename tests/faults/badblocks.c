@@ -225,8 +225,7 @@ START_TEST(test_other_media_are_not_asked)
 	as_fsdax = false;
 	h = unit_open(0);
 	overwrite_all(h, 1);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 	ck_assert_uint_eq(told, 0);
 	as_fsdax = true;
 }

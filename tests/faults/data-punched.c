@@ -9,14 +9,14 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "block.h"
+#include "common/block.h"
+#include "common/scale.h"
+#include "common/server.h"
 #include "own-shm.h"
-#include "server.h"
 #include "versions.h"
 
 #define ROOM   (24u << 20)
@@ -104,17 +104,13 @@ static void lose_free_pages(void)
 int main(void)
 {
 	/* Under valgrind a media error can be met only once. */
-	if (getenv("KMEMBLK_VALGRIND") || !own_shm(ROOM))
+	if (under_valgrind() || !own_shm(ROOM))
 		return 77;
-	server_start(SIZE, NULL);
-	nbd = server_connect();
-	for (uint64_t number = 0; number < BLOCKS; number++)
-		NBD_CHECK(write_block(number));
+	start_with_blocks(SIZE, BLOCKS);
 	lose_blocks(7, 1);
 	lose_blocks(1000, 2);
 	lose_free_pages();
 	server_disconnect(nbd);
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	return 0;
 }

@@ -22,10 +22,8 @@ static int format_again(void)
 START_TEST(test_format_over_a_hole)
 {
 	struct kmemblk_info info;
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(4 * MIB);
 
-	unit_format(4 * MIB, 0);
-	h = unit_open(0);
 	for (uint64_t block = 0; block < 100; block++)
 		unit_write(h, block, block);
 	kmemblk_close(h);

@@ -13,15 +13,16 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "block.h"
-#include "server.h"
-#include "wire.h"
+#include "common/block.h"
+#include "common/random.h"
+#include "common/scale.h"
+#include "common/server.h"
+#include "common/wire.h"
 
 #define ROUNDS 200
 
@@ -184,14 +185,9 @@ static void garble_requests(uint64_t size)
 /* One block, in a place that garbage with good numbers would hit. */
 static void serve_bystander(void)
 {
-	char buf[BLOCK_SIZE];
-	uint64_t version;
-
 	server_check_alive();
-	block_fill(buf, 0, ++newest);
-	NBD_CHECK(nbd_pwrite(bystander, buf, sizeof buf, 0, 0));
-	NBD_CHECK(nbd_pread(bystander, buf, sizeof buf, 0, 0));
-	CHECK(block_version(buf, 0, &version) && version == newest, "another block");
+	NBD_CHECK(server_write_block(bystander, 0, ++newest));
+	server_expect_block(bystander, 0, newest);
 }
 
 /* The bystander's block is there, and no other. */
@@ -220,12 +216,11 @@ int main(void)
 	serve_bystander();
 	garble_requests(size);
 	serve_bystander();
-	for (unsigned int round = 0; round < test_scale(ROUNDS); round++)
+	for (unsigned int round = 0; round < scale(ROUNDS); round++)
 		send_random(random_next(&seed) % 4096);
 	verify(size);
 	server_disconnect(bystander);
 	server_check_alive();
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	return 0;
 }

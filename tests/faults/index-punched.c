@@ -11,9 +11,10 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "block.h"
+#include "common/block.h"
+#include "common/scale.h"
+#include "common/server.h"
 #include "own-shm.h"
-#include "server.h"
 #include "versions.h"
 
 #define ROOM	    (24u << 20)
@@ -76,12 +77,9 @@ static void lose_leaf(unsigned int leaf)
 int main(void)
 {
 	/* Under valgrind a media error can be met only once. */
-	if (getenv("KMEMBLK_VALGRIND") || !own_shm(ROOM))
+	if (under_valgrind() || !own_shm(ROOM))
 		return 77;
-	server_start(SIZE, NULL);
-	nbd = server_connect();
-	for (uint64_t number = 0; number < BLOCKS; number++)
-		NBD_CHECK(write_block(number));
+	start_with_blocks(SIZE, BLOCKS);
 	lose_leaf(2);
 	lose_leaf(1);
 	server_disconnect(nbd);

@@ -9,13 +9,11 @@
 #include "config.h"
 
 #include <dirent.h>
-#include <inttypes.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#include "block.h"
-#include "server.h"
+#include "common/scale.h"
+#include "common/server.h"
 
 #define MOST_CONNECTIONS 1000
 #define OPEN_FILES	 4096 /* of the test and of the server, with room to spare */
@@ -33,24 +31,6 @@ static bool raise_limit(void)
 	limit.rlim_cur = OPEN_FILES;
 	CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0, "%m");
 	return true;
-}
-
-static void write_own(unsigned int i)
-{
-	char buf[BLOCK_SIZE];
-
-	block_fill(buf, i, i + 1);
-	NBD_CHECK(nbd_pwrite(connections[i], buf, sizeof buf, (uint64_t)i * BLOCK_SIZE, 0));
-}
-
-static void read_other(unsigned int reader, unsigned int i)
-{
-	char buf[BLOCK_SIZE];
-	uint64_t version;
-
-	NBD_CHECK(nbd_pread(connections[reader], buf, sizeof buf, (uint64_t)i * BLOCK_SIZE, 0));
-	CHECK(block_version(buf, i, &version) && version == i + 1, "block %u: version %" PRIu64, i,
-	      version);
 }
 
 /* Of the process at the other end of the connection. */
@@ -74,7 +54,7 @@ static unsigned int open_files(struct nbd_handle *nbd)
 
 int main(void)
 {
-	const unsigned int count = test_scale(MOST_CONNECTIONS);
+	const unsigned int count = scale(MOST_CONNECTIONS);
 
 	if (!raise_limit()) {
 		fprintf(stderr, "many-connections: skipped: the limit of open files is below %d\n",
@@ -87,14 +67,13 @@ int main(void)
 	CHECK(open_files(connections[0]) < count + 50, "%u open files of the server",
 	      open_files(connections[0]));
 	for (unsigned int i = 0; i < count; i++)
-		write_own(i);
+		NBD_CHECK(server_write_block(connections[i], i, i + 1));
 	for (unsigned int i = 0; i < count; i++)
-		read_other(i, (i + 1) % count);
+		server_expect_block(connections[i], (i + 1) % count, (i + 1) % count + 1);
 	server_check_alive();
 	for (unsigned int i = 0; i < count; i++)
 		server_disconnect(connections[i]);
 	server_check_alive();
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	return 0;
 }

@@ -34,10 +34,8 @@ static void lose(struct kmemblk *h, uint64_t page)
 
 static struct kmemblk *make(void)
 {
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(8 * MIB);
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
 	for (uint64_t block = 0; block < BLOCKS; block++)
 		unit_write(h, block, block);
 	return h;
@@ -89,15 +87,13 @@ START_TEST(test_in_data_costs_one_block_until_it_is_written)
 	/* A whole write needs nothing of the old one, and takes the page out of use. */
 	unit_write(h, 7, 7);
 	unit_expect(h, 7, 7);
-	while (bad_pages(h) == 0)
-		usleep(1000);
+	AWAIT(bad_pages(h) != 0);
 	/* Each page goes round several times. */
-	for (uint64_t i = 0; i < unit_less(10000); i++)
+	for (uint64_t i = 0; i < scale(10000); i++)
 		unit_write(h, i % BLOCKS, i % BLOCKS);
 	ck_assert_uint_eq(bad_pages(h), 1);
 	expect_others(h, 0, BLOCKS);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 	h = unit_open(0);
 	expect_others(h, 0, BLOCKS);
 	/* It is tried anew. */
@@ -156,8 +152,7 @@ START_TEST(test_bad_free_pages_fail_no_write)
 	ck_assert_uint_eq(bad_pages(h), 2);
 	for (uint64_t block = 0; block < blocks; block++)
 		unit_expect(h, block, block);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -182,8 +177,7 @@ START_TEST(test_whole_spare_is_said_to_be_used_up)
 		ck_assert_uint_eq(bad_pages(h), 6);
 	}
 	unit_expect_zero(h, 0);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -208,12 +202,10 @@ START_TEST(test_in_the_middle_of_a_range)
 	expect_bad(kmemblk_write(h, buf, 10 * PAGE, 10 * PAGE + 50), "write", first);
 	expect_others(h, 21, 40);
 	ck_assert_int_eq(kmemblk_trim(h, 64 * PAGE, 0), 0);
-	while (bad_pages(h) < 2)
-		usleep(1000);
+	AWAIT(bad_pages(h) >= 2);
 	for (uint64_t block = 0; block < 64; block++)
 		unit_expect_zero(h, block);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -261,8 +253,7 @@ START_TEST(test_two_threads_at_once)
 		pthread_join(threads[i], NULL);
 		ck_assert(readers[i].right);
 	}
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -285,8 +276,7 @@ START_TEST(test_in_the_index)
 		unit_write(h, BLOCKS - 1, BLOCKS - 1);
 	}
 	ck_assert_int_eq(kmemblk_flush(h), 0);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 	h = unit_open(0);
 	expect_others(h, 0, BLOCKS);
 	kmemblk_close(h);
@@ -306,8 +296,7 @@ START_TEST(test_trim_in_the_index)
 	unit_expect_error(kmemblk_flush(h), EIO, "earlier failure to persist");
 	unit_expect_error(kmemblk_trim(h, PAGE, 590 * PAGE), EROFS, "read-only since a failure");
 	expect_others(h, LAYOUT_LEAF_ENTRIES, BLOCKS);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 	h = unit_open(0);
 	expect_others(h, 0, BLOCKS);
 	kmemblk_close(h);

@@ -128,10 +128,8 @@ static void lose_and_take(const struct kind *loser, const struct kind *taker)
 {
 	struct request requests[2];
 	pthread_t threads[2];
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(8 * MIB);
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
 	h->device.pm.media = PM_FILE;
 	unit_write(h, LOSER, 1);
 	unit_write(h, TAKER, 2);

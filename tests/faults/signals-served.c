@@ -18,8 +18,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "block.h"
-#include "server.h"
+#include "common/block.h"
+#include "common/scale.h"
+#include "common/server.h"
 
 #define CLIENTS 4u
 #define BLOCKS	2000u /* each */
@@ -50,20 +51,10 @@ static void *rain(void *opaque)
 	return NULL;
 }
 
-static void expect(struct nbd_handle *nbd, uint64_t number, uint64_t version)
-{
-	char buf[BLOCK_SIZE];
-	uint64_t got;
-
-	NBD_CHECK(nbd_pread(nbd, buf, sizeof buf, number * BLOCK_SIZE, 0));
-	CHECK(block_version(buf, number, &got) && got == version,
-	      "block %lu has version %lu instead of %lu", number, got, version);
-}
-
 static void *work(void *opaque)
 {
 	const uint64_t first = *(const unsigned int *)opaque * BLOCKS;
-	const unsigned int rounds = test_scale(ROUNDS);
+	const unsigned int rounds = scale(ROUNDS);
 	struct nbd_handle *nbd = server_connect();
 	char buf[BLOCK_SIZE];
 
@@ -72,17 +63,17 @@ static void *work(void *opaque)
 			block_fill(buf, number, round);
 			NBD_CHECK(nbd_pwrite(nbd, buf, sizeof buf, number * BLOCK_SIZE, 0));
 			NBD_CHECK(nbd_pwrite(nbd, buf + 7, 100, number * BLOCK_SIZE + 7, 0));
-			expect(nbd, number, round);
+			server_expect_block(nbd, number, round);
 		}
 		for (uint64_t number = first; number < first + BLOCKS; number++)
-			expect(nbd, number, round);
+			server_expect_block(nbd, number, round);
 		NBD_CHECK(nbd_trim(nbd, BLOCKS / 2 * BLOCK_SIZE, first * BLOCK_SIZE, 0));
 		NBD_CHECK(nbd_zero(nbd, 100 * BLOCK_SIZE, first * BLOCK_SIZE,
 				   LIBNBD_CMD_FLAG_NO_HOLE));
 		NBD_CHECK(nbd_flush(nbd, 0));
-		expect(nbd, first, 0);
-		expect(nbd, first + BLOCKS / 2 - 1, 0);
-		expect(nbd, first + BLOCKS / 2, round);
+		server_expect_block(nbd, first, 0);
+		server_expect_block(nbd, first + BLOCKS / 2 - 1, 0);
+		server_expect_block(nbd, first + BLOCKS / 2, round);
 	}
 	server_disconnect(nbd);
 	return NULL;
@@ -126,7 +117,6 @@ int main(void)
 	pthread_join(rainer, NULL);
 	CHECK(sent > 1000, "only %lu signals", sent);
 	server_check_alive();
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	return 0;
 }

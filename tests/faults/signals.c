@@ -94,8 +94,7 @@ static void work(uint64_t size, unsigned int rounds)
 		ck_assert_msg(kmemblk_zero(h, 5 * PAGE, 9 * PAGE + 1, KMEMBLK_ZERO_NO_HOLE) == 0,
 			      "%s", kmemblk_error());
 		ck_assert_msg(kmemblk_trim(h, info.size_bytes, 0) == 0, "%s", kmemblk_error());
-		kmemblk_close(h);
-		unit_expect_clean();
+		unit_close_clean(h);
 		ck_assert_msg(kmemblk_probe(unit_device, &info) == 0, "%s", kmemblk_error());
 		ck_assert_msg(kmemblk_format(unit_device, &again) == 0, "%s", kmemblk_error());
 		h = unit_open(KMEMBLK_OPEN_READONLY);
@@ -120,13 +119,13 @@ static void work_in_the_rain(uint64_t size, unsigned int rounds)
 
 START_TEST(test_on_tmpfs)
 {
-	work_in_the_rain(64 * MIB, (unsigned int)unit_less(10));
+	work_in_the_rain(64 * MIB, (unsigned int)scale(10));
 }
 END_TEST
 
 START_TEST(test_on_an_ordinary_file)
 {
-	work_in_the_rain(2 * MIB, (unsigned int)unit_less(4));
+	work_in_the_rain(2 * MIB, (unsigned int)scale(4));
 }
 END_TEST
 

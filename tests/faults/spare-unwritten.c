@@ -42,8 +42,7 @@ static void make_disk(unsigned int spare)
 	struct kmemblk *h;
 	int fd;
 
-	unit_format(32 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(32 * MIB);
 	for (uint64_t block = 0; block < BLOCKS; block++)
 		unit_write(h, block, block);
 	ck_assert_uint_ge(unit_info(h).pages_spare, BLOCKS);
@@ -77,8 +76,7 @@ START_TEST(test_spare_is_found)
 			unit_write(h, block, block + version);
 		expect_blocks(h, version);
 	}
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -96,8 +94,7 @@ START_TEST(test_spare_has_no_storage)
 	ck_assert(own_shm_give_back(1));
 	h = unit_open(0);
 	expect_blocks(h, 0);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 

@@ -8,12 +8,11 @@
 #include "config.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
-#include "block.h"
+#include "common/block.h"
+#include "common/server.h"
 #include "own-shm.h"
-#include "server.h"
 
 #define ROOM	(24u << 20)
 #define SIZE	(64u << 20)
@@ -21,30 +20,12 @@
 
 static struct nbd_handle *nbd;
 
-static int write_block(uint64_t number, uint64_t version)
-{
-	char buf[BLOCK_SIZE];
-
-	block_fill(buf, number, version);
-	return nbd_pwrite(nbd, buf, sizeof buf, number * BLOCK_SIZE, 0);
-}
-
-static void expect_block(uint64_t number, uint64_t version)
-{
-	char buf[BLOCK_SIZE];
-	uint64_t got = 0;
-
-	NBD_CHECK(nbd_pread(nbd, buf, sizeof buf, number * BLOCK_SIZE, 0));
-	CHECK(block_version(buf, number, &got) && got == version,
-	      "block %lu has version %lu instead of %lu", number, got, version);
-}
-
 /* New blocks from WRITTEN on, until there is no page for one: its number. */
 static uint64_t write_until_full(void)
 {
 	uint64_t number = WRITTEN;
 
-	while (write_block(number, 1) == 0)
+	while (server_write_block(nbd, number, 1) == 0)
 		CHECK(++number < SIZE / BLOCK_SIZE / 2, "never full");
 	CHECK(nbd_get_errno() == ENOSPC, "not ENOSPC: %s", nbd_get_error());
 	return number;
@@ -56,13 +37,13 @@ static void ask_in_vain(uint64_t first)
 	const uint64_t far = SIZE / BLOCK_SIZE - 600; /* its leaf has no page either */
 
 	for (uint64_t i = 0; i < 10; i++) {
-		NBD_CHECK_FAILS(ENOSPC, write_block(first + i, 1));
-		NBD_CHECK_FAILS(ENOSPC, write_block(far + i, 1));
+		NBD_CHECK_FAILS(ENOSPC, server_write_block(nbd, first + i, 1));
+		NBD_CHECK_FAILS(ENOSPC, server_write_block(nbd, far + i, 1));
 		NBD_CHECK_FAILS(ENOSPC, nbd_pwrite(nbd, "abc", 3, far * BLOCK_SIZE + 5, 0));
 		NBD_CHECK_FAILS(ENOSPC, nbd_zero(nbd, BLOCK_SIZE, far * BLOCK_SIZE,
 						 LIBNBD_CMD_FLAG_NO_HOLE));
-		expect_block(first + i, 0);
-		expect_block(far + i, 0);
+		server_expect_block(nbd, first + i, 0);
+		server_expect_block(nbd, far + i, 0);
 		server_check_alive();
 	}
 	CHECK(own_shm_left() == 0, "reading has given something back");
@@ -72,10 +53,10 @@ static void overwrite(uint64_t version)
 {
 	for (uint64_t number = 0; number < WRITTEN; number++) {
 		NBD_CHECK(nbd_pwrite(nbd, "abc", 3, number * BLOCK_SIZE + 5, 0));
-		NBD_CHECK(write_block(number, version));
+		NBD_CHECK(server_write_block(nbd, number, version));
 	}
 	for (uint64_t number = 0; number < WRITTEN; number++)
-		expect_block(number, version);
+		server_expect_block(nbd, number, version);
 }
 
 int main(void)
@@ -87,7 +68,7 @@ int main(void)
 	server_start(SIZE, NULL);
 	nbd = server_connect();
 	for (uint64_t number = 0; number < WRITTEN; number++)
-		NBD_CHECK(write_block(number, 1));
+		NBD_CHECK(server_write_block(nbd, number, 1));
 	CHECK(own_shm_fill(), "fill: %m");
 	full = write_until_full();
 	ask_in_vain(full);
@@ -97,21 +78,19 @@ int main(void)
 	ask_in_vain(full);
 	CHECK(own_shm_give_back(200), "give back: %m");
 	for (uint64_t number = full; number < full + 50; number++)
-		NBD_CHECK(write_block(number, 1));
+		NBD_CHECK(server_write_block(nbd, number, 1));
 	server_disconnect(nbd);
 	server_check_alive();
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 
 	/* As full as before. */
 	CHECK(own_shm_fill(), "fill: %m");
 	server_start(0, NULL);
 	nbd = server_connect();
 	for (uint64_t number = WRITTEN; number < full + 50; number++)
-		expect_block(number, 1);
+		server_expect_block(nbd, number, 1);
 	overwrite(5);
 	server_disconnect(nbd);
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	return 0;
 }

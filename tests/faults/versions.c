@@ -2,7 +2,6 @@
 /* versions.c - see versions.h. */
 #include "config.h"
 
-#include "block.h"
 #include "versions.h"
 
 struct nbd_handle *nbd;
@@ -10,10 +9,7 @@ static uint64_t newest[VERSIONS_MOST]; /* version */
 
 int write_block(uint64_t number)
 {
-	char buf[BLOCK_SIZE];
-
-	block_fill(buf, number, newest[number] + 1);
-	if (nbd_pwrite(nbd, buf, sizeof buf, number * BLOCK_SIZE, 0) == -1)
+	if (server_write_block(nbd, number, newest[number] + 1) == -1)
 		return -1;
 	newest[number]++;
 	return 0;
@@ -21,10 +17,13 @@ int write_block(uint64_t number)
 
 void expect_block(uint64_t number)
 {
-	char buf[BLOCK_SIZE];
-	uint64_t version = 0;
+	server_expect_block(nbd, number, newest[number]);
+}
 
-	NBD_CHECK(nbd_pread(nbd, buf, sizeof buf, number * BLOCK_SIZE, 0));
-	CHECK(block_version(buf, number, &version) && version == newest[number],
-	      "block %lu has version %lu instead of %lu", number, version, newest[number]);
+void start_with_blocks(uint64_t size, uint64_t blocks)
+{
+	server_start(size, NULL);
+	nbd = server_connect();
+	for (uint64_t number = 0; number < blocks; number++)
+		NBD_CHECK(write_block(number));
 }

@@ -5,13 +5,16 @@
 
 #include <stdint.h>
 
-#include "server.h"
+#include "common/server.h"
 
 /* Blocks that can be written so. */
 #define VERSIONS_MOST 2048u
 
 /* The connection, which the test makes. */
 extern struct nbd_handle *nbd;
+
+/* Start a server with the disk, connect, and write the first version of so many blocks. */
+void start_with_blocks(uint64_t size, uint64_t blocks);
 
 /* Write the block's next version: 0, or -1 with libnbd's error. */
 int write_block(uint64_t number);

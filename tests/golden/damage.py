@@ -30,6 +30,8 @@ import pathlib
 import subprocess
 import sys
 
+from crc32c import crc32c
+
 PAGE = 4096
 # Offset and width, from kmemblk-format(5).
 FIELDS = {
@@ -53,15 +55,6 @@ FIELDS = {
     "reserved1": (184, 1),
     "reserved1_end": (4091, 1),
 }
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
 
 
 def read_base(path):

@@ -226,8 +226,7 @@ START_TEST(test_is_written_to)
 		unit_write(h, block, block);
 	ck_assert_int_eq(kmemblk_trim(h, 300 * PAGE, 100 * PAGE), 0);
 	expect_contents(h);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 

@@ -23,6 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/random.h"
 #include "disk.h"
 #include "raw.h"
 
@@ -84,7 +85,7 @@ static int new_connection(bool greet)
 		raw_hello(&borrower, server_lend_socket());
 		return borrower.fd;
 	}
-	borrower.fd = raw_connect(server_lend_socket());
+	borrower.fd = packet_connect(server_lend_socket());
 	CHECK(borrower.fd != -1, "%m");
 	return borrower.fd;
 }
@@ -130,12 +131,13 @@ static void speak_out_of_turn(void)
 
 	for (unsigned int i = 0; i < sizeof before_hello / sizeof before_hello[0]; i++) {
 		fd = new_connection(false);
-		CHECK(raw_send(fd, before_hello[i], 0, 0) && hung_up(fd), "kind %u",
+		CHECK(packet_send(fd, before_hello[i], 0, 0) && hung_up(fd), "kind %u",
 		      before_hello[i]);
 	}
 	for (unsigned int i = 0; i < sizeof after_hello / sizeof after_hello[0]; i++) {
 		fd = new_connection(true);
-		CHECK(raw_send(fd, after_hello[i], 0, 0) && hung_up(fd), "kind %u", after_hello[i]);
+		CHECK(packet_send(fd, after_hello[i], 0, 0) && hung_up(fd), "kind %u",
+		      after_hello[i]);
 	}
 	check_honest("messages out of turn");
 }
@@ -146,19 +148,19 @@ static void return_what_is_not_ours(void)
 	int fd = new_connection(true);
 
 	for (unsigned int i = 0; i < honest.zones; i++)
-		CHECK(raw_send(fd, LEND_RETURNED, honest.zone[i].offset, 0), "hung up");
+		CHECK(packet_send(fd, LEND_RETURNED, honest.zone[i].offset, 0), "hung up");
 	for (unsigned int i = 0; i < 1000; i++)
-		CHECK(raw_send(fd, LEND_RETURNED,
-			       i % 2 ? random_next(&random) : random_next(&random) << 21, 0),
+		CHECK(packet_send(fd, LEND_RETURNED,
+				  i % 2 ? random_next(&random) : random_next(&random) << 21, 0),
 		      "hung up");
 	for (unsigned int i = 0; i < 64; i++)
-		CHECK(raw_send(fd, LEND_RETURNED, UINT64_C(1) << i, 0) &&
-			      raw_send(fd, LEND_RETURNED, -(UINT64_C(1) << i), 0),
+		CHECK(packet_send(fd, LEND_RETURNED, UINT64_C(1) << i, 0) &&
+			      packet_send(fd, LEND_RETURNED, -(UINT64_C(1) << i), 0),
 		      "hung up");
 	CHECK(raw_stat(server_lend_socket(), "zones", "lent") == lent, "somebody's zone was taken");
 	close(fd);
 	/* Nor is what is ours, while it is mapped. */
-	CHECK(raw_send(honest.fd, LEND_RETURNED, honest.zone[0].offset, 0), "hung up");
+	CHECK(packet_send(honest.fd, LEND_RETURNED, honest.zone[0].offset, 0), "hung up");
 	CHECK(raw_stat(server_lend_socket(), "zones", "lent") == lent, "a mapped zone was taken");
 	check_honest("returns");
 }
@@ -176,7 +178,7 @@ static void ask_for_too_much(void)
 	while (greedy.zones > 0)
 		raw_return(&greedy);
 	/* Two questions at once make no sense. */
-	CHECK(raw_send(greedy.fd, LEND_BORROW, 0, UINT64_MAX), "hung up");
+	CHECK(packet_send(greedy.fd, LEND_BORROW, 0, UINT64_MAX), "hung up");
 	close(greedy.fd);
 	check_honest("requests over the limit");
 }
@@ -190,7 +192,7 @@ static void lie_about_returns(void)
 	CHECK(raw_borrow_all(&liar, RAW_WAIT_MS) == -EDQUOT && liar.zones == LIMIT, "%u zones",
 	      liar.zones);
 	for (unsigned int i = 0; i < LIMIT; i++)
-		CHECK(raw_send(liar.fd, LEND_RETURNED, liar.zone[i].offset, 0), "hung up");
+		CHECK(packet_send(liar.fd, LEND_RETURNED, liar.zone[i].offset, 0), "hung up");
 	CHECK(raw_borrow(&liar, 0) == -EDQUOT, "more than the limit is mapped");
 	CHECK(munmap(liar.zone[0].memory, ZONE_SIZE) == 0, "munmap: %m");
 	CHECK(raw_borrow(&liar, RAW_WAIT_MS) == 0 && raw_borrow(&liar, 0) == -EDQUOT,
@@ -219,11 +221,11 @@ static void connect_often(void)
 	pid_t pid;
 
 	CHECK(pipe(made) == 0 && pipe(go) == 0, "pipe: %m");
-	pid = raw_fork();
+	pid = process_fork();
 	if (pid == 0) {
 		limit_files(2 * CONNECTIONS);
 		for (unsigned int i = 0; i < CONNECTIONS; i++)
-			raw_connect(server_lend_socket());
+			packet_connect(server_lend_socket());
 		if (write(made[1], "x", 1) != 1 || read(go[0], &byte, 1) != 1)
 			_exit(1);
 		_exit(0);
@@ -245,7 +247,7 @@ static void connect_often(void)
 static void stop_a_borrower(struct nbd_handle *nbd)
 {
 	static struct borrower borrower;
-	pid_t pid = raw_fork();
+	pid_t pid = process_fork();
 
 	if (pid == 0) {
 		raw_hello(&borrower, server_lend_socket());
@@ -257,7 +259,7 @@ static void stop_a_borrower(struct nbd_handle *nbd)
 	check_honest("a borrower's stop");
 	CHECK(disk_fill(nbd) > 0, "what is lent was taken");
 	disk_trim(nbd, disk.blocks / 2, disk.blocks / 2);
-	raw_kill(pid);
+	process_kill(pid);
 	check_honest("its end");
 }
 
@@ -267,7 +269,7 @@ static void never_read(void)
 	int fd = new_connection(true);
 	unsigned int i = 0;
 
-	while (raw_send(fd, LEND_STAT, 0, 0))
+	while (packet_send(fd, LEND_STAT, 0, 0))
 		i++;
 	CHECK(i > 1, "hung up after %u questions", i);
 	close(fd);
@@ -278,7 +280,7 @@ static void store_beyond(void)
 {
 	for (int before = 0; before < 2; before++) {
 		int status;
-		pid_t pid = raw_fork();
+		pid_t pid = process_fork();
 
 		if (pid == 0) {
 			static struct borrower borrower;
@@ -316,8 +318,8 @@ static void fight_for_socket(void)
 	CHECK(stat(server_lend_socket(), &before) == 0, "%m");
 	CHECK(S_ISSOCK(before.st_mode) && (before.st_mode & 0777) == 0640, "mode %o",
 	      before.st_mode);
-	rc = raw_run("nbdkit", "-f", "-U", "-", raw_built("kmemblk.so"), path, "create=16M",
-		     parameter, "--run", "true", (char *)NULL);
+	rc = process_run("nbdkit", "-f", "-U", "-", process_built("kmemblk.so"), path, "create=16M",
+			 parameter, "--run", "true", (char *)NULL);
 	unlink(path);
 	CHECK(rc != 0, "two servers have one socket");
 	CHECK(stat(server_lend_socket(), &after) == 0 && after.st_ino == before.st_ino,
@@ -332,8 +334,8 @@ static void refuse_others(void)
 	server_lends(for_others);
 	/* The socket of the server that was killed is in the way. */
 	server_start(0, NULL);
-	fd = raw_connect(server_lend_socket());
-	CHECK(fd == -1 || ((void)raw_send(fd, LEND_STAT, 0, 0), hung_up(fd)),
+	fd = packet_connect(server_lend_socket());
+	CHECK(fd == -1 || ((void)packet_send(fd, LEND_STAT, 0, 0), hung_up(fd)),
 	      "who is not allowed was let in");
 	server_check_alive();
 	server_stop(SIGTERM);

@@ -19,13 +19,12 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/check.h"
 #include "kmemblk.h"
 
 #define ZONES 150
@@ -39,23 +38,16 @@ static size_t held;
 static uint64_t asked;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "borrower: line %d: %s: %s\n", __LINE__, #condition,       \
-				kmemblk_error());                                                  \
-			exit(1);                                                                   \
-		}                                                                                  \
-	} while (0)
+#define MUST(condition) CHECK(condition, "%s", kmemblk_error())
 
 static void *borrow(void *at)
 {
 	void *memory;
 
-	CHECK(kmemblk_borrower_borrow(b, at, WAIT_MS, &memory) == 0);
-	CHECK((uintptr_t)memory % zone == 0 && (!at || memory == at));
+	MUST(kmemblk_borrower_borrow(b, at, WAIT_MS, &memory) == 0);
+	MUST((uintptr_t)memory % zone == 0 && (!at || memory == at));
 	for (size_t i = 0; i < zone / sizeof(uint64_t); i++)
-		CHECK(((uint64_t *)memory)[i] == 0);
+		MUST(((uint64_t *)memory)[i] == 0);
 	return memory;
 }
 
@@ -70,7 +62,7 @@ static void test_try(void)
 {
 	void *memory;
 
-	CHECK(kmemblk_borrower_borrow(b, NULL, 0, &memory) == 0);
+	MUST(kmemblk_borrower_borrow(b, NULL, 0, &memory) == 0);
 	kmemblk_borrower_close(b);
 }
 
@@ -80,7 +72,7 @@ static void test_zones(void)
 	void *memory;
 	int status;
 
-	CHECK(zone >= 4096 && !(zone & (zone - 1)));
+	MUST(zone >= 4096 && !(zone & (zone - 1)));
 	for (size_t i = 0; i < ZONES; i++) {
 		zones[i] = borrow(NULL);
 		memset(zones[i], (int)i + 1, zone);
@@ -88,38 +80,38 @@ static void test_zones(void)
 	/* Each is its own, and the rest stay when one goes. */
 	for (size_t i = 0; i < ZONES; i++) {
 		some = zones[i * 7 % ZONES];
-		CHECK(some[0] == i * 7 % ZONES + 1 && some[zone - 1] == some[0]);
-		CHECK(kmemblk_borrower_return(b, some, i & 1) == 0);
-		CHECK(is_mapped(some) == (i & 1));
-		CHECK(kmemblk_borrower_return(b, some, 0) == -EINVAL);
+		MUST(some[0] == i * 7 % ZONES + 1 && some[zone - 1] == some[0]);
+		MUST(kmemblk_borrower_return(b, some, i & 1) == 0);
+		MUST(is_mapped(some) == (i & 1));
+		MUST(kmemblk_borrower_return(b, some, 0) == -EINVAL);
 	}
 
 	range = mmap(NULL, 4 * zone, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CHECK(range != MAP_FAILED);
+	MUST(range != MAP_FAILED);
 	range += -(uintptr_t)range & (zone - 1);
 	some = borrow(range + zone);
-	CHECK(borrow(range) == range);
+	MUST(borrow(range) == range);
 	memset(range, 1, 2 * zone);
-	CHECK(kmemblk_borrower_borrow(b, range, 0, &memory) == -EINVAL && !memory);
-	CHECK(kmemblk_borrower_borrow(b, range + 4096, 0, &memory) == -EINVAL);
-	CHECK(kmemblk_borrower_return(b, range + 4096, 0) == -EINVAL);
+	MUST(kmemblk_borrower_borrow(b, range, 0, &memory) == -EINVAL && !memory);
+	MUST(kmemblk_borrower_borrow(b, range + 4096, 0, &memory) == -EINVAL);
+	MUST(kmemblk_borrower_return(b, range + 4096, 0) == -EINVAL);
 	/* A place that was kept is inaccessible, and can be borrowed into. */
-	CHECK(kmemblk_borrower_return(b, some, 1) == 0);
+	MUST(kmemblk_borrower_return(b, some, 1) == 0);
 	if (!fork()) {
 		*some = 1;
 		_exit(0);
 	}
-	CHECK(wait(&status) > 0 && WIFSIGNALED(status));
-	CHECK(borrow(some) == some);
+	MUST(wait(&status) > 0 && WIFSIGNALED(status));
+	MUST(borrow(some) == some);
 
 	/* A child has the memory, and no connection. */
 	if (!fork()) {
 		*range = 99;
 		_exit(kmemblk_borrower_borrow(b, NULL, 0, &memory) == -ENOTCONN ? 0 : 1);
 	}
-	CHECK(wait(&status) > 0 && !status && *range == 99);
+	MUST(wait(&status) > 0 && !status && *range == 99);
 	kmemblk_borrower_close(b);
-	CHECK(*range == 99);
+	MUST(*range == 99);
 }
 
 static void test_closed(void)
@@ -131,22 +123,22 @@ static void test_closed(void)
 	closefrom(3);
 	/* What has the numbers now is not the connection. */
 	for (int i = 0; i < 800; i++)
-		CHECK(dup(STDERR_FILENO) > 0);
+		MUST(dup(STDERR_FILENO) > 0);
 	while (kmemblk_borrower_borrow(b, NULL, WAIT_MS, &more) == -ENOTCONN)
 		usleep(100000);
-	CHECK(more && memory[0] == 5 && memory[zone - 1] == 5);
-	CHECK(kmemblk_borrower_return(b, more, 0) == 0);
-	CHECK(kmemblk_borrower_return(b, memory, 0) == 0);
+	MUST(more && memory[0] == 5 && memory[zone - 1] == 5);
+	MUST(kmemblk_borrower_return(b, more, 0) == 0);
+	MUST(kmemblk_borrower_return(b, memory, 0) == 0);
 	kmemblk_borrower_close(b);
 }
 
 static void reclaim(void *opaque, size_t length)
 {
-	CHECK(opaque == &held);
+	MUST(opaque == &held);
 	pthread_mutex_lock(&lock);
 	asked += length;
 	for (size_t got = 0; held && got < length; got += zone)
-		CHECK(kmemblk_borrower_return(b, zones[--held], 0) == 0);
+		MUST(kmemblk_borrower_return(b, zones[--held], 0) == 0);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -196,8 +188,8 @@ static void test_fault(void)
 	void *memory;
 
 	no_access = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	CHECK(no_access != MAP_FAILED);
-	CHECK(signal(SIGSEGV, on_fault) != SIG_ERR);
+	MUST(no_access != MAP_FAILED);
+	MUST(signal(SIGSEGV, on_fault) != SIG_ERR);
 	while (!kmemblk_borrower_borrow(b, NULL, 100, &memory))
 		;
 	ready();
@@ -214,18 +206,18 @@ static void test_away(void)
 	memset(memory, 5, zone);
 	ready();
 	while ((err = kmemblk_borrower_borrow(b, NULL, 0, &more)) != -ENOTCONN) {
-		CHECK(!err && kmemblk_borrower_return(b, more, 0) == 0);
+		MUST(!err && kmemblk_borrower_return(b, more, 0) == 0);
 		usleep(50000);
 	}
 	ready();
-	CHECK(getchar() != EOF);
+	MUST(getchar() != EOF);
 	while ((err = kmemblk_borrower_borrow(b, NULL, WAIT_MS, &more)) == -ENOTCONN)
 		usleep(100000);
-	CHECK(!err && memory[0] == 5 && memory[zone - 1] == 5);
-	CHECK(kmemblk_borrower_return(b, memory, 0) == 0);
-	CHECK(kmemblk_borrower_return(b, more, 0) == 0);
+	MUST(!err && memory[0] == 5 && memory[zone - 1] == 5);
+	MUST(kmemblk_borrower_return(b, memory, 0) == 0);
+	MUST(kmemblk_borrower_return(b, more, 0) == 0);
 	ready();
-	CHECK(getchar() == EOF);
+	MUST(getchar() == EOF);
 	kmemblk_borrower_close(b);
 }
 
@@ -233,13 +225,13 @@ int main(int argc, char **argv)
 {
 	bool hold = argc == 4 && !strcmp(argv[1], "hold"), faults;
 
-	CHECK(argc >= 3);
+	MUST(argc >= 3);
 	faults = !strcmp(argv[1], "fault");
-	CHECK(kmemblk_borrower_connect(argv[2],
-				       hold	? reclaim
-				       : faults ? fault
-						: NULL,
-				       &held, &b) == 0);
+	MUST(kmemblk_borrower_connect(argv[2],
+				      hold     ? reclaim
+				      : faults ? fault
+					       : NULL,
+				      &held, &b) == 0);
 	zone = kmemblk_borrower_zone_size(b);
 	if (hold)
 		test_hold((size_t)atoi(argv[3]));

@@ -57,7 +57,7 @@ static pid_t start_borrower(enum manner manner)
 	pid_t pid;
 
 	CHECK(pipe(ready) == 0, "pipe: %m");
-	pid = raw_fork();
+	pid = process_fork();
 	if (pid == 0) {
 		borrow_all();
 		CHECK(write(ready[1], "", 1) == 1, "write: %m");
@@ -97,7 +97,7 @@ static void fill_against(struct nbd_handle *nbd, enum manner manner)
 	}
 	disk_verify(nbd);
 	CHECK(waitpid(pid, NULL, WNOHANG) == 0, "the borrower has ended");
-	raw_kill(pid);
+	process_kill(pid);
 	raw_await(server_lend_socket(), "zones", "lent", 0);
 	CHECK(disk_fill(nbd) == 0, "zones have not come back");
 	disk_verify(nbd);

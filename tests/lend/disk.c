@@ -4,8 +4,9 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <unistd.h>
 
+#include "common/await.h"
+#include "common/random.h"
 #include "disk.h"
 
 /* Blocks a request, where many are meant. */
@@ -32,10 +33,8 @@ static uint64_t new_version(void)
 int disk_write(struct nbd_handle *nbd, uint64_t block)
 {
 	uint64_t version = new_version();
-	char buf[BLOCK_SIZE];
 
-	block_fill(buf, block, version);
-	if (nbd_pwrite(nbd, buf, sizeof buf, block * BLOCK_SIZE, 0) == -1)
+	if (server_write_block(nbd, block, version) == -1)
 		return nbd_get_errno();
 	disk.version[block] = version;
 	return 0;
@@ -137,8 +136,8 @@ void load_start(struct load *load, uint64_t first, uint64_t count)
 
 void load_await(struct load *load, uint64_t more)
 {
-	for (more += load->done; load->done < more;)
-		usleep(1000);
+	more += load->done;
+	AWAIT(load->done >= more);
 }
 
 void load_end(struct load *load)

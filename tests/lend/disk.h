@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "block.h"
-#include "server.h"
+#include "common/block.h"
+#include "common/server.h"
 
 #define MOST_BLOCKS 65536u
 

@@ -19,8 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../nbd/block.h"
-#include "../nbd/server.h"
+#include "common/block.h"
+#include "common/random.h"
+#include "common/server.h"
 
 #define MOST 64u /* blocks a request */
 

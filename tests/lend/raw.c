@@ -2,45 +2,12 @@
 /* raw.c - see raw.h. */
 #include "config.h"
 
-#include <errno.h>
 #include <json-c/json.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "packet.h"
 #include "raw.h"
-
-int raw_connect(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), err;
-
-	CHECK(fd != -1, "socket: %m");
-	CHECK(strlen(path) < sizeof address.sun_path, "%s", path);
-	strcpy(address.sun_path, path);
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-		return fd;
-	err = errno;
-	close(fd);
-	errno = err;
-	return -1;
-}
-
-bool raw_send(int fd, uint32_t kind, uint64_t offset, uint64_t value)
-{
-	struct lend_message message = {
-		.version = LEND_VERSION, .kind = kind, .offset = offset, .value = value
-	};
-
-	return send(fd, &message, sizeof message, MSG_NOSIGNAL) == sizeof message;
-}
 
 bool raw_receive(int fd, struct lend_message *message, int *descriptor)
 {
@@ -63,9 +30,9 @@ void raw_hello(struct borrower *borrower, const char *path)
 	struct lend_message message;
 
 	memset(borrower, 0, sizeof *borrower);
-	borrower->fd = raw_connect(path);
+	borrower->fd = packet_connect(path);
 	CHECK(borrower->fd != -1, "%s: %m", path);
-	CHECK(raw_send(borrower->fd, LEND_HELLO, 0, 0) &&
+	CHECK(packet_send(borrower->fd, LEND_HELLO, 0, 0) &&
 		      raw_receive(borrower->fd, &message, NULL) && message.kind == LEND_WELCOME,
 	      "no welcome");
 	CHECK(message.length == ZONE_SIZE, "a zone of %lu bytes", message.length);
@@ -92,7 +59,7 @@ int raw_borrow(struct borrower *borrower, unsigned int wait_ms)
 	struct lend_message message;
 	int fd;
 
-	CHECK(raw_send(borrower->fd, LEND_BORROW, 0, wait_ms), "hung up");
+	CHECK(packet_send(borrower->fd, LEND_BORROW, 0, wait_ms), "hung up");
 	for (;;) {
 		CHECK(raw_receive(borrower->fd, &message, &fd), "hung up");
 		if (message.kind != LEND_RECLAIM)
@@ -120,7 +87,7 @@ void raw_return(struct borrower *borrower)
 	const struct zone *zone = &borrower->zone[--borrower->zones];
 
 	CHECK(munmap(zone->memory, ZONE_SIZE) == 0, "munmap: %m");
-	CHECK(raw_send(borrower->fd, LEND_RETURNED, zone->offset, 0), "hung up");
+	CHECK(packet_send(borrower->fd, LEND_RETURNED, zone->offset, 0), "hung up");
 }
 
 void raw_answer(struct borrower *borrower, uint64_t bytes, bool refuse)
@@ -129,7 +96,7 @@ void raw_answer(struct borrower *borrower, uint64_t bytes, bool refuse)
 
 	for (; !refuse && given < bytes && borrower->zones > 0; given += ZONE_SIZE)
 		raw_return(borrower);
-	CHECK(raw_send(borrower->fd, LEND_RECLAIMED, 0, given), "hung up");
+	CHECK(packet_send(borrower->fd, LEND_RECLAIMED, 0, given), "hung up");
 }
 
 static uint64_t pattern(uint64_t seed, uint64_t offset, unsigned int i)
@@ -159,12 +126,12 @@ uint64_t raw_stat(const char *path, const char *object, const char *key)
 	static char packet[LEND_PACKET_MAX + 1];
 	struct lend_message message;
 	struct json_object *status, *inner, *number;
-	int fd = raw_connect(path);
+	int fd = packet_connect(path);
 	uint64_t value;
 	ssize_t n;
 
 	CHECK(fd != -1, "%s: %m", path);
-	CHECK(raw_send(fd, LEND_STAT, 0, 0), "hung up");
+	CHECK(packet_send(fd, LEND_STAT, 0, 0), "hung up");
 	n = recv(fd, packet, sizeof packet - 1, 0);
 	close(fd);
 	CHECK(n > (ssize_t)sizeof message, "%zd bytes of status", n);
@@ -185,55 +152,4 @@ void raw_await(const char *path, const char *object, const char *key, uint64_t w
 {
 	while (raw_stat(path, object, key) != wanted)
 		usleep(10000);
-}
-
-pid_t raw_fork(void)
-{
-	pid_t parent = getpid(), pid;
-
-	fflush(NULL);
-	pid = fork();
-	CHECK(pid != -1, "fork: %m");
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() != parent)
-			_exit(1);
-	}
-	return pid;
-}
-
-void raw_kill(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	CHECK(waitpid(pid, NULL, 0) == pid, "waitpid: %m");
-}
-
-const char *raw_built(const char *name)
-{
-	static char path[4096];
-	const char *top = getenv("abs_top_builddir");
-
-	snprintf(path, sizeof path, "%s/%s", top ? top : "../..", name);
-	return path;
-}
-
-int raw_run(const char *program, ...)
-{
-	char *argv[16] = { (char *)program };
-	pid_t pid;
-	va_list args;
-	int status;
-
-	va_start(args, program);
-	for (int i = 1; i < 15 && (argv[i] = va_arg(args, char *)); i++)
-		;
-	va_end(args);
-	pid = raw_fork();
-	if (pid == 0) {
-		execvp(program, argv);
-		_exit(127);
-	}
-	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status), "%s: status %#x", program,
-	      status);
-	return WEXITSTATUS(status);
 }

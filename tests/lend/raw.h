@@ -11,8 +11,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "lend/protocol.h"
-#include "server.h"
+#include "common/packet.h"
+#include "common/process.h"
+#include "common/server.h"
 
 #define ZONE_SIZE  ((uint64_t)2 << 20)
 #define MOST_ZONES 512u
@@ -31,13 +32,7 @@ struct borrower {
 	uint64_t asked_for; /* bytes, of the last one */
 };
 
-/* A connection: a descriptor, or -1 with errno. */
-int raw_connect(const char *path);
-
-/* Send a message; false if the server has hung up. */
-bool raw_send(int fd, uint32_t kind, uint64_t offset, uint64_t value);
-
-/* Receive one, with its descriptor or -1 if `descriptor` is not NULL; false if hung up. */
+/* Receive a message, with its descriptor or -1 if `descriptor` is not NULL; false if hung up. */
 bool raw_receive(int fd, struct lend_message *message, int *descriptor);
 
 /* Connect and be welcomed. */
@@ -70,17 +65,5 @@ uint64_t raw_stat(const char *path, const char *object, const char *key);
 
 /* Wait until that number is `wanted`: as long as it takes. */
 void raw_await(const char *path, const char *object, const char *key, uint64_t wanted);
-
-/* fork(): the child dies with its parent, and ends with _exit(). */
-pid_t raw_fork(void);
-
-/* Kill a child and take its status. */
-void raw_kill(pid_t pid);
-
-/* The path of something that was built; holds until the next call. */
-const char *raw_built(const char *name);
-
-/* Run a program, the last argument NULL; its exit status. */
-int raw_run(const char *program, ...);
 
 #endif /* RAW_H */

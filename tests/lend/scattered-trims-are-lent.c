@@ -11,8 +11,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 
+#include "common/random.h"
 #include "disk.h"
 #include "raw.h"
 
@@ -73,7 +73,6 @@ int main(void)
 	CHECK(disk_fill(nbd) == 0, "pages have not come back");
 	disk_verify(nbd);
 	server_disconnect(nbd);
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	return 0;
 }

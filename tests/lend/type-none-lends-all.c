@@ -22,8 +22,8 @@ int main(void)
 	server_lends(parameters);
 	server_start(64 << 20, NULL);
 	server_stop(SIGTERM);
-	CHECK(raw_run(raw_built("tools/kmemblk"), "format", "--force", "--type=none",
-		      server_device(), (char *)NULL) == 0,
+	CHECK(process_run(process_built("tools/kmemblk"), "format", "--force", "--type=none",
+			  server_device(), (char *)NULL) == 0,
 	      "format");
 	server_start(0, NULL);
 	free = raw_stat(socket, "pages", "free") - raw_stat(socket, "pages", "spare");
@@ -37,7 +37,6 @@ int main(void)
 	while (borrower.zones > 0)
 		raw_return(&borrower);
 	raw_await(socket, "zones", "lent", 0);
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	return 0;
 }

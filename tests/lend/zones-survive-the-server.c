@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/await.h"
+#include "common/await.h"
 #include "disk.h"
 #include "raw.h"
 
@@ -65,14 +67,13 @@ static void borrow_and_hold(enum kind kind, pid_t test)
 
 static void start(enum kind kind)
 {
-	pid_t test = getpid(), pid = raw_fork();
+	pid_t test = getpid(), pid = process_fork();
 
 	if (pid == 0)
 		borrow_and_hold(kind, test);
 	if (kind == INHERITED)
 		CHECK(waitpid(pid, NULL, 0) == pid, "waitpid: %m");
-	while (shared[kind].pid == 0)
-		usleep(1000);
+	AWAIT(shared[kind].pid != 0);
 }
 
 /* It finds in its zones what it has put there. */
@@ -114,8 +115,8 @@ int main(void)
 	server_stop(SIGKILL);
 	nbd_close(nbd);
 
-	status = raw_run(raw_built("tools/kmemblk"), "format", "--force", server_device(),
-			 (char *)NULL);
+	status = process_run(process_built("tools/kmemblk"), "format", "--force", server_device(),
+			     (char *)NULL);
 	CHECK(status == 8, "format: status %d", status);
 	server_start(0, NULL);
 	nbd = server_connect();
@@ -128,13 +129,12 @@ int main(void)
 		check((enum kind)kind);
 	disk_verify(nbd);
 	for (int kind = 0; kind < KINDS; kind++) {
-		raw_kill(shared[kind].pid);
+		process_kill(shared[kind].pid);
 		raw_await(socket, "zones", "lent", (uint64_t)(KINDS - 1 - kind) * ZONES);
 	}
 	CHECK(disk_fill(nbd) == 0, "zones have not come back");
 	disk_verify(nbd);
 	server_disconnect(nbd);
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	return 0;
 }

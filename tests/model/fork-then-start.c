@@ -15,7 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "block.h"
 #include "harness.h"
 
 #define THREADS 4u

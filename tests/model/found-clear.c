@@ -11,9 +11,7 @@
  */
 #include "config.h"
 
-#include <unistd.h>
-
-#include "shortage.h"
+#include "park.h"
 
 #define PAGES	     32u
 #define BLOCKS	     28u
@@ -23,7 +21,6 @@
 static struct kmemblk *handle;
 static __thread bool to_be_parked, watched;
 static bool flushed, drained; /* by the thread that is watched */
-static _Atomic bool parked, go;
 
 int __real_pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order order);
 int __wrap_pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order order);
@@ -39,9 +36,7 @@ int __wrap_pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_o
 	}
 	if (to_be_parked) {
 		to_be_parked = false;
-		SET(parked, true);
-		while (!GET(go))
-			usleep(1000);
+		park();
 	}
 	return __real_pm_flush(pm, addr, len, order);
 }
@@ -90,19 +85,14 @@ static void try_request(const struct request *request, bool alone)
 		if (!alone || block == BLOCK)
 			shortage_write(handle, block, 1);
 	flushed = drained = false;
-	SET(parked, false);
-	SET(go, false);
-	CHECK(pthread_create(&thread, NULL, trim_parked, NULL) == 0, "pthread_create");
-	while (!GET(parked))
-		usleep(1000);
+	thread = park_start(trim_parked, NULL);
 	CHECK(shortage_entry(handle, BLOCK) == 0, "stopped too early");
 	watched = true;
 	CHECK_CALL(run(request));
 	watched = false;
 	CHECK(drained, "%s, %s: answered before the entry it found clear was durable",
 	      request->name, alone ? "alone" : "among others");
-	SET(go, true);
-	pthread_join(thread, NULL);
+	park_end(thread);
 	/* The page has been given back once: no two blocks get it. */
 	for (uint32_t block = 0; block < BLOCKS; block++)
 		shortage_write(handle, block, 2);

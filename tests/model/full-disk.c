@@ -16,7 +16,6 @@
 #include <sched.h>
 #include <string.h>
 
-#include "block.h"
 #include "harness.h"
 
 #define THREADS 16
@@ -165,10 +164,10 @@ int main(void)
 		memset(threads[i].buf, 'x', sizeof(threads[i].buf));
 	}
 	/* From one block, which all want (each write then waits for a page), to some hundreds. */
-	fill_and_overwrite(threads, 5, test_scale(200));
-	fill_and_overwrite(threads, 8, test_scale(200));
-	fill_and_overwrite(threads, 64, test_scale(150));
-	fill_and_overwrite(threads, 500, test_scale(150));
+	fill_and_overwrite(threads, 5, scale_races(200));
+	fill_and_overwrite(threads, 8, scale_races(200));
+	fill_and_overwrite(threads, 64, scale_races(150));
+	fill_and_overwrite(threads, 500, scale_races(150));
 	free(threads);
 	return 0;
 }

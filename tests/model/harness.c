@@ -48,25 +48,3 @@ void test_close_and_check(struct kmemblk *handle, const char *path, uint64_t use
 	      "%llu pages are used, and %llu blocks are mapped",
 	      (unsigned long long)result.pages_used, (unsigned long long)used);
 }
-
-uint64_t random_next(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return z ^ z >> 31;
-}
-
-unsigned int test_scale(unsigned int count)
-{
-	unsigned int less = 1;
-
-	/* ThreadSanitizer makes each access ten times as long, valgrind each instruction fifty. */
-	if (getenv("KMEMBLK_VALGRIND") != NULL)
-		less = 50;
-#ifdef TEST_TSAN
-	less = 10;
-#endif
-	return count / less > 0 ? count / less : 1;
-}

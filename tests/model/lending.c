@@ -11,16 +11,11 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "block.h"
+#include "common/packet.h"
 #include "harness.h"
-#include "packet.h"
-#include "lend/protocol.h"
 
 #define DEVICE_SIZE (24 << 20)
 #define WRITERS	    4u
@@ -105,11 +100,7 @@ static void *run_writer(void *opaque)
 
 static void say(uint32_t kind, uint64_t offset, uint64_t value)
 {
-	struct lend_message message = {
-		.version = LEND_VERSION, .kind = kind, .offset = offset, .value = value
-	};
-
-	CHECK(send(fd, &message, sizeof(message), MSG_NOSIGNAL) == sizeof(message), "send: %m");
+	CHECK(packet_send(fd, kind, offset, value), "send: %m");
 }
 
 static struct lend_message hear(int *descriptor)
@@ -194,16 +185,13 @@ static void open_and_lend(const char *path, const char *socket_path)
 	struct kmemblk_lend_options lend = {
 		.socket = socket_path, .owner = -1u, .group = -1u, .limit = KMEMBLK_DEFAULT
 	};
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	CHECK_CALL(kmemblk_open(path, 0, &handle));
 	CHECK_CALL(kmemblk_set_memory(handle, &memory));
 	CHECK_CALL(kmemblk_lend(handle, &lend));
 	CHECK_CALL(kmemblk_start(handle));
-	strcpy(address.sun_path, socket_path);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	CHECK(fd != -1 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s: %m",
-	      socket_path);
+	fd = packet_connect(socket_path);
+	CHECK(fd != -1, "%s: %m", socket_path);
 }
 
 static void run(struct writer *writers)
@@ -236,7 +224,7 @@ int main(void)
 	char folder[] = "/tmp/kmemblk-lending.XXXXXX", socket_path[64];
 	char *path = test_make_device(DEVICE_SIZE, 32);
 
-	operations = test_scale(200000);
+	operations = scale_races(200000);
 	CHECK(mkdtemp(folder) != NULL, "%s: %m", folder);
 	snprintf(socket_path, sizeof(socket_path), "%s/lend", folder);
 	open_and_lend(path, socket_path);

@@ -16,7 +16,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "block.h"
 #include "harness.h"
 
 #define WRITERS 8u
@@ -242,7 +241,7 @@ int main(void)
 	char *path;
 
 	CHECK(writers != NULL, "out of memory");
-	rounds = test_scale(6000);
+	rounds = scale_races(6000);
 	writing = WRITERS;
 	for (unsigned int i = 0; i < USERS; i++) {
 		users[i].random = 1000 + i;

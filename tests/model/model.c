@@ -298,7 +298,7 @@ int main(int argc, char **argv)
 		options, parse, NULL, "Random operations against a reference.", NULL, NULL, NULL
 	};
 
-	operations = test_scale(300000);
+	operations = scale_races(300000);
 	seed = (uint64_t)time(NULL) << 16 ^ (uint64_t)getpid();
 	argp_parse(&argp, argc, argv, 0, NULL, NULL);
 	printf("seed %llu\n", (unsigned long long)seed);

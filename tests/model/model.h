@@ -24,7 +24,7 @@
  * the compiler.  Under ThreadSanitizer it must not order anything between threads: an ordering
  * that the library lacks would be hidden by it.
  */
-#ifdef TEST_TSAN
+#if WITH_TSAN
 #define MODEL_ORDER memory_order_relaxed
 #else
 #define MODEL_ORDER memory_order_seq_cst

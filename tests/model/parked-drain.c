@@ -10,9 +10,7 @@
  */
 #include "config.h"
 
-#include <unistd.h>
-
-#include "shortage.h"
+#include "park.h"
 
 #define PAGES	     32u
 #define BLOCKS	     28u /* all that are there with a spare of one page */
@@ -24,18 +22,14 @@
 static struct kmemblk *handle;
 static __thread bool to_be_parked;
 static enum pm_order park_at;
-static _Atomic bool parked, go;
 
 void __real_pm_drain(const struct pm *pm, enum pm_order order);
 void __wrap_pm_drain(const struct pm *pm, enum pm_order order);
 
 void __wrap_pm_drain(const struct pm *pm, enum pm_order order)
 {
-	if (to_be_parked && order == park_at) {
-		SET(parked, true);
-		while (!GET(go))
-			usleep(1000);
-	}
+	if (to_be_parked && order == park_at)
+		park();
 	__real_pm_drain(pm, order);
 }
 
@@ -109,17 +103,12 @@ static void try_request(struct request request)
 		shortage_write(handle, block, 1);
 	page = shortage_entry(handle, BLOCK);
 	park_at = request.order;
-	SET(parked, false);
-	SET(go, false);
-	CHECK(pthread_create(&thread, NULL, run_parked, &request) == 0, "pthread_create");
-	while (!GET(parked))
-		usleep(1000);
+	thread = park_start(run_parked, &request);
 	CHECK(shortage_entry(handle, BLOCK) != page, "%s: stopped too early", request.name);
 	shortage_begin(&shortage, handle, OTHER_BLOCK, page);
 	CHECK(!shortage_reaches(&shortage),
 	      "%s: the page was reused before its entry was durably something else", request.name);
-	SET(go, true);
-	pthread_join(thread, NULL);
+	park_end(thread);
 	CHECK(shortage_must_reach(&shortage), "%s: the page is not reused afterwards, either",
 	      request.name);
 	shortage_end(&shortage);

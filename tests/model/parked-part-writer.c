@@ -12,9 +12,7 @@
  */
 #include "config.h"
 
-#include <unistd.h>
-
-#include "shortage.h"
+#include "park.h"
 
 #define PAGES 32u
 #define BLOCK 3u
@@ -26,34 +24,31 @@ enum place { NOWHERE, AFTER_READ, AFTER_DRAIN };
 
 static struct kmemblk *handle;
 static __thread enum place park_at;
-static _Atomic bool parked, go;
 
 void __real_pm_read(void *dst, const void *src, size_t len);
 void __wrap_pm_read(void *dst, const void *src, size_t len);
 void __real_pm_drain(const struct pm *pm, enum pm_order order);
 void __wrap_pm_drain(const struct pm *pm, enum pm_order order);
 
-static void park(enum place place)
+static void park_once(enum place place)
 {
 	if (park_at != place)
 		return;
 	park_at = NOWHERE;
-	SET(parked, true);
-	while (!GET(go))
-		usleep(1000);
+	park();
 }
 
 void __wrap_pm_read(void *dst, const void *src, size_t len)
 {
 	__real_pm_read(dst, src, len);
-	park(AFTER_READ);
+	park_once(AFTER_READ);
 }
 
 void __wrap_pm_drain(const struct pm *pm, enum pm_order order)
 {
 	__real_pm_drain(pm, order);
 	if (order == PM_PART_DATA)
-		park(AFTER_DRAIN);
+		park_once(AFTER_DRAIN);
 }
 
 static void *write_parked(void *opaque)
@@ -75,18 +70,13 @@ static void try_place(enum place place)
 
 	handle = test_open(path);
 	shortage_write(handle, BLOCK, 1);
-	SET(parked, false);
-	SET(go, false);
 	page = shortage_entry(handle, BLOCK);
-	CHECK(pthread_create(&thread, NULL, write_parked, &place) == 0, "pthread_create");
-	while (!GET(parked))
-		usleep(1000);
+	thread = park_start(write_parked, &place);
 	shortage_begin(&shortage, handle, BLOCK, page);
 	CHECK(!shortage_reaches(&shortage),
 	      "the block came back to the page that is still being read");
 	shortage_end(&shortage);
-	SET(go, true);
-	pthread_join(thread, NULL);
+	park_end(thread);
 	shortage_join(&shortage);
 	CHECK_CALL(kmemblk_read(handle, word, BLOCK_SIZE, (uint64_t)BLOCK * BLOCK_SIZE));
 	content = block_recognise(word + PART_WORDS, PART_WORDS, BLOCK_WORDS - PART_WORDS);

@@ -13,9 +13,7 @@
  */
 #include "config.h"
 
-#include <unistd.h>
-
-#include "shortage.h"
+#include "park.h"
 
 #define READ_BLOCK    0u
 #define WRITTEN_BLOCK 1u
@@ -23,7 +21,6 @@
 
 static struct kmemblk *handle;
 static __thread bool to_be_parked;
-static _Atomic bool parked, go;
 static uint8_t seen[BLOCK_SIZE];
 
 void __real_pm_read(void *dst, const void *src, size_t len);
@@ -31,11 +28,8 @@ void __wrap_pm_read(void *dst, const void *src, size_t len);
 
 void __wrap_pm_read(void *dst, const void *src, size_t len)
 {
-	if (to_be_parked) {
-		SET(parked, true);
-		while (!GET(go))
-			usleep(1000);
-	}
+	if (to_be_parked)
+		park();
 	__real_pm_read(dst, src, len);
 }
 
@@ -59,15 +53,12 @@ int main(void)
 	handle = test_open(path);
 	shortage_write(handle, READ_BLOCK, 1);
 	page = shortage_entry(handle, READ_BLOCK);
-	CHECK(pthread_create(&reader, NULL, read_parked, NULL) == 0, "pthread_create");
-	while (!GET(parked))
-		usleep(1000);
+	reader = park_start(read_parked, NULL);
 	CHECK_CALL(kmemblk_trim(handle, BLOCK_SIZE, READ_BLOCK * BLOCK_SIZE));
 	shortage_begin(&shortage, handle, WRITTEN_BLOCK, page);
 	reused = shortage_reaches(&shortage);
 	shortage_end(&shortage);
-	SET(go, true);
-	pthread_join(reader, NULL);
+	park_end(reader);
 	shortage_join(&shortage);
 	content = block_recognise(seen, 0, BLOCK_WORDS);
 	CHECK(!reused, "the page was reused under the reader, who saw %s",

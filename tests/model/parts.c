@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-#include "block.h"
+#include "common/block.h"
 #include "model.h"
 
 /* Pieces that a read looks at, at most. */

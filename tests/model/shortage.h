@@ -11,7 +11,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "block.h"
 #include "harness.h"
 #include "io/handle.h"
 

@@ -26,7 +26,7 @@
 
 #include <string.h>
 
-#include "block.h"
+#include "common/block.h"
 #include "model.h"
 
 /* Changes to zeroes, or to holes. */

@@ -5,11 +5,9 @@
  */
 #include "config.h"
 
-#include <signal.h>
-
-#include "block.h"
+#include "common/block.h"
+#include "common/server.h"
 #include "extents.h"
-#include "server.h"
 
 #define DEVICE_SIZE (UINT64_C(9) << 30)
 #define LARGEST	    UINT64_C(0xffffffff)
@@ -17,14 +15,6 @@
 
 static struct nbd_handle *nbd;
 static struct extents got;
-
-static void write_block(uint64_t number)
-{
-	char buf[BLOCK_SIZE];
-
-	block_fill(buf, number, 1);
-	NBD_CHECK(nbd_pwrite(nbd, buf, sizeof buf, number * BLOCK_SIZE, 0));
-}
 
 static void expect_extent(unsigned int i, uint64_t length, uint32_t type)
 {
@@ -44,9 +34,9 @@ static void an_empty_disk_is_one_hole(void)
 
 static void written_blocks_are_data(void)
 {
-	write_block(3);
-	write_block(4);
-	write_block(3 * GIB / BLOCK_SIZE);
+	NBD_CHECK(server_write_block(nbd, 3, 1));
+	NBD_CHECK(server_write_block(nbd, 4, 1));
+	NBD_CHECK(server_write_block(nbd, 3 * GIB / BLOCK_SIZE, 1));
 	extents_ask(nbd, LARGEST, 0, 0, &got);
 	expect_extent(0, 3 * BLOCK_SIZE, HOLE);
 	expect_extent(1, 2 * BLOCK_SIZE, DATA);
@@ -80,7 +70,7 @@ static void a_full_leaf_of_alternate_blocks_is_told_whole(void)
 	uint64_t first = 9 * GIB / 2 / BLOCK_SIZE;
 
 	for (unsigned int i = 0; i < pairs; i++)
-		write_block(first + 2 * i);
+		NBD_CHECK(server_write_block(nbd, first + 2 * i, 1));
 	extents_ask(nbd, 2 * pairs * BLOCK_SIZE, first * BLOCK_SIZE, 0, &got);
 	CHECK(got.count == 2 * pairs, "%u extents", got.count);
 	expect_extent(0, BLOCK_SIZE, DATA);
@@ -92,7 +82,7 @@ static void the_end_of_the_disk_ends_the_answer(void)
 	uint64_t size = nbd_get_size(nbd);
 
 	CHECK(size > 8 * GIB, "a disk of %lu bytes", size);
-	write_block(size / BLOCK_SIZE - 1);
+	NBD_CHECK(server_write_block(nbd, size / BLOCK_SIZE - 1, 1));
 	extents_ask(nbd, LARGEST, size - LARGEST, 0, &got);
 	expect_extent(got.count - 1, BLOCK_SIZE, DATA);
 	CHECK(got.total == LARGEST, "%lu", got.total);
@@ -110,7 +100,6 @@ int main(void)
 	the_end_of_the_disk_ends_the_answer();
 	server_disconnect(nbd);
 	server_check_alive();
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	return 0;
 }

@@ -12,13 +12,13 @@
 
 #include <arpa/inet.h>
 #include <endian.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "block.h"
-#include "server.h"
-#include "wire.h"
+#include "common/block.h"
+#include "common/scale.h"
+#include "common/server.h"
+#include "common/wire.h"
 
 #define BLOCKS 64
 #define ROUNDS 100
@@ -76,14 +76,13 @@ int main(void)
 
 	server_start(8 << 20, "--threads=1");
 	nbd = server_connect();
-	for (unsigned int round = 1; round <= test_scale(ROUNDS); round++) {
+	for (unsigned int round = 1; round <= scale(ROUNDS); round++) {
 		vanish_with_half_a_write();
 		vanish_with_requests_on_their_way(round);
 		verify(nbd, round);
 	}
 	server_disconnect(nbd);
 	server_check_alive();
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	return 0;
 }

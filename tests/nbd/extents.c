@@ -6,8 +6,8 @@
 
 #include <string.h>
 
+#include "common/server.h"
 #include "extents.h"
-#include "server.h"
 
 static int keep(void *opaque, const char *context, uint64_t offset, uint32_t *entries, size_t words,
 		int *error)

@@ -16,8 +16,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "block.h"
-#include "server.h"
+#include "common/block.h"
+#include "common/random.h"
+#include "common/scale.h"
+#include "common/server.h"
 
 #define DEVICE_SIZE (64 << 20)
 #define CONNECTIONS 8
@@ -123,7 +125,7 @@ int main(void)
 {
 	static struct client clients[CONNECTIONS];
 	const char *kills = getenv("KMEMBLK_KILLS");
-	unsigned int rounds = kills ? (unsigned int)strtoul(kills, NULL, 10) : test_scale(20);
+	unsigned int rounds = kills ? (unsigned int)strtoul(kills, NULL, 10) : scale(20);
 
 	for (unsigned int i = 0; i < CONNECTIONS; i++) {
 		clients[i].first = i * (BLOCKS / CONNECTIONS);
@@ -136,8 +138,7 @@ int main(void)
 		server_start(0, NULL);
 		verify();
 	}
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	/* Else it would have ended before. */
 	printf("rounds %u, acknowledged writes verified %lu, 0 lost, 0 torn\n", rounds, verified);
 	return 0;

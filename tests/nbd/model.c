@@ -18,8 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "block.h"
-#include "server.h"
+#include "common/block.h"
+#include "common/random.h"
+#include "common/scale.h"
+#include "common/server.h"
 
 #define BLOCKS	    2048
 #define UNORDERED   16 /* blocks without a lock */
@@ -163,13 +165,12 @@ int main(void)
 {
 	for (unsigned int i = 0; i < BLOCKS; i++)
 		pthread_mutex_init(&model[i].writer, NULL);
-	operations = test_scale(20000);
+	operations = scale(20000);
 	/* Little more than the blocks need: overwriting has to wait for pages now and then. */
 	server_start((BLOCKS + 80) * BLOCK_SIZE, NULL);
 	run_clients();
 	verify();
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	server_start(0, NULL);
 	verify();
 	server_stop(SIGTERM);

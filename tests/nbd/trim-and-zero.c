@@ -9,12 +9,11 @@
 #include "config.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
 
-#include "block.h"
+#include "common/block.h"
+#include "common/server.h"
 #include "extents.h"
-#include "server.h"
 
 #define DEVICE_SIZE (UINT64_C(9) << 30)
 #define LARGEST	    UINT64_C(0xffffffff)
@@ -121,7 +120,6 @@ int main(void)
 	the_largest_requests();
 	server_disconnect(nbd);
 	server_check_alive();
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	return 0;
 }

@@ -7,12 +7,13 @@
  */
 #include "config.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "block.h"
-#include "server.h"
+#include "common/block.h"
+#include "common/random.h"
+#include "common/scale.h"
+#include "common/server.h"
 
 #define DISK	   (1 << 20) /* how much of the disk the test uses */
 #define MOST	   (5 * BLOCK_SIZE)
@@ -67,7 +68,7 @@ int main(void)
 
 	server_start(4 << 20, NULL);
 	nbd = server_connect();
-	for (unsigned int i = 0; i < test_scale(OPERATIONS); i++)
+	for (unsigned int i = 0; i < scale(OPERATIONS); i++)
 		operate(nbd);
 	NBD_CHECK(nbd_pread(nbd, buf, DISK, 0, 0));
 	CHECK(memcmp(buf, model, DISK) == 0, "the disk is not what was written");
@@ -81,7 +82,6 @@ int main(void)
 	NBD_CHECK(nbd_pread(nbd, buf, 1, nbd_get_size(nbd) - 1, 0));
 	CHECK(buf[0] == 'x', "%#x", buf[0]);
 	server_disconnect(nbd);
-	server_stop(SIGTERM);
-	server_check_device();
+	server_stop_sound();
 	return 0;
 }

@@ -67,5 +67,5 @@ last_page() {
 }
 
 super() {
-	python3 "$abs_top_srcdir/tests/tools/super.py" "$device" "$@"
+	PYTHONPATH=$abs_top_srcdir/tests/common python3 -B "$abs_top_srcdir/tests/tools/super.py" "$device" "$@"
 }

@@ -159,7 +159,7 @@ static void damage_super(bool seal)
 	srand(3);
 	for (size_t f = 0; f < sizeof(fields) / sizeof(fields[0]); f++) {
 		uint64_t was = unit_peek_number(fields[f].at, fields[f].width);
-		unsigned int step = (unsigned int)(VALUES / unit_less(VALUES));
+		unsigned int step = (unsigned int)(VALUES / scale(VALUES));
 
 		for (unsigned int i = 0; i < VALUES; i += step) {
 			unit_poke_number(fields[f].at, fields[f].width, value_number(i, was));
@@ -219,7 +219,7 @@ START_TEST(test_index_entries)
 	for (size_t b = 0; b < sizeof(blocks) / sizeof(blocks[0]); b++) {
 		uint64_t was = unit_peek_entry(blocks[b]);
 
-		for (unsigned int i = 0; i < VALUES; i += unit_less(30) == 30 ? 1 : 40) {
+		for (unsigned int i = 0; i < VALUES; i += scale(30) == 30 ? 1 : 40) {
 			uint64_t value = value_number(i, was);
 
 			unit_poke_entry(blocks[b], value);
@@ -237,7 +237,7 @@ START_TEST(test_index_of_noise)
 
 	make();
 	srand(6);
-	for (uint64_t round = 0; round < unit_less(60); round++) {
+	for (uint64_t round = 0; round < scale(60); round++) {
 		for (unsigned int i = 0; i < 512; i++)
 			unit_poke_entry((uint64_t)rand() % BLOCKS,
 					(uint64_t)rand() % (round % 2 ? PAGES + 10 : RAND_MAX));

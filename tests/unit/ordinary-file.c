@@ -56,8 +56,7 @@ START_TEST(test_each_write_is_synced)
 	struct kmemblk *h;
 	uint8_t page[PAGE] = { 1 };
 
-	unit_format(4 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(4 * MIB);
 	unit_write(h, 0, 0);
 	synced = 0;
 	unit_write(h, 0, 1);
@@ -84,8 +83,7 @@ START_TEST(test_kernel_with_larger_pages)
 	struct kmemblk *h;
 
 	page_size = 65536;
-	unit_format(4 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(4 * MIB);
 	synced = 0;
 	for (uint64_t block = 0; block < 40; block++)
 		unit_write(h, block, block);
@@ -97,17 +95,14 @@ END_TEST
 
 START_TEST(test_blocks_come_back)
 {
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(4 * MIB);
 
-	unit_format(4 * MIB, 0);
-	h = unit_open(0);
 	for (uint64_t block = 0; block < 300; block++)
 		unit_write(h, block, block);
 	for (uint64_t block = 0; block < 300; block += 3)
 		unit_write(h, block, block + 1000);
 	ck_assert_int_eq(kmemblk_trim(h, 10 * PAGE, 0), 0);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 	h = unit_open(0);
 	for (uint64_t block = 0; block < 300; block++)
 		if (block < 10)

@@ -17,11 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "lend/protocol.h"
+#include "common/packet.h"
 #include "unit.h"
 
 /* Calls until one fails; -1: none will. */
@@ -149,14 +147,11 @@ static int open_and_write(void)
 /* A lending server answers at the socket. */
 static bool is_served(const char *path)
 {
-	struct lend_message message = { .version = LEND_VERSION, .kind = LEND_HELLO };
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct lend_message message;
+	int fd = packet_connect(path);
 	bool served;
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	served = connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-		 send(fd, &message, sizeof(message), MSG_NOSIGNAL) == sizeof(message) &&
+	served = packet_send(fd, LEND_HELLO, 0, 0) &&
 		 recv(fd, &message, sizeof(message), 0) == sizeof(message) &&
 		 message.kind == LEND_WELCOME;
 	close(fd);
@@ -273,10 +268,8 @@ static unsigned int fail_each(call_fn call, void (*after_failure)(void))
 
 static void make(void)
 {
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(MIB);
 
-	unit_format(MIB, 0);
-	h = unit_open(0);
 	unit_write(h, 0, 1);
 	kmemblk_close(h);
 }

@@ -116,27 +116,9 @@ const char *unit_path(const char *name)
 	return path;
 }
 
-uint64_t unit_less(uint64_t n)
-{
-	if (getenv("KMEMBLK_VALGRIND") == NULL)
-		return n;
-	return n < 30 ? 1 : n / 30;
-}
-
-#if defined(__SANITIZE_THREAD__)
-#define WITH_TSAN true
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WITH_TSAN true
-#endif
-#endif
-#ifndef WITH_TSAN
-#define WITH_TSAN false
-#endif
-
 bool unit_faults_work(void)
 {
-	bool work = !WITH_TSAN && getenv("KMEMBLK_VALGRIND") == NULL;
+	bool work = !WITH_TSAN && !under_valgrind();
 
 	if (!work)
 		fprintf(stderr, "one case is left out: no faults under this tool\n");
@@ -162,6 +144,12 @@ struct kmemblk *unit_open(unsigned int flags)
 	ck_assert_msg(kmemblk_open(unit_device, flags, &h) == 0, "%s", kmemblk_error());
 	ck_assert_msg(kmemblk_start(h) == 0, "%s", kmemblk_error());
 	return h;
+}
+
+struct kmemblk *unit_make(uint64_t bytes)
+{
+	unit_format(bytes, 0);
+	return unit_open(0);
 }
 
 struct kmemblk *unit_open_memory(const struct kmemblk_memory_options *options)
@@ -266,6 +254,12 @@ void unit_expect_clean(void)
 
 	ck_assert_str_eq(unit_check(0, &result), "");
 	ck_assert_uint_eq(result.correctable + result.left + result.corrected, 0);
+}
+
+void unit_close_clean(struct kmemblk *h)
+{
+	kmemblk_close(h);
+	unit_expect_clean();
 }
 
 void unit_expect_error(int rc, int err, const char *words)

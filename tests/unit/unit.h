@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/await.h"
+#include "common/scale.h"
 #include "kmemblk.h"
 
 /* An old name of the Check library's, and one of ours in error.h. */
@@ -41,9 +43,6 @@ extern char unit_device[];
 /* Another name in the folder; holds until the eighth call after this one. */
 const char *unit_path(const char *name);
 
-/* Under valgrind everything takes thirty times as long: that much less of `n`, at least one. */
-uint64_t unit_less(uint64_t n);
-
 /*
  * False, with a sentence to stderr, where a media error can be met only once: ThreadSanitizer blocks
  * the signal in its handler, and valgrind does not let go of the handler's stack.
@@ -58,7 +57,9 @@ void unit_format_with(const struct kmemblk_format_options *options);
 
 /* Open unit_device and start it; both must succeed. */
 struct kmemblk *unit_open(unsigned int flags);
-/* The same for writing, with kmemblk_set_memory() in between. */
+/* Make it and open it for writing. */
+struct kmemblk *unit_make(uint64_t bytes);
+/* Open for writing, with kmemblk_set_memory() in between. */
 struct kmemblk *unit_open_memory(const struct kmemblk_memory_options *options);
 
 struct kmemblk_info unit_info(struct kmemblk *h);
@@ -77,6 +78,8 @@ void unit_expect_zero(struct kmemblk *h, uint64_t block);
 const char *unit_check(unsigned int flags, struct kmemblk_check_result *result);
 /* It must find nothing. */
 void unit_expect_clean(void);
+/* The same, once the handle is closed. */
+void unit_close_clean(struct kmemblk *h);
 
 /* The call must have failed with this error and a message that contains these words. */
 void unit_expect_error(int rc, int err, const char *words);

@@ -19,11 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "lend/protocol.h"
+#include "common/packet.h"
 
 static volatile sig_atomic_t stop;
 
@@ -39,58 +37,31 @@ static void die(const char *what)
 	exit(1);
 }
 
-static int connect_to(const char *path)
+/* Say one thing and hear the answer: it, with its text behind it, and its descriptor or -1. */
+static const struct lend_message *ask(int server, enum lend_kind kind, int *fd)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	static union {
+		struct lend_message message;
+		char bytes[sizeof(struct lend_message) + LEND_PACKET_MAX + 1];
+	} answer;
 
-	if (strlen(path) >= sizeof(address.sun_path))
-		exit(2);
-	strcpy(address.sun_path, path);
-	if (fd == -1 || connect(fd, (struct sockaddr *)&address, sizeof(address)) == -1)
-		die(path);
-	return fd;
-}
-
-/* Say one thing and hear the answer, with its text or its descriptor (or -1) if they are asked for. */
-static struct lend_message ask(int server, enum lend_kind kind, char *text, int *fd)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct lend_message message = { .version = LEND_VERSION, .kind = kind };
-	struct iovec parts[2] = { { &message, sizeof(message) }, { text, LEND_PACKET_MAX } };
-	struct msghdr packet = { .msg_iov = parts,
-				 .msg_iovlen = text != NULL ? 2 : 1,
-				 .msg_control = control.bytes,
-				 .msg_controllen = sizeof(control.bytes) };
-	struct cmsghdr *cmsg;
-
-	if (kind == LEND_BORROW)
-		message.value = 10000;
-	if (send(server, &message, sizeof(message), 0) == -1 || recvmsg(server, &packet, 0) <= 0)
+	memset(&answer, 0, sizeof(answer));
+	if (!packet_send(server, kind, 0, kind == LEND_BORROW ? 10000 : 0) ||
+	    packet_receive(server, &answer, sizeof(answer) - 1, fd) <= 0)
 		die("the server does not answer");
-	cmsg = CMSG_FIRSTHDR(&packet);
-	if (fd != NULL)
-		*fd = -1;
-	if (fd != NULL && cmsg != NULL && cmsg->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
-	errno = -message.status;
-	if (message.status != 0)
+	errno = -answer.message.status;
+	if (answer.message.status != 0)
 		die("the server refuses");
-	return message;
+	return &answer.message;
 }
 
 static void *borrow(int server)
 {
-	struct lend_message zone;
-	void *memory;
 	int fd;
+	const struct lend_message *zone = ask(server, LEND_BORROW, &fd);
+	void *memory = mmap(NULL, zone->length, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			    (off_t)zone->offset);
 
-	zone = ask(server, LEND_BORROW, NULL, &fd);
-	memory =
-		mmap(NULL, zone.length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)zone.offset);
 	if (memory == MAP_FAILED)
 		die("mmap of a zone");
 	close(fd);
@@ -115,17 +86,17 @@ static void verify(const uint64_t *memory, size_t words, int zone, uint64_t roun
 
 int main(int argc, char **argv)
 {
-	static char text[LEND_PACKET_MAX + 1];
 	uint64_t round = 0, **zone;
-	int server, zones;
+	int server, zones, none;
 	size_t words;
 
 	if (argc < 2)
 		return 2;
-	server = connect_to(argv[1]);
+	server = packet_connect(argv[1]);
+	if (server == -1)
+		die(argv[1]);
 	if (argc == 2) {
-		ask(server, LEND_STAT, text, NULL);
-		puts(text);
+		puts((const char *)(ask(server, LEND_STAT, &none) + 1));
 		return 0;
 	}
 	signal(SIGTERM, on_term);
@@ -133,7 +104,7 @@ int main(int argc, char **argv)
 	zone = calloc((size_t)zones, sizeof(zone[0]));
 	if (zone == NULL)
 		die("no memory");
-	words = ask(server, LEND_HELLO, NULL, NULL).length / sizeof(zone[0][0]);
+	words = ask(server, LEND_HELLO, &none)->length / sizeof(zone[0][0]);
 	for (int i = 0; i < zones; i++)
 		zone[i] = borrow(server);
 	close(server);

@@ -35,7 +35,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "block.h"
+#include "common/block.h"
+#include "common/random.h"
 
 /* Of <linux/fs.h>, which has a BLOCK_SIZE of its own. */
 #define BLKDISCARD _IO(0x12, 119)
@@ -61,7 +62,7 @@ struct thread {
 static const char *name;
 static int fd, acks = -1;
 static bool is_disk;  /* else a file on one */
-static uint64_t salt; /* of the blocks' numbers: other loads have others */
+static uint32_t salt; /* of the blocks' numbers: other loads have others */
 static uint64_t limit;
 static time_t end;
 static struct thread threads[THREADS];
@@ -103,7 +104,7 @@ static void request_send(const struct request *request, uint64_t k, char *buf)
 	off_t offset = (off_t)request->first * BLOCK_SIZE;
 
 	for (unsigned int i = 0; i < request->count; i++)
-		block_fill(buf + (size_t)i * BLOCK_SIZE, salt + request->first + i, k);
+		block_fill(buf + (size_t)i * BLOCK_SIZE, salt + request->first + i, (uint32_t)k);
 	if (request->kind == TRIM_FLUSH) {
 		if (trim(offset, iov.iov_len) == -1)
 			die("trim", request->first);
@@ -210,8 +211,8 @@ static void parse(int argc, char **argv)
 		exit(2);
 	name = argv[1];
 	for (const char *c = name; *c; c++)
-		salt = salt << 8 | (unsigned char)*c;
-	salt <<= 24;
+		salt = salt * 31 + (unsigned char)*c;
+	salt *= BLOCKS;
 	fd = open(argv[2], O_RDWR | O_DIRECT | O_CLOEXEC);
 	if (fd == -1 || fstat(fd, &st) == -1)
 		die(argv[2], 0);

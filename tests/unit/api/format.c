@@ -114,8 +114,7 @@ START_TEST(test_prealloc_gives_every_block_its_page)
 	h = unit_open(0);
 	for (uint64_t block = 0; block < info.blocks; block++)
 		unit_expect_zero(h, block);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -260,8 +259,7 @@ START_TEST(test_force_leaves_nothing_of_the_old_device)
 	struct kmemblk *h;
 	uint8_t page[PAGE];
 
-	unit_format(4 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(4 * MIB);
 	for (uint64_t block = 0; block < 600; block++)
 		unit_write(h, block, block);
 	kmemblk_close(h);
@@ -276,8 +274,7 @@ START_TEST(test_force_leaves_nothing_of_the_old_device)
 	h = unit_open(0);
 	for (uint64_t block = 0; block < info.blocks; block++)
 		unit_expect_zero(h, block);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 

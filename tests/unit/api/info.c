@@ -54,10 +54,8 @@ END_TEST
 START_TEST(test_probe_while_served)
 {
 	struct kmemblk_info open_info, info;
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(8 * MIB);
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
 	unit_write(h, 7, 7);
 	kmemblk_get_info(h, &open_info);
 	ck_assert_int_eq(kmemblk_probe(unit_device, &info), 0);
@@ -90,10 +88,8 @@ END_TEST
 START_TEST(test_damaged_entries_are_counted)
 {
 	struct kmemblk_info info;
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(8 * MIB);
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
 	unit_write(h, 0, 0);
 	unit_write(h, 1, 1);
 	kmemblk_close(h);

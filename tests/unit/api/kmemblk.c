@@ -44,8 +44,7 @@ START_TEST(test_one_writer_or_many_readers)
 {
 	struct kmemblk *h, *other, *third;
 
-	unit_format(MIB, 0);
-	h = unit_open(0);
+	h = unit_make(MIB);
 	unit_expect_error(kmemblk_open(unit_device, 0, &other), EBUSY, "in use by process");
 	unit_expect_error(kmemblk_open(unit_device, 1, &other), EBUSY, "in use by process");
 	kmemblk_close(h);
@@ -100,10 +99,8 @@ END_TEST
 
 START_TEST(test_start_twice)
 {
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(MIB);
 
-	unit_format(MIB, 0);
-	h = unit_open(0);
 	unit_expect_error(kmemblk_start(h), EINVAL, "started already");
 	unit_write(h, 0, 1);
 	kmemblk_close(h);
@@ -146,8 +143,7 @@ static unsigned int count_threads(void)
 /* The kernel counts a thread for a moment after it has been joined. */
 static void expect_threads(unsigned int n)
 {
-	while (count_threads() != n)
-		usleep(1000);
+	AWAIT(count_threads() == n);
 }
 
 START_TEST(test_threads_come_at_start_and_go_at_close)
@@ -203,8 +199,7 @@ START_TEST(test_the_child_serves_what_the_parent_opened)
 	kmemblk_close(h);
 	h = unit_open(0);
 	unit_expect(h, 7, 5);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -221,8 +216,7 @@ START_TEST(test_children_do_not_inherit_the_mapping)
 	struct kmemblk *h;
 	int status;
 
-	unit_format(MIB, 0);
-	h = unit_open(0);
+	h = unit_make(MIB);
 	mapped = h->device.pm.base;
 	status = unit_in_child(touch_mapping);
 	ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
@@ -244,8 +238,7 @@ START_TEST(test_killed_in_the_middle_of_writing)
 		for (uint64_t i = 0;; i++)
 			unit_write(h, i % 1000, i % 1000);
 	}
-	while (unit_peek_entry(0) == 0)
-		usleep(1000);
+	AWAIT(unit_peek_entry(0) != 0);
 	usleep(20000);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);

@@ -95,8 +95,7 @@ START_TEST(test_aligned_zeroed_and_nobody_elses)
 		unit_write(h, b, b);
 	ck_assert_int_eq(kmemblk_trim(h, 2900 * PAGE, 0), 0);
 	/* Until their grace period is over they are nobody's. */
-	while (unit_info(h).pages_retired > 0)
-		usleep(1000);
+	AWAIT(unit_info(h).pages_retired == 0);
 	for (size_t length = PAGE; length <= 2 * MIB; length *= 2)
 		for (size_t align = PAGE; align <= 2 * MIB; align *= 8) {
 			uint8_t *memory;
@@ -113,8 +112,7 @@ START_TEST(test_aligned_zeroed_and_nobody_elses)
 	for (uint64_t b = 2900; b < 3000; b++)
 		unit_expect(h, b, b);
 	ck_assert_uint_eq(unit_info(h).pages_lent, 0);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -148,8 +146,7 @@ START_TEST(test_spare_and_reserve_are_not_lent)
 			unit_write(h, b, b + round);
 	for (uint64_t b = 0; b <= 100; b++)
 		unit_expect(h, b, b + 19);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -158,8 +155,7 @@ START_TEST(test_return_in_parts_and_together)
 	struct kmemblk *h;
 	uint8_t *a;
 
-	unit_format(SIZE, 0);
-	h = unit_open(0);
+	h = unit_make(SIZE);
 	ck_assert_int_eq(kmemblk_borrow(h, 16 * PAGE, 16 * PAGE, (void **)&a), 0);
 	ck_assert_int_eq(kmemblk_return(h, a + 4 * PAGE, PAGE), 0);
 	ck_assert_uint_eq(unit_info(h).pages_lent, 15);
@@ -183,8 +179,7 @@ START_TEST(test_return_of_what_is_not_the_disks)
 	struct kmemblk *h;
 	uint8_t *lent, *base, local[PAGE];
 
-	unit_format(SIZE, 0);
-	h = unit_open(0);
+	h = unit_make(SIZE);
 	ck_assert_int_eq(kmemblk_borrow(h, PAGE, PAGE, (void **)&lent), 0);
 	base = h->device.pm.base;
 	unit_expect_error(kmemblk_return(h, local, PAGE), EINVAL, "not all lent");

@@ -78,8 +78,7 @@ START_TEST(test_runs_are_joined_and_cut_to_the_request)
 	struct kmemblk *h;
 	struct seen seen;
 
-	unit_format(64 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(64 * MIB);
 	/* Across two leaves, in no order. */
 	for (uint64_t block = 600; block >= 500; block--)
 		unit_write(h, block, block);
@@ -113,10 +112,8 @@ END_TEST
 START_TEST(test_callback_stops_or_fails)
 {
 	struct seen seen = { .stop_after = 2, .answer = 1 };
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(64 * MIB);
 
-	unit_format(64 * MIB, 0);
-	h = unit_open(0);
 	for (uint64_t block = 1; block < 10; block += 2)
 		unit_write(h, block, block);
 	ck_assert_int_eq(kmemblk_extents(h, 10 * PAGE, 0, see, &seen), 0);
@@ -139,8 +136,7 @@ START_TEST(test_out_of_range_and_unreadable)
 
 	if (!unit_faults_work())
 		return;
-	unit_format(64 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(64 * MIB);
 	size = h->super.blocks * PAGE;
 	unit_write(h, 1000, 1);
 	unit_expect_error(kmemblk_extents(h, 2, size - 1, see, &seen), EINVAL, "extents: ");

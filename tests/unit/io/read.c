@@ -18,8 +18,7 @@ START_TEST(test_unwritten_reads_as_zeroes_and_takes_no_storage)
 	uint8_t *buf = malloc(4 * MIB);
 	uint64_t before;
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(8 * MIB);
 	before = unit_storage(unit_device);
 	memset(buf, 1, 4 * MIB);
 	ck_assert_int_eq(kmemblk_read(h, buf, 4 * MIB, 12345), 0);
@@ -36,8 +35,7 @@ START_TEST(test_runs_of_all_kinds)
 	uint8_t *buf = malloc(100 * PAGE);
 
 	/* Adjacent pages, pages out of order, blocks without pages, all in one read. */
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(8 * MIB);
 	for (uint64_t block = 0; block < 40; block++)
 		unit_write(h, block, block + 1);
 	for (uint64_t block = 90; block > 50; block--)
@@ -88,8 +86,7 @@ START_TEST(test_damaged_entries_hurt_only_their_blocks)
 	struct kmemblk *h;
 	uint8_t buf[3 * PAGE];
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(8 * MIB);
 	for (uint64_t block = 0; block < 10; block++)
 		unit_write(h, block, block + 1);
 	kmemblk_close(h);
@@ -111,10 +108,8 @@ END_TEST
 
 START_TEST(test_entry_damaged_while_open)
 {
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(8 * MIB);
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
 	unit_write(h, 5, 1);
 	unit_poke_entry(5, 1ull << 41 | unit_peek_entry(5));
 	unit_expect_error(read_block(h, 5), EIO, "the index entry of block 5 is damaged");
@@ -122,8 +117,7 @@ START_TEST(test_entry_damaged_while_open)
 	/* A whole write needs nothing of the old one. */
 	unit_write(h, 5, 2);
 	unit_expect(h, 5, 2);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -135,8 +129,7 @@ START_TEST(test_file_cut_short_while_open)
 
 	if (!unit_faults_work())
 		return;
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(8 * MIB);
 	unit_write(h, 0, 1);
 	ck_assert_int_eq(
 		kmemblk_format(path, &(struct kmemblk_format_options){ .create_size = MIB }), 0);
@@ -194,7 +187,7 @@ START_TEST(test_blocks_are_never_torn)
 	h = unit_open(0);
 	for (int i = 0; i < 2; i++)
 		pthread_create(&readers[i], NULL, read_hot, h);
-	for (uint64_t i = 1; i < unit_less(20000); i++) {
+	for (uint64_t i = 1; i < scale(20000); i++) {
 		unsigned int block = (unsigned int)i % HOT;
 
 		memset(page, (int)((i * HOT + block) % (80 * HOT)), PAGE);

@@ -13,10 +13,8 @@
 /* A disk whose first `n` blocks are written: block b is number b + 1. */
 static struct kmemblk *written(uint64_t n)
 {
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(8 * MIB);
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
 	for (uint64_t block = 0; block < n; block++)
 		unit_write(h, block, block + 1);
 	return h;
@@ -51,8 +49,7 @@ START_TEST(test_only_whole_blocks_are_trimmed)
 	h = unit_open(KMEMBLK_OPEN_READONLY);
 	unit_expect_zero(h, 3);
 	unit_expect(h, 5, 6);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -70,8 +67,7 @@ START_TEST(test_trim_across_leaves)
 	unit_expect(h, 1550, 1551);
 	ck_assert(index_leaf_empty(&h->index, 1));
 	ck_assert_uint_eq(h->index.count[0], 50);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -88,8 +84,7 @@ START_TEST(test_trimmed_pages_serve_new_blocks)
 		ck_assert_int_eq(kmemblk_trim(h, h->super.blocks * PAGE, 0), 0);
 		ck_assert_uint_eq(used(h), 0);
 	}
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -121,8 +116,7 @@ static void zero_range(uint64_t offset, uint64_t count, unsigned int flags, uint
 	ck_assert_int_eq(kmemblk_read(h, after, 8 * PAGE, 0), 0);
 	ck_assert_mem_eq(before, after, 8 * PAGE);
 	ck_assert_uint_eq(used(h), pages_left);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 	unlink(unit_device);
 	free(before);
 	free(after);
@@ -155,8 +149,7 @@ START_TEST(test_zero_without_hole_binds_pages)
 	ck_assert_uint_eq(used(h), 601);
 	unit_expect_zero(h, 9);
 	unit_expect_zero(h, 609);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -219,8 +212,7 @@ START_TEST(test_zero_says_that_it_is_one)
 	struct kmemblk *h;
 	void *memory;
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(8 * MIB);
 	while (kmemblk_borrow(h, PAGE, PAGE, &memory) == 0)
 		;
 	unit_expect_error(kmemblk_zero(h, unit_info(h).size_bytes, 0, KMEMBLK_ZERO_NO_HOLE), ENOSPC,

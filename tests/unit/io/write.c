@@ -30,10 +30,8 @@ int __wrap_msync(void *addr, size_t len, int flags)
 
 START_TEST(test_written_is_read_and_stays)
 {
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(8 * MIB);
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
 	unit_write(h, 0, 1);
 	unit_write(h, 511, 2);
 	unit_write(h, 512, 3);
@@ -47,8 +45,7 @@ START_TEST(test_written_is_read_and_stays)
 	unit_expect(h, 512, 3);
 	unit_expect(h, h->super.blocks - 1, 4);
 	unit_expect_zero(h, 1);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -57,8 +54,7 @@ START_TEST(test_an_overwrite_goes_to_another_page)
 	struct kmemblk *h;
 	uint64_t before;
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(8 * MIB);
 	unit_write(h, 7, 1);
 	before = unit_peek_entry(7);
 	ck_assert_uint_ne(before, 0);
@@ -135,8 +131,7 @@ START_TEST(test_edges)
 	kmemblk_close(h);
 	h = unit_open(KMEMBLK_OPEN_READONLY);
 	compare(h, 0, BLOCKS * PAGE);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 	free(model);
 	free(buf);
 }
@@ -147,7 +142,7 @@ START_TEST(test_random_ranges)
 	struct kmemblk *h = open_model();
 
 	srand(2);
-	for (uint64_t i = 0; i < unit_less(3000); i++) {
+	for (uint64_t i = 0; i < scale(3000); i++) {
 		uint64_t offset = (uint64_t)rand() % (BLOCKS * PAGE);
 		uint64_t count = 1 + (uint64_t)rand() % (rand() % 20 == 0 ? 2000000 : 20000);
 
@@ -158,8 +153,7 @@ START_TEST(test_random_ranges)
 		compare(h, offset, count);
 	}
 	compare(h, 0, BLOCKS * PAGE);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 	free(model);
 	free(buf);
 }
@@ -172,8 +166,7 @@ START_TEST(test_out_of_range_changes_nothing)
 	struct kmemblk *h;
 	uint64_t size;
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
+	h = unit_make(8 * MIB);
 	size = h->super.blocks * PAGE;
 	unit_write(h, h->super.blocks - 1, 1);
 	unit_expect_error(kmemblk_write(h, "abc", 3, size - 2), EINVAL, "are not inside the disk");
@@ -219,7 +212,7 @@ static void *overwrite(void *opaque)
 	uint8_t bytes[3 * PAGE + 100];
 
 	memset(bytes, 3, sizeof(bytes));
-	for (uint64_t i = 0; i < unit_less(600); i++) {
+	for (uint64_t i = 0; i < scale(600); i++) {
 		uint64_t at = i * 997 * PAGE % ((h->super.blocks - 4) * PAGE);
 
 		if (kmemblk_write(h, bytes, sizeof(bytes), at + i % 4096) != 0)
@@ -243,17 +236,14 @@ START_TEST(test_a_spare_of_one_serves_sixteen_writers_of_a_full_disk)
 		pthread_join(threads[i], &failed);
 		ck_assert(failed == NULL);
 	}
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
 START_TEST(test_media_error_in_the_index)
 {
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(8 * MIB);
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
 	unit_write(h, 0, 1);
 	unit_write(h, 1000, 2);
 	/* Only the superblock and the first leaf are left. */
@@ -267,10 +257,8 @@ END_TEST
 /* The handle as if its tmpfs file were one that needs msync. */
 static struct kmemblk *as_ordinary_file(void)
 {
-	struct kmemblk *h;
+	struct kmemblk *h = unit_make(8 * MIB);
 
-	unit_format(8 * MIB, 0);
-	h = unit_open(0);
 	h->device.pm.media = PM_FILE;
 	unit_write(h, 3, 1);
 	return h;
@@ -296,8 +284,7 @@ static void fail_msync(int n, size_t len)
 	unit_expect_error(kmemblk_flush(h), EIO, "earlier failure to persist");
 	kmemblk_get_info(h, &info);
 	ck_assert_int_eq(info.readonly, 1);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 	unlink(unit_device);
 }
 
@@ -322,8 +309,7 @@ START_TEST(test_after_a_failure_to_persist_the_old_page_is_not_reused)
 	atomic_store(&msync_fails_in, 1);
 	ck_assert_int_eq(kmemblk_write(h, bytes, PAGE, 3 * PAGE), -EIO);
 	/* Through its grace period. */
-	while (unit_info(h).pages_retired > 0)
-		usleep(1000);
+	AWAIT(unit_info(h).pages_retired == 0);
 	unit_peek(old * PAGE, bytes, PAGE);
 	ck_assert(unit_is(bytes, 1));
 	pthread_mutex_lock(&h->pool.lock);

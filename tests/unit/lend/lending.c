@@ -8,16 +8,11 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "common/packet.h"
 #include "media/device.h"
-#include "packet.h"
-#include "lend/protocol.h"
 #include "unit.h"
 
 static _Atomic unsigned int looks;
@@ -59,13 +54,6 @@ static struct kmemblk *open_and_lend(void)
 	return h;
 }
 
-static void say(int fd, uint32_t kind, uint64_t value)
-{
-	struct lend_message message = { .version = LEND_VERSION, .kind = kind, .value = value };
-
-	ck_assert_int_eq(send(fd, &message, sizeof(message), 0), sizeof(message));
-}
-
 /* The descriptor that came with the message, or -1. */
 static int hear(int fd, uint32_t kind)
 {
@@ -80,12 +68,10 @@ static int hear(int fd, uint32_t kind)
 
 static int become_borrower(void)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int fd = packet_connect(unit_path("lend"));
 
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", unit_path("lend"));
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	say(fd, LEND_HELLO, 0);
+	ck_assert_int_ne(fd, -1);
+	ck_assert(packet_send(fd, LEND_HELLO, 0, 0));
 	hear(fd, LEND_WELCOME);
 	return fd;
 }
@@ -94,7 +80,7 @@ static int borrow(int fd)
 {
 	int zone;
 
-	say(fd, LEND_BORROW, 0);
+	ck_assert(packet_send(fd, LEND_BORROW, 0, 0));
 	zone = hear(fd, LEND_ZONE);
 	ck_assert_int_ge(zone, 0);
 	return zone;
@@ -105,14 +91,12 @@ static void go_away(int fd)
 {
 	looks = 0;
 	close(fd);
-	while (looks == 0)
-		usleep(1000);
+	AWAIT(looks != 0);
 }
 
 static void wait_until_lent(struct kmemblk *h, uint64_t zones)
 {
-	while (unit_info(h).pages_lent != zones * 512)
-		usleep(1000);
+	AWAIT(unit_info(h).pages_lent == zones * 512);
 }
 
 START_TEST(test_locked_zones_are_looked_at_less_and_less)
@@ -124,8 +108,7 @@ START_TEST(test_locked_zones_are_looked_at_less_and_less)
 	go_away(fd);
 	start = now();
 	looks = 0;
-	while (looks < 8)
-		usleep(1000);
+	AWAIT(looks >= 8);
 	/*
 	 * The first may come at once; then, at the soonest, after 40, 80, 160, 320 ms and three times
 	 * 640.  Every 20 ms would be 140.
@@ -134,8 +117,7 @@ START_TEST(test_locked_zones_are_looked_at_less_and_less)
 	/* It goes on. */
 	close(zone);
 	wait_until_lent(h, 0);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -151,8 +133,7 @@ START_TEST(test_who_wants_one_gets_what_has_become_free)
 	ck_assert_uint_ge(n, 4);
 	go_away(fd);
 	/* Several for each zone, each time: seldom enough that it does not look just then by itself. */
-	while (looks < 80)
-		usleep(1000);
+	AWAIT(looks >= 80);
 	/* Nothing says that it has been closed: whoever wants a zone must make the server look. */
 	for (unsigned int i = 0; i < n; i++)
 		close(zone[i]);

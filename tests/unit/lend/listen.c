@@ -12,13 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/packet.h"
 #include "lend/listen.h"
 #include "unit.h"
 
@@ -73,10 +72,9 @@ static struct stat look(void)
 /* A socket at `path`, bound, and listening if it can. */
 static int bound(int type, bool listening)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = packet_address(path);
 	int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
-	strcpy(address.sun_path, path);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	ck_assert(!listening || listen(fd, 5) == 0);
 	return fd;
@@ -97,13 +95,9 @@ static int make(struct listener *l)
 
 static bool answers(void)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), rc;
+	int fd = packet_connect(path);
 
-	strcpy(address.sun_path, path);
-	rc = connect(fd, (struct sockaddr *)&address, sizeof(address));
-	close(fd);
-	return rc == 0;
+	return fd != -1 && close(fd) == 0;
 }
 
 /* It is refused, and nothing in the folder has changed. */

@@ -202,7 +202,7 @@ START_TEST(test_every_flipped_bit_is_seen)
 {
 	struct super_verdict verdict;
 	struct super super;
-	uint64_t step = 32768 / unit_less(32768);
+	uint64_t step = 32768 / scale(32768);
 
 	write_example();
 	for (uint64_t bit = 0; bit < 8 * PAGE; bit += step) {

@@ -6,11 +6,10 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "common/packet.h"
 #include "media/device.h"
 #include "unit.h"
 
@@ -96,10 +95,9 @@ END_TEST
 
 START_TEST(test_socket)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = packet_address(unit_device);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	strncpy(address.sun_path, unit_device, sizeof(address.sun_path) - 1);
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
 	refused(unit_device, ENXIO, "No such device or address");
 	close(fd);

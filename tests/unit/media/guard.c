@@ -390,7 +390,7 @@ int main(void)
 				       test_a_thread_that_blocked_all_signals_lives,
 				       test_each_thread_has_its_own_guard };
 
-	if (getenv("KMEMBLK_VALGRIND") != NULL) {
+	if (under_valgrind()) {
 		fprintf(stderr, "guard: skipped: valgrind has its own way with signals\n");
 		return 77;
 	}

@@ -101,7 +101,7 @@ START_TEST(test_retired_pages_come_back)
 	bare_take(page, 100);
 	reserve_settle(&bare, 90, 90);
 	/* Nothing is left; each take waits for what was retired before it. */
-	for (uint64_t round = 0; round < unit_less(200); round++) {
+	for (uint64_t round = 0; round < scale(200); round++) {
 		unsigned int n = 1 + (unsigned int)(round % 100);
 
 		cache_retire(&bare, page, n);
@@ -222,7 +222,7 @@ START_TEST(test_storage_on_its_way_is_no_reason_to_refuse)
 	sem_wait(&began);
 	/* ... while a new block asks: it has time to be refused. */
 	pthread_create(&admitter, NULL, admit_one, &admitted);
-	nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	usleep(100000);
 	sem_post(&may_go_on);
 	pthread_join(taker, NULL);
 	pthread_join(admitter, NULL);

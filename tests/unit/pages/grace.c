@@ -45,7 +45,7 @@ START_TEST(test_waits_for_an_open_section)
 	sem_wait(&entered);
 	pthread_create(&waiter, NULL, wait_grace, NULL);
 	/* Time for a wait that does not wait to show itself. */
-	nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	usleep(100000);
 	ck_assert(!atomic_load(&over));
 	sem_post(&may_leave);
 	pthread_join(waiter, NULL);
@@ -66,7 +66,7 @@ START_TEST(test_ended_threads_are_forgotten)
 {
 	pthread_t thread;
 
-	for (uint64_t i = 0; i < unit_less(500); i++) {
+	for (uint64_t i = 0; i < scale(500); i++) {
 		ck_assert_int_eq(pthread_create(&thread, NULL, one_section, NULL), 0);
 		pthread_join(thread, NULL);
 	}
@@ -162,7 +162,7 @@ START_TEST(test_what_was_looked_up_stays_until_the_section_ends)
 	atomic_store(&current, &objects[0]);
 	for (int i = 0; i < 3; i++)
 		pthread_create(&readers[i], NULL, look_up, NULL);
-	for (uint64_t i = 0; i < unit_less(500); i++) {
+	for (uint64_t i = 0; i < scale(500); i++) {
 		_Atomic int *old = &objects[i % 2], *new = &objects[(i + 1) % 2];
 
 		atomic_store_explicit(new, FRESH, memory_order_relaxed);

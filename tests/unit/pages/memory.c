@@ -149,8 +149,7 @@ START_TEST(test_promises_keep_their_storage)
 	write_some(h, 0, 100);
 	for (uint64_t b = 0; b < 100; b++)
 		unit_expect(h, b, b);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -173,8 +172,7 @@ START_TEST(test_never_means_never)
 	ck_assert_int_eq(kmemblk_start(h), 0);
 	settle(&h->pool);
 	ck_assert_uint_le(unit_storage(unit_device), 10 * PAGE);
-	kmemblk_close(h);
-	unit_expect_clean();
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -414,8 +412,7 @@ START_TEST(test_a_writer_is_woken_by_a_return)
 	pthread_create(&thread, NULL, write_all, &written);
 	/* Only when it is in need, and page by page. */
 	for (; user.borrowed > 0; user.borrowed--) {
-		while (user.asked == 0)
-			usleep(1000);
+		AWAIT(user.asked != 0);
 		ck_assert_int_eq(kmemblk_return(user.h, user.loans[user.borrowed - 1], PAGE), 0);
 	}
 	pthread_join(thread, NULL);
@@ -478,8 +475,7 @@ START_TEST(test_an_answer_is_of_the_round_that_was_asked)
 	pthread_mutex_unlock(&user.h->pool.lock);
 	for (uint64_t i = 0; i < 2; i++) {
 		pthread_create(&thread[i], NULL, write_one, &block[i]);
-		while (lender_round(&user.h->pool) != i + 1)
-			usleep(1000);
+		AWAIT(lender_round(&user.h->pool) == i + 1);
 	}
 	/* The second round was being taken up when the first was answered. */
 	pthread_join(thread[0], &written);
@@ -521,8 +517,7 @@ START_TEST(test_not_offered_before_readers_are_done)
 	pause_a_little();
 	ck_assert_uint_eq(user.offers, 0);
 	grace_leave();
-	while (user.offers == 0)
-		usleep(1000);
+	AWAIT(user.offers != 0);
 	keeper_stop(&bare);
 	bare_close();
 }

@@ -245,7 +245,7 @@ START_TEST(test_random_against_a_model)
 
 	ck_assert_int_eq(pageset_init(&m.set, MODEL_FIRST, MODEL_PAGES), 0);
 	srand(1);
-	for (uint64_t i = 0; i < unit_less(60000); i++) {
+	for (uint64_t i = 0; i < scale(60000); i++) {
 		/* Phases, so that it fills up and runs empty. */
 		if ((uint64_t)rand() % 10 < (i / 1000 % 2 == 0 ? 7u : 3u))
 			model_add(&m);

@@ -42,7 +42,7 @@ START_TEST(test_not_before_readers_are_done)
 	cache_retire(&bare, page, 1);
 	pthread_create(&thread, NULL, take_one, &one);
 	/* Time for a reuse that does not wait to show itself. */
-	nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	usleep(100000);
 	ck_assert(!atomic_load(&taken));
 	grace_leave();
 	pthread_join(thread, NULL);
@@ -113,7 +113,7 @@ static void *churn(void *opaque)
 	unsigned int me = (unsigned int)(uintptr_t)opaque, seed = me, held = 0;
 	uint64_t block[HELD], page[64];
 
-	for (uint64_t round = 0; round < unit_less(3000); round++) {
+	for (uint64_t round = 0; round < scale(3000); round++) {
 		int n = bare_take_some(1 + (unsigned int)rand_r(&seed) % 64, page);
 
 		for (int i = 0; i < n; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * server.h - a real nbdkit with this build's plugin, for the C tests of this folder.
+ * server.h - a real nbdkit with this build's plugin, for C tests.
  *
  * A test has one device and one server at a time.  Both go when the test ends, also when a check
  * fails or a signal ends it.  What goes wrong ends the test with a sentence and status 1.
@@ -8,23 +8,11 @@
 #ifndef SERVER_H
 #define SERVER_H
 
-#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include <libnbd.h>
 
-/* End the test unless `condition` holds; what follows it is a message as for printf. */
-#define CHECK(condition, ...)                                                                      \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition);            \
-			fprintf(stderr, __VA_ARGS__);                                              \
-			fprintf(stderr, "\n");                                                     \
-			exit(EXIT_FAILURE);                                                        \
-		}                                                                                  \
-	} while (0)
+#include "check.h"
 
 /* End the test unless the libnbd call succeeds. */
 #define NBD_CHECK(call) CHECK((call) != -1, "%s", nbd_get_error())
@@ -52,6 +40,9 @@ const char *server_lend_socket(void);
 /* End the server with `signum` and wait until it is gone. */
 void server_stop(int signum);
 
+/* End it politely, and the test unless the device is sound then. */
+void server_stop_sound(void);
+
 /* End the test unless the server still runs. */
 void server_check_alive(void);
 
@@ -67,7 +58,10 @@ void server_check_device(void);
 /* The test's device. */
 const char *server_device(void);
 
-/* How much a test that can do more or less of the same shall do: less under valgrind. */
-unsigned int test_scale(unsigned int amount);
+/* Write a version of a block: 0, or -1 with libnbd's error. */
+int server_write_block(struct nbd_handle *nbd, uint64_t number, uint64_t version);
+
+/* End the test unless the block has that version; 0: zeroes. */
+void server_expect_block(struct nbd_handle *nbd, uint64_t number, uint64_t version);
 
 #endif /* SERVER_H */

@@ -57,3 +57,12 @@ struct content block_recognise(const void *buf, unsigned int first, unsigned int
 	content.version = (uint32_t)(key >> 32);
 	return content;
 }
+
+bool block_version(const void *buf, uint32_t number, uint64_t *version)
+{
+	struct content content = block_recognise(buf, 0, BLOCK_WORDS);
+
+	*version = content.kind == CONTENT_ZEROES ? 0 : content.version;
+	return content.kind == CONTENT_ZEROES ||
+	       (content.kind == CONTENT_VERSION && content.number == number);
+}

@@ -8,9 +8,11 @@
 #ifndef BLOCK_H
 #define BLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#define BLOCK_SIZE  4096
 #define BLOCK_WORDS 512u
 
 /* Fill a whole block with version `version`, not 0, of `number`. */
@@ -31,5 +33,11 @@ struct content {
 
 /* Recognise `count` words, which stand at word `first` of a block.  `buf` may be unaligned. */
 struct content block_recognise(const void *buf, unsigned int first, unsigned int count);
+
+/*
+ * The version of the whole block `number` in `buf`; 0 where it is all zeroes.  False where it is no
+ * whole version of that block.
+ */
+bool block_version(const void *buf, uint32_t number, uint64_t *version);
 
 #endif /* BLOCK_H */

@@ -16,6 +16,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "block.h"
+#include "process.h"
+#include "scale.h"
 #include "server.h"
 
 static char folder[64]; /* of the socket and the pid file */
@@ -72,16 +75,6 @@ static void set_up(void)
 	signal(SIGHUP, on_signal);
 }
 
-/* The path of something that was built. */
-static const char *built(const char *name)
-{
-	static char path[4096];
-	const char *top = getenv("abs_top_builddir");
-
-	snprintf(path, sizeof path, "%s/%s", top ? top : "../..", name);
-	return path;
-}
-
 /* The child's part of server_start(): become nbdkit.  `argv` has room for the arguments. */
 static void __attribute__((noreturn)) run_nbdkit(char **argv, int argc)
 {
@@ -93,7 +86,7 @@ static void __attribute__((noreturn)) run_nbdkit(char **argv, int argc)
 		setenv("LD_PRELOAD", asan, 1);
 		setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 	}
-	if (getenv("KMEMBLK_VALGRIND")) {
+	if (under_valgrind()) {
 		memmove(argv + words, argv, (argc + 1) * sizeof *argv);
 		memcpy(argv, valgrind, sizeof valgrind);
 	}
@@ -115,7 +108,7 @@ void server_start(uint64_t create, const char *option)
 	snprintf(create_parameter, sizeof create_parameter, "create=%" PRIu64, create);
 	if (option)
 		argv[argc++] = (char *)option;
-	argv[argc++] = (char *)built("kmemblk.so");
+	argv[argc++] = (char *)process_built("kmemblk.so");
 	argv[argc++] = device;
 	if (create)
 		argv[argc++] = create_parameter;
@@ -125,8 +118,7 @@ void server_start(uint64_t create, const char *option)
 		argv[argc++] = (char *)lend_parameters[i];
 	unlink(pid_file);
 	unlink(socket_path);
-	server = fork();
-	CHECK(server != -1, "fork: %m");
+	server = process_fork();
 	if (server == 0)
 		run_nbdkit(argv, argc);
 	/* nbdkit writes the file once it accepts connections. */
@@ -178,18 +170,15 @@ void server_disconnect(struct nbd_handle *nbd)
 
 void server_check_device(void)
 {
-	pid_t pid = fork();
-	int status;
+	int status = process_run(process_built("tools/kmemblk"), "check", device, (char *)NULL);
 
-	CHECK(pid != -1, "fork: %m");
-	if (pid == 0) {
-		execl(built("tools/kmemblk"), "kmemblk", "check", device, NULL);
-		fprintf(stderr, "kmemblk: %s\n", strerror(errno));
-		_exit(127);
-	}
-	CHECK(waitpid(pid, &status, 0) == pid, "waitpid: %m");
-	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0,
-	      "kmemblk check ended with status %#x: the device is not sound", status);
+	CHECK(status == 0, "kmemblk check ended with status %d: the device is not sound", status);
+}
+
+void server_stop_sound(void)
+{
+	server_stop(SIGTERM);
+	server_check_device();
 }
 
 const char *server_device(void)
@@ -197,7 +186,21 @@ const char *server_device(void)
 	return device;
 }
 
-unsigned int test_scale(unsigned int amount)
+int server_write_block(struct nbd_handle *nbd, uint64_t number, uint64_t version)
 {
-	return getenv("KMEMBLK_VALGRIND") ? amount / 20 + 1 : amount;
+	char buf[BLOCK_SIZE];
+
+	block_fill(buf, (uint32_t)number, (uint32_t)version);
+	return nbd_pwrite(nbd, buf, sizeof(buf), number * BLOCK_SIZE, 0);
+}
+
+void server_expect_block(struct nbd_handle *nbd, uint64_t number, uint64_t version)
+{
+	char buf[BLOCK_SIZE];
+	uint64_t got;
+
+	NBD_CHECK(nbd_pread(nbd, buf, sizeof(buf), number * BLOCK_SIZE, 0));
+	CHECK(block_version(buf, (uint32_t)number, &got) && got == version,
+	      "block %" PRIu64 " has version %" PRIu64 " instead of %" PRIu64, number, got,
+	      version);
 }
