@@ -14,6 +14,10 @@
 #     requires ...    skips the test unless the command works
 #     requires_root   skips the test unless it runs as root under `make check-root`
 #     cleanup_fn ...  runs the command when the test ends, however it ends; last added, first run
+#     cleanup_done    takes back what was added last
+#     folder_on_disk  sets $folder to one beside the build, until the end; skips if that is on tmpfs
+#     check_device    fails the test unless `kmemblk check` finds $device sound
+#     field NAME      prints what `kmemblk info --json` says of $device, or of another
 #     end_process     ends a process of the test and waits until it is gone
 #     eventually ...  waits until the command succeeds
 #     start_nbdkit    starts the server, waits until it accepts connections, ends it at the end
@@ -57,6 +61,11 @@ cleanup_fn() {
 	local quoted
 	printf -v quoted '%q ' "$@"
 	cleanups+=("$quoted")
+}
+
+# cleanup_done: what was added last is no longer needed.
+cleanup_done() {
+	cleanups=("${cleanups[@]:0:${#cleanups[@]}-1}")
 }
 
 run_cleanups() {
@@ -108,6 +117,21 @@ requires_root() {
 device() {
 	device=/dev/shm/$test_name.$$.$1
 	cleanup_fn rm -f "$device"
+}
+
+folder_on_disk() {
+	folder=$(mktemp -d "$PWD/$test_name.XXXXXX")
+	cleanup_fn rm -rf "$folder"
+	test "$(stat -f -c %T "$folder")" != tmpfs || skip "the build is on tmpfs"
+}
+
+check_device() {
+	"$kmemblk" check "$device" > "$tmp/check.log" || fail "$device: $(cat "$tmp/check.log")"
+}
+
+# field NAME [DEVICE]: a number or a word.
+field() {
+	"$kmemblk" info --json "${2:-$device}" | sed -n "s/.*\"$1\": *\"\{0,1\}\([a-z0-9]*\).*/\1/p"
 }
 
 # is_running PID: true while a process of this test (a child of this shell) runs.  When the shell has

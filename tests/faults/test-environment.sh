@@ -5,24 +5,18 @@
 # ordinary file stays one and is msync'ed, and where flushes would be left out nothing is written.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+. "$abs_top_srcdir/tests/common/qemu-io.sh"
 
-requires qemu-io --version
 test -z "${asan_library:-}" || skip "AddressSanitizer has LD_PRELOAD to itself"
-folder=$(mktemp -d "$PWD/$test_name.XXXXXX")
-cleanup_fn rm -rf "$folder"
-test "$(stat -f -c %T "$folder")" != tmpfs || skip "the build is on tmpfs"
-
-media() {
-	"$kmemblk" info --json "$1" | sed -n 's/.*"media": *"\([a-z]*\)".*/\1/p'
-}
+folder_on_disk
 
 # Called persistent memory by the environment, the file is still one, and each write waits for it.
 file=$folder/disk
 export PMEM_IS_PMEM_FORCE=1 MSYNC_FAILS=$tmp/now
 LD_PRELOAD=$PWD/.libs/failing-msync.so start_nbdkit "$file" create=8M
-test "$(media "$file")" = file || fail "media is $(media "$file")"
+test "$(field media "$file")" = file || fail "media is $(field media "$file")"
 touch "$MSYNC_FAILS"
-qemu-io -f raw -c 'write -P 3 0 4k' "$uri" > "$tmp/qemu-io.log" 2>&1 || true
+qemu_io 'write -P 3 0 4k' > "$tmp/qemu-io.log" || true
 grep -q 'write failed: Input/output error' "$tmp/qemu-io.log" ||
 	fail "acknowledged without msync: $(cat "$tmp/qemu-io.log")"
 stop_nbdkit
@@ -30,7 +24,7 @@ stop_nbdkit
 # The other way round: tmpfs stays tmpfs.
 device disk
 PMEM_IS_PMEM_FORCE=0 "$kmemblk" format --create=8M "$device"
-test "$(PMEM_IS_PMEM_FORCE=0 media "$device")" = tmpfs || fail "media is not tmpfs"
+test "$(PMEM_IS_PMEM_FORCE=0 field media "$device")" = tmpfs || fail "media is not tmpfs"
 
 # Without flushes nothing is written; to look at it needs none.
 unset PMEM_IS_PMEM_FORCE
@@ -40,5 +34,5 @@ expect_error 1 "$device: PMEM_NO_FLUSH=1 .*unset PMEM_NO_FLUSH" nbdkit -f -U - "
 expect_error 8 "$device: PMEM_NO_FLUSH=1 " "$kmemblk" format --force "$device"
 expect_error 8 "$device: PMEM_NO_FLUSH=1 " "$kmemblk" check --repair "$device"
 test "$(sha256sum "$device")" = "$sum" || fail "the device has changed"
-test "$(media "$device")" = tmpfs || fail "info does not work"
+test "$(field media "$device")" = tmpfs || fail "info does not work"
 PMEM_NO_FLUSH=0 "$kmemblk" check --repair "$device"

@@ -83,7 +83,7 @@ try() {
 	rm "$mount/filler" "$mount/filler2"
 	expect_all_written 5
 	stop_nbdkit
-	"$kmemblk" check "$device" > "$tmp/check.log" || fail "$fs: $(cat "$tmp/check.log")"
+	check_device
 }
 
 fs=xfs
@@ -109,4 +109,4 @@ fill
 start_nbdkit "$device"
 expect_all_written 6
 stop_nbdkit
-"$kmemblk" check "$device"
+check_device

@@ -6,14 +6,14 @@
 # Needs root, to mount file systems of its own.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+. "$abs_top_srcdir/tests/common/qemu-io.sh"
 
 requires_root
-requires qemu-io --version
 requires mkfs.xfs -V
 
 # try TYPE MKFS [OPTION...]
 try() {
-	local image=$tmp/$1.img args=() at i
+	local image=$tmp/$1.img commands=() at i
 	mount=$tmp/$1
 	truncate -s 400M "$image"
 	"${@:2}" "$image" > "$tmp/mkfs.log" 2>&1
@@ -23,7 +23,7 @@ try() {
 	device=$mount/disk
 	"$kmemblk" format --create=128M "$device" > /dev/null
 	start_nbdkit "$device"
-	qemu-io -f raw -c 'write -P 1 0 64M' "$uri" > "$tmp/io" 2>&1
+	must 'write -P 1 0 64M'
 	sync -f "$mount"
 	! dd if=/dev/zero of="$mount/filler" bs=1M 2> /dev/null || fail "it does not run full"
 	! dd if=/dev/zero of="$mount/filler2" bs=4k 2> /dev/null || fail "it does not run full"
@@ -32,12 +32,11 @@ try() {
 	# Here and there, so that what was taken for one is used again in other ways.
 	for ((i = 0; i < 256; i++)); do
 		at=$((i * 37 % 64))
-		args+=(-c "write -P $((i % 250 + 1)) ${at}M 1M")
+		commands+=("write -P $((i % 250 + 1)) ${at}M 1M")
 	done
-	qemu-io -f raw "${args[@]}" "$uri" > "$tmp/io" 2>&1 || true
-	! grep -q -i 'fail\|error' "$tmp/io" || fail "$1: $(grep -i 'fail\|error' "$tmp/io")"
+	must "${commands[@]}"
 	end_process "$server"
-	"$kmemblk" check "$device" > "$tmp/check" || fail "$1: $(cat "$tmp/check")"
+	check_device
 }
 
 try xfs mkfs.xfs -q

@@ -7,34 +7,21 @@
 # what is known.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+. "$abs_top_srcdir/tests/common/qemu-io.sh"
 
-requires qemu-io --version
 device disk
 # Each block on a page from the start, so that both halves hold some.
 "$kmemblk" format --create=16M --prealloc "$device" > "$tmp/format.log"
 start_nbdkit "$device"
 
-qemu_io() {
-	local args=()
-	for command; do
-		args+=(-c "$command")
-	done
-	qemu-io -f raw "${args[@]}" "$uri" 2>&1 || true
-}
-
-good() {
-	qemu_io "$@" > "$tmp/good.log"
-	! grep -q 'fail' "$tmp/good.log" || fail "$*: $(cat "$tmp/good.log")"
-}
-
-good 'write -P 1 0 4M' 'write -P 2 10M 4M'
+must 'write -P 1 0 4M' 'write -P 2 10M 4M'
 truncate -s 8M "$device"
 
 # Which blocks are in which half is the store's matter; each is whole or an error.
 halves() {
 	local errors=0 at
 	for at in {0..15}; do
-		qemu_io "read -P 1 $((at * 256))k 4k" "read -P 2 $((10240 + at * 256))k 4k"
+		qemu_io "read -P 1 $((at * 256))k 4k" "read -P 2 $((10240 + at * 256))k 4k" || true
 	done > "$tmp/halves.log"
 	! grep -q 'verification failed' "$tmp/halves.log" || fail "$(cat "$tmp/halves.log")"
 	errors=$(grep -c 'read failed: Input/output error' "$tmp/halves.log" || true)
@@ -47,7 +34,7 @@ for i in 1 2 3 4; do
 	qemu_io 'read 0 1M' 'read 9M 1M' 'write -P 9 13M 1k' > "$tmp/parallel$i.log" &
 	pids[i]=$!
 done
-wait "${pids[@]}"
+wait "${pids[@]}" || true
 halves
 kill -0 "$server" || fail "the server is gone"
 grep -Eq "read: $device: cut short before page [0-9]+, near block [0-9]+" "$tmp/nbdkit1.log" ||
@@ -65,6 +52,6 @@ cmp "$device" "$tmp/short" || fail "repair changed what it could not repair"
 truncate -s 16M "$device"
 expect_error 4 'correctable: superblock copy .*no kmemblk superblock' "$kmemblk" check "$device"
 expect_error 1 'corrected: superblock copy' "$kmemblk" check --repair "$device"
-"$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"
+check_device
 start_nbdkit "$device"
-good 'write -P 7 0 14M' 'read -P 7 0 14M'
+must 'write -P 7 0 14M' 'read -P 7 0 14M'

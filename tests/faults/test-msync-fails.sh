@@ -6,28 +6,18 @@
 # that was acknowledged is there.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+. "$abs_top_srcdir/tests/common/qemu-io.sh"
 
-requires qemu-io --version
 test -z "${asan_library:-}" || skip "AddressSanitizer has LD_PRELOAD to itself"
-folder=$(mktemp -d "$PWD/$test_name.XXXXXX")
-cleanup_fn rm -rf "$folder"
-test "$(stat -f -c %T "$folder")" != tmpfs || skip "the build is on tmpfs"
+folder_on_disk
 device=$folder/disk
-
-# What qemu-io says; it exits with 1 where a command fails.
-qemu_io() {
-	local args=()
-	for command; do
-		args+=(-c "$command")
-	done
-	qemu-io -f raw "${args[@]}" "$uri" > "$tmp/qemu-io.log" 2>&1 || true
-	cat "$tmp/qemu-io.log"
-}
 
 expect() {
 	local pattern=$1
 	shift
-	qemu_io "$@" | grep -q -- "$pattern" || fail "$*: not '$pattern': $(cat "$tmp/qemu-io.log")"
+	qemu_io "$@" > "$tmp/qemu-io.log" || true
+	grep -q -- "$pattern" "$tmp/qemu-io.log" ||
+		fail "$*: not '$pattern': $(cat "$tmp/qemu-io.log")"
 }
 
 export MSYNC_FAILS=$tmp/now
@@ -38,7 +28,7 @@ expect 'wrote 65536' 'write -P 2 64k 64k'
 # One connection, which was made while all was well.
 touch "$MSYNC_FAILS"
 qemu_io 'write -P 3 128k 4k' flush 'write -P 4 0 4k' 'write -P 4 4M 1' 'write -z 0 4k' \
-	'discard 0 4k' 'read -P 2 64k 64k' > "$tmp/failed.log"
+	'discard 0 4k' 'read -P 2 64k 64k' > "$tmp/failed.log" || true
 grep -q 'write failed: Input/output error' "$tmp/failed.log" || fail "$(cat "$tmp/failed.log")"
 test "$(grep -c 'write failed: Operation not permitted' "$tmp/failed.log")" -eq 3 ||
 	fail "it went on writing: $(cat "$tmp/failed.log")"
@@ -57,15 +47,14 @@ grep -q "persist: $device: now read-only, since it is unknown what is durable" \
 	"$tmp/nbdkit1.log" || fail "no word of it: $(cat "$tmp/nbdkit1.log")"
 
 stop_nbdkit
-"$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"
+check_device
 start_nbdkit "$device"
 for command in 'read -P 1 0 64k' 'read -P 2 64k 64k' 'read -P 1 132k 892k' 'read -P 0 1M 6M'; do
-	qemu_io "$command" > "$tmp/read.log"
-	! grep -q 'fail' "$tmp/read.log" || fail "$command: $(cat "$tmp/read.log")"
+	must "$command"
 done
 # The block in question is old or new, and whole.
-qemu_io 'read -P 1 128k 4k' > "$tmp/old.log"
-qemu_io 'read -P 3 128k 4k' > "$tmp/new.log"
+qemu_io 'read -P 1 128k 4k' > "$tmp/old.log" || true
+qemu_io 'read -P 3 128k 4k' > "$tmp/new.log" || true
 test "$(cat "$tmp/old.log" "$tmp/new.log" | grep -c 'verification failed')" -eq 1 ||
 	fail "block 32 is neither old nor new: $(cat "$tmp/old.log" "$tmp/new.log")"
 expect 'wrote 4096' 'write -P 5 128k 4k'

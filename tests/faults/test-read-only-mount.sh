@@ -21,7 +21,7 @@ mount -o remount,ro "$tmp/mount"
 expect_error 1 "$device: .*Read-only file system" try_nbdkit "$device"
 expect_error 8 "$device: .*Read-only file system" "$kmemblk" format --force "$device"
 expect_error 8 "$device: .*Read-only file system" "$kmemblk" check --repair "$device"
-"$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"
+check_device
 start_nbdkit "$device" readonly=true
 cleanup_fn stop_nbdkit
 nbdcopy "$uri" "$tmp/out"

@@ -8,9 +8,9 @@
 # Needs root, to mount a file system on a disk whose writes fail while a file says so.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+. "$abs_top_srcdir/tests/common/qemu-io.sh"
 
 requires_root
-requires qemu-io --version
 requires nbdfuse --version
 requires mkfs.xfs -V
 requires test -e /dev/fuse
@@ -34,16 +34,6 @@ remount() {
 	unmount
 	attach_store
 	mount "$@" "$loop" "$tmp/mount"
-}
-
-# io COMMAND: what qemu-io says of it.
-io() {
-	qemu-io -f raw -c "$1" "$uri" 2>&1
-}
-
-expect_good() {
-	io "$1" > "$tmp/io" || fail "$1: $(cat "$tmp/io")"
-	! grep -q -i 'fail\|error' "$tmp/io" || fail "$1: $(cat "$tmp/io")"
 }
 
 # try MKFS MOUNT-OPTION...
@@ -70,28 +60,28 @@ try() {
 	device=$tmp/mount/disk
 	"$kmemblk" format --create=8M --prealloc "$device" > /dev/null
 	start_nbdkit "$device"
-	expect_good 'write -P 17 0 4k'
-	expect_good 'write -P 18 4k 4k'
+	must 'write -P 17 0 4k'
+	must 'write -P 18 4k 4k'
 	sync -f "$tmp/mount"
 	touch "$tmp/broken"
-	io 'discard 0 4k' > "$tmp/io" || true
+	qemu_io 'discard 0 4k' > "$tmp/io" || true
 	rm "$tmp/broken"
 	grep -q 'Input/output error' "$tmp/io" || fail "the disk did not fail: $(cat "$tmp/io")"
 	end_process "$server"
 
 	# What it says to do, when the disk is well again.
 	start_nbdkit "$device"
-	expect_good 'discard 0 4k'
+	must 'discard 0 4k'
 	# In another leaf of the index, whose flush would take this one along.
-	expect_good 'write -P 33 2400k 80k'
+	must 'write -P 33 2400k 80k'
 	end_process "$server"
 
 	remount "$@"
-	"$kmemblk" check "$device" > "$tmp/check" || fail "$mkfs: $(cat "$tmp/check")"
+	check_device
 	start_nbdkit "$device"
-	expect_good 'read -P 0 0 4k'
-	expect_good 'read -P 18 4k 4k'
-	expect_good 'read -P 33 2400k 80k'
+	must 'read -P 0 0 4k'
+	must 'read -P 18 4k 4k'
+	must 'read -P 33 2400k 80k'
 	end_process "$server"
 	unmount
 	end_process $fuse

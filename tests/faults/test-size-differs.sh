@@ -5,19 +5,12 @@
 # the attempt changes it; one that is larger is served with what it has.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+. "$abs_top_srcdir/tests/common/qemu-io.sh"
 
-requires qemu-io --version
 device disk
 
-# expect_data: the disk holds what was written.
-expect_data() {
-	qemu-io -f raw -c 'read -P 1 0 4M' "$uri" > "$tmp/read.log" 2>&1 || true
-	grep -q 'read 4194304' "$tmp/read.log" || fail "$(cat "$tmp/read.log")"
-	! grep -q 'fail' "$tmp/read.log" || fail "$(cat "$tmp/read.log")"
-}
-
 start_nbdkit "$device" create=16M
-qemu-io -f raw -c 'write -P 1 0 4M' "$uri" > "$tmp/write.log"
+must 'write -P 1 0 4M'
 stop_nbdkit
 cp --sparse=always "$device" "$tmp/whole"
 
@@ -35,14 +28,14 @@ for size in $((16 * 1024 * 1024 - 4096)) 8M 12288 4096; do
 	cat "$tmp/whole" > "$device"
 done
 start_nbdkit "$device"
-expect_data
+must 'read -P 1 0 4M'
 stop_nbdkit
 
 truncate -s 24M "$device"
-"$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"
+check_device
 grep -q 'note: the device has 6144 pages, of which the format uses 4096' "$tmp/check.log" ||
 	fail "$(cat "$tmp/check.log")"
 start_nbdkit "$device"
-expect_data
+must 'read -P 1 0 4M'
 stop_nbdkit
 cmp -n $((16 * 1024 * 1024)) "$device" "$tmp/whole" || fail "serving changed the device"

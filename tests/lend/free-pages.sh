@@ -9,7 +9,6 @@
 #     at_most BYTES         waits until $device has at most so many
 #     pages NAME            a number from the server's line about pages, as of now (needs -v)
 #     lent_at_least N       waits until so many pages are lent
-#     field NAME            a number from kmemblk info --json $device
 #     log                   what the server has said so far
 #     logged PATTERN        true if it has said something like that; prints it
 
@@ -60,8 +59,4 @@ are_lent() {
 
 lent_at_least() {
 	eventually are_lent "$1"
-}
-
-field() {
-	"$kmemblk" info --json "$device" | sed -n "s/.*\"$1\": *\\([0-9]*\\).*/\\1/p"
 }

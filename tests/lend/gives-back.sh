@@ -37,4 +37,4 @@ load verify 8192 $rest 9
 stop_nbdkit
 ! logged 'holder: (memory|return|borrow:)' || fail "the module saw something wrong"
 logged 'holder: held [1-9]' || fail "stop was not called"
-"$kmemblk" check "$device"
+check_device

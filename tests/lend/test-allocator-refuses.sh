@@ -27,4 +27,4 @@ kill -0 "$server" || fail "the server is gone"
 load verify 1000 $((got - 1000)) 5
 stop_nbdkit
 ! logged 'holder: memory' || fail "the module saw something wrong"
-"$kmemblk" check "$device"
+check_device

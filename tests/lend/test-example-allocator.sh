@@ -32,7 +32,7 @@ load verify 16384 $((blocks - 16384)) 3
 stop_nbdkit
 logged 'pool: held'
 ! logged 'pool: an object changed' || fail "the disk stored to lent memory"
-"$kmemblk" check "$device"
+check_device
 
 start_nbdkit -v "$device" allocator="$abs_top_builddir/examples/.libs/allocator.so" release=none reclaim-timeout=3600
 load trim 0 "$blocks" 0

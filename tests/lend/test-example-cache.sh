@@ -49,9 +49,8 @@ pid=$!
 cleanup_fn end_process $pid
 exec 3> "$tmp/fifo"
 echo 'set last word' >&3
-while ! grep -q ok "$tmp/out"; do sleep 0.02; done
-kill -9 $pid
-wait $pid || true
+eventually grep -q ok "$tmp/out"
+end_process "$pid" KILL
 exec 3>&-
 cache_is $'= word\n= value 500' $'get last\nget key500'
 
@@ -70,7 +69,7 @@ test "$(stat_of keys)" -eq "$blocks"
 test "$(stat_of lent)" -eq 0
 test "$(stat_of reclaimed)" -ge 1000
 cache_is $'= value 7\n= 0\n= three' $'get key7\nget more0\nget a'
-"$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"
+check_device
 
 expect_error 2 'usage: cache PATH' "$cache"
 expect_error 1 'cache: .*[Nn]o such file' "$cache" "$tmp/none" < /dev/null

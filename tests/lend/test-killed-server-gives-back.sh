@@ -9,8 +9,7 @@ device disk
 start_nbdkit "$device" create=256M release=none
 test "$(load fill 0 40000 5)" -eq 40000
 load trim 0 35000 0
-kill -9 "$server"
-wait "$server" || true
+end_process "$server" KILL
 test "$(storage)" -ge $((150 << 20)) || fail "the test is no test: $(storage)"
 start_nbdkit "$device"
 # Its blocks, as much again at most for overwriting them, keep and index.
@@ -18,4 +17,4 @@ at_most $(((5000 + 5000 + 256) * 4096 + (2 << 20)))
 load verify 0 35000 0
 load verify 35000 5000 5
 stop_nbdkit
-"$kmemblk" check "$device"
+check_device

@@ -23,4 +23,4 @@ load trim 0 10000 0
 at_most $((limit + 10000 * 4096))
 load verify 10000 10000 7
 stop_nbdkit
-"$kmemblk" check "$device"
+check_device

@@ -68,8 +68,7 @@ fi
 kill -STOP "$server"
 told "$lend: the server is there and does not answer" "$lend"
 kill -CONT "$server"
-kill -9 "$server"
-wait "$server" || true
+end_process "$server" KILL
 told "$lend: the server has ended; start it again: nbdkit kmemblk DEVICE lend=$lend" "$lend"
 
 start_nbdkit "$device" lend="$lend" lend-allow=uid:54321

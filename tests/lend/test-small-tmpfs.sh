@@ -54,7 +54,7 @@ load verify 50000 3000 8
 load verify 4000 $((got - 4000)) 7
 kill -0 "$server" || fail "the server is gone"
 stop_nbdkit
-"$kmemblk" check "$device"
+check_device
 
 # A file system above: full below, it says so; then there is room, and it goes on.
 # Its metadata have their pages from the start: zeroes that are written, no holes.

@@ -62,5 +62,5 @@ for ((round = 0; round < 10; round++)); do
 		fi
 	done
 	test "$failed" -eq 1 || fail "the second server ended with status $failed"
-	"$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"
+	check_device
 done

@@ -30,7 +30,7 @@ for round in 1 2; do
 	while kill -0 "$pid" 2> /dev/null && ! grep -q '^State:.Z' "/proc/$pid/status"; do
 		sleep 0.05
 	done
-	cleanups=("${cleanups[@]:0:${#cleanups[@]}-1}")
+	cleanup_done
 	rm -f "$tmp/socket" "$tmp/pid"
-	"$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"
+	check_device
 done

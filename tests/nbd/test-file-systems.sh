@@ -18,15 +18,11 @@ attach() {
 
 detach() {
 	losetup --detach "$loop"
-	cleanups=("${cleanups[@]:0:${#cleanups[@]}-1}")
+	cleanup_done
 	fusermount3 -u "$tmp/fuse" 2> /dev/null || umount "$tmp/fuse"
 	wait $fuse || true
 	rm -f "$tmp/fuse.pid"
 	stop_nbdkit
-}
-
-used() {
-	"$kmemblk" info --json "$device" | sed -n 's/.*"pages_used": *\([0-9]*\).*/\1/p'
 }
 
 # check_file_system: with the disk attached and not mounted.
@@ -57,20 +53,20 @@ for type in ext4 xfs; do
 	done
 	sum=$(sha256sum < "$tmp/$type/kept")
 	sync -f "$tmp/$type"
-	full=$(used)
+	full=$(field pages_used)
 	rm "$tmp/$type/deleted"
 	# Unmounting ends what the file system frees in the background.
 	umount "$tmp/$type"
 	mount "$loop" "$tmp/$type"
 	fstrim "$tmp/$type"
-	trimmed=$(used)
+	trimmed=$(field pages_used)
 	test $((full - trimmed)) -gt 50000 ||
 		fail "$type: 51200 pages were deleted and trimmed; used: $full before, $trimmed after"
 	umount "$tmp/$type"
-	cleanups=("${cleanups[@]:0:${#cleanups[@]}-1}")
+	cleanup_done
 	check_file_system $type
 	detach
-	"$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"
+	check_device
 
 	attach
 	check_file_system $type
@@ -79,7 +75,7 @@ for type in ext4 xfs; do
 	test "$(sha256sum < "$tmp/$type/kept")" = "$sum" || fail "$type: a file changed"
 	test "$(find "$tmp/$type/folder" -type f | wc -l)" -eq 500 || fail "$type: files are lost"
 	umount "$tmp/$type"
-	cleanups=("${cleanups[@]:0:${#cleanups[@]}-1}")
+	cleanup_done
 	detach
 	rm -f "$device"
 done

@@ -18,4 +18,4 @@ for size in 512 4k 64k; do
 		> "$tmp/fio.log" 2>&1 || fail "blocks of $size: $(cat "$tmp/fio.log")"
 done
 stop_nbdkit
-"$kmemblk" check "$device" > "$tmp/check.log" || fail "$(cat "$tmp/check.log")"
+check_device

@@ -22,7 +22,7 @@ refused() {
 sum=$(sha256sum < "$device")
 refused 'a regular file' "$device"
 test "$(sha256sum < "$device")" = "$sum" || fail "the device has changed"
-"$kmemblk" check "$device" > /dev/null
+check_device
 echo thesis > "$tmp/thesis.txt"
 refused 'a regular file' "$tmp/thesis.txt"
 test "$(cat "$tmp/thesis.txt")" = thesis
@@ -37,8 +37,7 @@ test -L "$tmp/link" || fail "the link is gone"
 
 # A server that was killed leaves its socket; the next one takes the place, and no other server does.
 start_nbdkit "$device" lend="$lend" lend-mode=0620
-kill -9 "$server"
-wait "$server" || true
+end_process "$server" KILL
 test -S "$lend" || fail "no socket"
 inode=$(stat -c %i "$lend")
 start_nbdkit "$device" lend="$lend" lend-mode=0620
@@ -77,7 +76,7 @@ while test -e "$lend"; do
 	sleep 0.05
 done
 test ! -e "$lend" || fail "the server has left its socket"
-cleanups=("${cleanups[@]:0:${#cleanups[@]}-1}")
+cleanup_done
 rm -f "$tmp/nbd" "$tmp/pid"
 
 # And with --run, also if the command fails.

@@ -22,7 +22,7 @@ was_free() {
 	"$kmemblk" check "$device" > "$tmp/check.log" 2>&1 || status=$?
 	test "$status" -ne 8
 }
-check_device() {
+check_when_free() {
 	eventually was_free
 	test "$status" -eq 0 || fail "kmemblk check: $(cat "$tmp/check.log")"
 }
@@ -31,7 +31,7 @@ check_device() {
 in="$tmp/in" out="$tmp/out" nbdkit -U - "$plugin" "$device" create=1G \
 	--run 'nbdcopy "$in" "$uri" && nbdcopy "$uri" "$out"'
 cmp -n "$length" "$tmp/in" "$tmp/out" || fail "it came out as something else"
-check_device
+check_when_free
 
 start_nbdkit "$device"
 rm "$tmp/out"
@@ -45,10 +45,9 @@ for ((round = 0; round < 5; round++)); do
 	copy=$!
 	cleanup_fn end_process $copy
 	sleep 0.0$round
-	kill -9 "$server"
-	wait "$server" || true
+	end_process "$server" KILL
 	wait "$copy" || true
-	check_device
+	check_when_free
 	start_nbdkit "$device"
 done
 

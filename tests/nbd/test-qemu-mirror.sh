@@ -6,26 +6,12 @@
 # brings it up to date.  Zeros that are written free pages.  Without two servers, writes fail.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+. "$abs_top_srcdir/tests/common/qemu-io.sh"
 
-requires qemu-io --version
 requires qemu-storage-daemon --version
 
-# Of QEMU, $uri is the mirror.
-qemu_io() {
-	local args=()
-	for command; do
-		args+=(-c "$command")
-	done
-	qemu-io -f raw "${args[@]}" "$uri" > "$tmp/qemu-io.log" 2>&1 || return 1
-	! grep -qiE 'fail|error|invalid' "$tmp/qemu-io.log"
-}
-
 must() {
-	qemu_io "$@" || fail "$*: $(cat "$tmp/qemu-io.log" "$tmp/qemu.log")"
-}
-
-pages_used() {
-	"$kmemblk" info --json "$1" | sed -n 's/.*"pages_used": *\([0-9]*\).*/\1/p'
+	qemu_io_works "$@" || fail "$*: $(cat "$tmp/qemu-io.log" "$tmp/qemu.log")"
 }
 
 # A server that is only asked to end waits for its clients.
@@ -52,7 +38,7 @@ await_file "$qemu" "$tmp/qemu.pid" "$tmp/qemu.log" "qemu-storage-daemon did not 
 
 must 'write -P 0x11 0 16M'
 for device in "${devices[@]}"; do
-	test "$(pages_used "$device")" -eq 4096 || fail "$device: $(pages_used "$device") pages used"
+	test "$(field pages_used "$device")" -eq 4096 || fail "$device: $(field pages_used "$device") pages used"
 done
 
 # Under load, wherever that then is; and once more, without the server for certain.
@@ -76,7 +62,7 @@ mirror=$uri
 uri="nbd+unix:///?socket=${sockets[0]}"
 must 'read -P 0x11 4M 4M'
 # QEMU connects again at some time.
-until qemu_io 'read -P 0x22 0 2M' 'read -P 0x33 2M 6M' 'read -P 0x11 8M 8M'; do
+until qemu_io_works 'read -P 0x22 0 2M' 'read -P 0x33 2M 6M' 'read -P 0x11 8M 8M'; do
 	uri=$mirror
 	must 'read -P 0x22 0 2M' 'read -P 0x33 2M 6M' 'read -P 0x11 8M 8M'
 	sleep 0.2
@@ -86,8 +72,8 @@ uri=$mirror
 
 must 'write -P 0 0 8M' 'read -P 0 0 8M'
 for i in 0 1 2; do
-	test "$(pages_used "${devices[i]}")" -eq 2048 ||
-		fail "${devices[i]}: $(pages_used "${devices[i]}") pages used"
+	test "$(field pages_used "${devices[i]}")" -eq 2048 ||
+		fail "${devices[i]}: $(field pages_used "${devices[i]}") pages used"
 	qemu-img compare -f raw -F raw "nbd+unix:///?socket=${sockets[0]}" \
 		"nbd+unix:///?socket=${sockets[i]}" > "$tmp/compare" 2>&1 ||
 		fail "disks 0 and $i: $(cat "$tmp/compare")"
@@ -96,4 +82,4 @@ done
 # What only one has would be outvoted later.
 kill_server 0
 kill_server 1
-! qemu_io 'write -P 0x44 8M 64k' || fail "a write that one server has was acknowledged"
+! qemu_io_works 'write -P 0x44 8M 64k' || fail "a write that one server has was acknowledged"

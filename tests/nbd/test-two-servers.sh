@@ -14,6 +14,5 @@ expect_error 1 "$device: .*$server" try_nbdkit "$device" readonly=true
 ln -s "$device" "$tmp/link"
 expect_error 1 "$server" try_nbdkit "$tmp/link"
 
-kill -9 "$server"
-wait "$server" || true
+end_process "$server" KILL
 start_nbdkit "$device"

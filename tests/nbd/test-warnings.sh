@@ -24,9 +24,7 @@ device disk
 expect_warnings "$device" 'what is written survives the server, not a restart of the host$'
 
 # The build folder is somewhere else than on tmpfs, mostly, and on a disk, mostly.
-folder=$(mktemp -d "$abs_top_builddir/test-warnings.XXXXXX")
-cleanup_fn rm -rf "$folder"
-test "$(stat -f -c %T "$folder")" != tmpfs || skip "the build folder is on tmpfs: half is not tested"
+folder_on_disk
 "$kmemblk" format --create=16M "$folder/disk" > /dev/null
 slow='an ordinary file is slow: each write waits for it twice$'
 case $("$kmemblk" info --json "$folder/disk") in

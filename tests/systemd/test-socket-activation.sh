@@ -5,9 +5,9 @@
 # and answers it.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
+. "$abs_top_srcdir/tests/common/qemu-io.sh"
 
 requires systemd-socket-activate --version
-requires qemu-io --version
 
 unit=$abs_top_builddir/systemd/kmemblk@.service
 device disk
@@ -36,26 +36,15 @@ for word in "${words[@]}"; do
 done
 
 socket=$tmp/socket
+uri="nbd+unix:///?socket=$socket"
 systemd-socket-activate --listen="$socket" "${arguments[@]}" > "$tmp/server.log" 2>&1 &
 server=$!
 cleanup_fn end_process "$server"
 await_file "$server" "$socket" "$tmp/server.log" "systemd-socket-activate did not start"
 test "$(cat "/proc/$server/comm")" != nbdkit || fail "it was started before a client came"
 
-qemu_io() {
-	local args=()
-	for command; do
-		args+=(-c "$command")
-	done
-	qemu-io -f raw "${args[@]}" "nbd+unix:///?socket=$socket" > "$tmp/qemu-io.log" 2>&1 ||
-		fail "$(cat "$tmp/qemu-io.log" "$tmp/server.log")"
-	if grep -qiE 'fail|error|invalid' "$tmp/qemu-io.log"; then
-		fail "$(cat "$tmp/qemu-io.log" "$tmp/server.log")"
-	fi
-}
-
-qemu_io 'write -P 0x5a 4k 4k'
-qemu_io 'read -P 0x5a 4k 4k' 'read -P 0 8k 4k'
+must 'write -P 0x5a 4k 4k'
+must 'read -P 0x5a 4k 4k' 'read -P 0 8k 4k'
 test "$(cat "/proc/$server/comm")" = nbdkit || fail "the server is $(cat "/proc/$server/comm")"
 kill "$server"
 wait "$server" || fail "the server ended with status $?: $(cat "$tmp/server.log")"
