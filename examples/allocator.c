@@ -6,7 +6,7 @@
  *     nbdkit -v kmemblk /dev/shm/disk.img create=1G allocator=./allocator.so
  *
  * Other code in the process calls pool_alloc() and pool_free(), from any thread.  What the disk
- * releases comes into the pool by itself; when that does not suffice, a run is borrowed.  When the
+ * offers comes into the pool by itself; when that does not suffice, a run is borrowed.  When the
  * disk wants memory back, whole pages that are free in the pool go at once; then the pool's user is
  * asked (pool_on_shrink), and what he frees goes to the disk until it has what it wants.
  *
@@ -164,7 +164,7 @@ static int start(const struct kmemblk_allocator_calls *given)
 	return 0;
 }
 
-static int on_release(void *opaque, void *memory, size_t length)
+static int on_offer(void *opaque, void *memory, size_t length)
 {
 	(void)opaque;
 	pthread_mutex_lock(&lock);
@@ -174,7 +174,7 @@ static int on_release(void *opaque, void *memory, size_t length)
 	return 1;
 }
 
-static int on_reclaim(void *opaque, size_t length)
+static int on_recall(void *opaque, size_t length)
 {
 	bool (*fn)(size_t length);
 
@@ -193,8 +193,8 @@ const struct kmemblk_allocator *kmemblk_allocator(void)
 {
 	static const struct kmemblk_allocator allocator = { .version = KMEMBLK_ALLOCATOR_VERSION,
 							    .start = start,
-							    .release = on_release,
-							    .reclaim = on_reclaim };
+							    .offer = on_offer,
+							    .recall = on_recall };
 
 	return &allocator;
 }

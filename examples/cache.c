@@ -91,7 +91,7 @@ static void evict(struct entry *entry)
 }
 
 /* The disk wants so many bytes back. */
-static int reclaim(void *opaque, size_t length)
+static int recall(void *opaque, size_t length)
 {
 	(void)opaque;
 	pthread_mutex_lock(&lock);
@@ -226,9 +226,9 @@ static int stats(void)
 	struct kmemblk_info info;
 
 	kmemblk_get_info(disk, &info);
-	printf("keys=%llu hits=%llu misses=%llu lent=%llu reclaimed=%llu free=%llu\n",
+	printf("keys=%llu hits=%llu misses=%llu lent=%llu returned=%llu free=%llu\n",
 	       (unsigned long long)keys, (unsigned long long)hits, (unsigned long long)misses,
-	       (unsigned long long)info.pages_lent, (unsigned long long)info.pages_reclaimed,
+	       (unsigned long long)info.pages_lent, (unsigned long long)info.pages_returned,
 	       (unsigned long long)info.pages_free);
 	return 0;
 }
@@ -264,9 +264,9 @@ static int load_extent(void *opaque, uint64_t offset, uint64_t length, unsigned 
 static int open_disk(const char *path, uint64_t size)
 {
 	struct kmemblk_format_options format = { .create_size = size };
-	struct kmemblk_memory_options memory = { .keep = KMEMBLK_DEFAULT,
-						 .reserve = KMEMBLK_DEFAULT,
-						 .user.reclaim = reclaim };
+	struct kmemblk_memory_options memory = { .watermark = KMEMBLK_DEFAULT,
+						 .headroom = KMEMBLK_DEFAULT,
+						 .user.recall = recall };
 	struct kmemblk_info info;
 	int rc = size > 0 ? kmemblk_format(path, &format) : 0;
 

@@ -38,8 +38,8 @@ struct kmemblk_allocator {
 	 * As in struct kmemblk_memory_user; either may be NULL.  Never called before start has
 	 * returned, nor while stop runs or after it.
 	 */
-	int (*release)(void *opaque, void *memory, size_t length);
-	int (*reclaim)(void *opaque, size_t length);
+	int (*offer)(void *opaque, void *memory, size_t length);
+	int (*recall)(void *opaque, size_t length);
 	void *opaque;
 	/*
 	 * The server ends: after this nothing that was borrowed may be touched.  May be NULL.  Not

@@ -19,12 +19,12 @@ struct kmemblk_borrower;
 /*
  * kmemblk_borrower_connect - become a borrower.
  *
- * `reclaim` may be NULL.  It is called on a thread of the library's own when the disk wants `length`
+ * `recall` may be NULL.  It is called on a thread of the library's own when the disk wants `length`
  * bytes back, and returns what it can with kmemblk_borrower_return(); it must not wait for a write
  * to that disk, and not borrow or close.  If the server goes away the zones stay, and the connection
  * is made again when it is back; it is also when the program has closed its descriptor.
  *
- * Signals that are sent to the process are not taken by the library's threads; those that `reclaim`
+ * Signals that are sent to the process are not taken by the library's threads; those that `recall`
  * causes itself (SIGSEGV and the like) reach the program's handlers.
  *
  * Errors: any error of connect(2); -EACCES the socket's mode or folder keeps this user out; -EPERM the
@@ -32,7 +32,7 @@ struct kmemblk_borrower;
  * server, or one of another version; -ETIMEDOUT it does not answer; -EINVAL `socket` is empty; -ENOMEM,
  * -EAGAIN no thread.
  */
-int kmemblk_borrower_connect(const char *socket, void (*reclaim)(void *opaque, size_t length),
+int kmemblk_borrower_connect(const char *socket, void (*recall)(void *opaque, size_t length),
 			     void *opaque, struct kmemblk_borrower **borrower);
 
 /* The size of a zone, in bytes. */
@@ -60,7 +60,7 @@ int kmemblk_borrower_borrow(struct kmemblk_borrower *borrower, void *at, unsigne
 /*
  * kmemblk_borrower_return - unmap a zone and say so.
  *
- * `memory` is what borrow gave.  With `keep_place` the address range stays reserved, inaccessible,
+ * `memory` is what borrow gave.  With `keep_place` the address range stays taken, inaccessible,
  * for a later borrow with `at`.
  *
  * Errors: -EINVAL not a zone of this borrower's; any error of munmap(2).

@@ -201,11 +201,11 @@ void kmemblk_close(struct kmemblk *handle);
  *  - Its storage goes back to the kernel ("punch"), where the device is a file with holes: the free
  *    memory of the host, or the free space of the file system, grows.  A new block takes storage
  *    again first, so a full file system is -ENOSPC for that write and nothing worse.
- *  - It is lent to a memory user in this process: offered by the callback `release`, or borrowed.
+ *  - It is lent to a memory user in this process: offered by the callback `offer`, or borrowed.
  *
- * Loans never touch what the disk needs: the spare, the reserve, and the storage for overwriting
- * what is mapped are not lent.  New blocks may need what is lent: the callback `reclaim` asks for it
- * back, in the background when free pages fall to the reserve, and at the latest when a write would
+ * Loans never touch what the disk needs: the spare, the headroom, and the storage for overwriting
+ * what is mapped are not lent.  New blocks may need what is lent: the callback `recall` asks for it
+ * back, in the background when free pages fall to the headroom, and at the latest when a write would
  * get -ENOSPC, which then waits for the answer.
  *
  * The memory is that of the disk: a store beyond a loan, or after its return, may change a block.
@@ -235,13 +235,13 @@ struct kmemblk_memory_user {
 	 * it: it is the user's until kmemblk_return(), in whole or in parts.  Return 0 to leave it;
 	 * nothing more is offered then until other pages become free.
 	 */
-	int (*release)(void *opaque, void *memory, size_t length);
+	int (*offer)(void *opaque, void *memory, size_t length);
 	/*
 	 * The disk wants `length` bytes back.  Call kmemblk_return() for what can be given back,
 	 * here or soon after from another thread.  Return 1 if more is to come: writes wait for it,
 	 * up to timeout_ms; 0 if that was all: writes that still find no page get -ENOSPC.
 	 */
-	int (*reclaim)(void *opaque, size_t length);
+	int (*recall)(void *opaque, size_t length);
 	void *opaque;
 	/* How long a write waits for memory to come back; 0 means 10 seconds. */
 	unsigned int timeout_ms;
@@ -250,16 +250,16 @@ struct kmemblk_memory_user {
 struct kmemblk_memory_options {
 	enum kmemblk_punch punch;
 	/*
-	 * Bytes of free pages that keep their storage when others are punched, so that blocks which
-	 * come and go need no system call; KMEMBLK_DEFAULT is 1/256 of the data pages, at most 64
-	 * MiB.  What overwrites need keeps its storage in any case.
+	 * Free pages are punched when more bytes of them than this have storage, down to three quarters
+	 * of it, so that blocks which come and go need no system call; KMEMBLK_DEFAULT is 1/256 of the
+	 * data pages, at most 64 MiB.  What overwrites need keeps its storage in any case.
 	 */
-	uint64_t keep;
+	uint64_t watermark;
 	/*
 	 * Bytes of free pages, beside the spare, that are not lent, so that new blocks seldom wait
 	 * for memory to come back; KMEMBLK_DEFAULT is 1/32 of the data pages.
 	 */
-	uint64_t reserve;
+	uint64_t headroom;
 	struct kmemblk_memory_user user;
 };
 
@@ -267,7 +267,7 @@ struct kmemblk_memory_options {
  * kmemblk_set_memory - say what free pages are to be used for.
  *
  * Between kmemblk_open() and kmemblk_start(), at most once.  Without it the device is punched where
- * it has holes, keep and reserve are the defaults, and there is no memory user.  `options` is
+ * it has holes, watermark and headroom are the defaults, and there is no memory user.  `options` is
  * copied.
  *
  * Errors: -EROFS the handle is read-only; -EINVAL the handle is started, or a size is larger than
@@ -280,16 +280,16 @@ int kmemblk_set_memory(struct kmemblk *handle, const struct kmemblk_memory_optio
  *
  * `length` is a multiple of 4096, at most 2 MiB; the address is a multiple of `alignment`, a power
  * of 2 from 4096 to 2 MiB.  The memory is zeroed and at `*memory`; it is the caller's until
- * kmemblk_return().  Needs no callbacks, but without `reclaim` nobody can ask for it back.
+ * kmemblk_return().  Needs no callbacks, but without `recall` nobody can ask for it back.
  *
- * Errors: -ENOMEM no such run is free above spare and reserve, or the file system has no room for
+ * Errors: -ENOMEM no such run is free above spare and headroom, or the file system has no room for
  * it; -EINVAL length or alignment, or the handle is not started; -EROFS the handle is read-only;
  * -EIO a media error met while zeroing (another try finds another run).
  */
 int kmemblk_borrow(struct kmemblk *handle, size_t length, size_t alignment, void **memory);
 
 /*
- * kmemblk_return - give back memory that was taken from `release` or borrowed.
+ * kmemblk_return - give back memory that was offered and taken, or borrowed.
  *
  * Any run of whole pages, all of which are lent: a loan may be given back in parts, and neighbouring
  * loans together.  From then on the memory is the disk's.
@@ -362,7 +362,7 @@ struct kmemblk_lend_options {
  * Between kmemblk_open() and kmemblk_start(), at most once; lending begins with kmemblk_start() and
  * ends with kmemblk_close(), which removes the socket and leaves lent zones with their borrowers.
  * Lends what kmemblk_set_memory() lets be lent, and asks borrowers for it back when the disk wants
- * it, beside the memory user's `reclaim`.  Blocks are moved to make whole zones when somebody wants
+ * it, beside the memory user's `recall`.  Blocks are moved to make whole zones when somebody wants
  * one.  On a device of type "none" all is lent.
  *
  * Each loan opens the device again.  Where the process has changed its user meanwhile and that one may
@@ -487,19 +487,19 @@ struct kmemblk_info {
 	uint64_t size_bytes;   /* blocks * page_size */
 	uint64_t pages_used;   /* pages that hold a block */
 	/*
-	 * Data pages that hold no block and are not bad: pages_spare, pages_lent and pages_resident
+	 * Data pages that hold no block and are not quarantined: pages_spare, pages_lent and pages_resident
 	 * are parts of them.  "free" means this in every output of the project.
 	 */
 	uint64_t pages_free;
-	uint64_t pages_spare;	 /* of the free pages, how many only overwrites may take */
-	uint64_t pages_bad;	 /* quarantined: media errors; 0 from kmemblk_probe() */
-	uint64_t pages_resident; /* free pages that have storage */
+	uint64_t pages_spare;	    /* of the free pages, how many only overwrites may take */
+	uint64_t pages_quarantined; /* out of use after media errors; 0 from kmemblk_probe() */
+	uint64_t pages_resident;    /* free pages that have storage */
 	/* These are 0 from kmemblk_probe(): only the process that serves the device knows. */
 	uint64_t pages_lent;	  /* now with memory users */
 	uint64_t pages_retired;	  /* replaced or trimmed, and not yet free */
-	uint64_t pages_released;  /* ever become free after that, since the device was opened */
+	uint64_t pages_reclaimed; /* ever become free after that, since the device was opened */
 	uint64_t pages_punched;	  /* ever given back to the kernel, since the device was opened */
-	uint64_t pages_reclaimed; /* ever given back by memory users, since the device was opened */
+	uint64_t pages_returned;  /* ever given back by memory users, since the device was opened */
 	uint64_t entries_damaged; /* index entries that no sound device has */
 	int numa_node;		  /* of the device; -1 unknown */
 	/*

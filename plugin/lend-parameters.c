@@ -94,7 +94,7 @@ static int config_timeout(const char *value)
 	double seconds = strtod(value, &end);
 
 	if (end == value || *end || !(seconds > 0) || seconds > 86400) {
-		nbdkit_error("reclaim-timeout=%s: type seconds, as in reclaim-timeout=10", value);
+		nbdkit_error("recall-timeout=%s: type seconds, as in recall-timeout=10", value);
 		return -1;
 	}
 	timeout_ms = (unsigned int)(seconds * 1000 + 0.999);
@@ -103,7 +103,7 @@ static int config_timeout(const char *value)
 
 int lend_config(const char *key, const char *value)
 {
-	if (strcmp(key, "reclaim-timeout") == 0)
+	if (strcmp(key, "recall-timeout") == 0)
 		return config_timeout(value);
 	if (strcmp(key, "lend") == 0)
 		return config_socket(value);

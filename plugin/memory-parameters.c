@@ -27,10 +27,10 @@
 /* The parameters. */
 static struct kmemblk_memory_options options = {
 	.punch = KMEMBLK_PUNCH_AUTO,
-	.keep = KMEMBLK_DEFAULT,
-	.reserve = KMEMBLK_DEFAULT,
+	.watermark = KMEMBLK_DEFAULT,
+	.headroom = KMEMBLK_DEFAULT,
 };
-static int reserve_percent = -1;
+static int headroom_percent = -1;
 static bool given; /* one of them was given */
 
 static void *module;
@@ -46,38 +46,37 @@ static struct kmemblk_allocator_calls calls = {
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 static bool started; /* and not stopped */
 
-static int release(void *opaque, void *memory, size_t length)
+static int offer(void *opaque, void *memory, size_t length)
 {
 	int taken = 0;
 
 	pthread_mutex_lock(&turn);
 	if (started)
-		taken = allocator->release(opaque, memory, length);
+		taken = allocator->offer(opaque, memory, length);
 	pthread_mutex_unlock(&turn);
 	return taken;
 }
 
-static int reclaim(void *opaque, size_t length)
+static int recall(void *opaque, size_t length)
 {
 	int more = 0;
 
 	pthread_mutex_lock(&turn);
 	if (started)
-		more = allocator->reclaim(opaque, length);
+		more = allocator->recall(opaque, length);
 	pthread_mutex_unlock(&turn);
 	return more;
 }
 
-static int config_release(const char *value)
+static int config_punch(const char *value)
 {
-	if (strcmp(value, "punch") == 0) {
-		options.punch = KMEMBLK_PUNCH;
-	} else if (strcmp(value, "none") == 0) {
-		options.punch = KMEMBLK_PUNCH_NEVER;
-	} else {
-		nbdkit_error("release=%s: type release=punch or release=none", value);
+	int punch = nbdkit_parse_bool(value);
+
+	if (punch < 0) {
+		nbdkit_error("punch=%s: type punch=true or punch=false", value);
 		return -1;
 	}
+	options.punch = punch ? KMEMBLK_PUNCH : KMEMBLK_PUNCH_NEVER;
 	return 0;
 }
 
@@ -93,20 +92,20 @@ static int config_size(const char *key, const char *value, uint64_t *size)
 	return 0;
 }
 
-static int config_reserve(const char *value)
+static int config_headroom(const char *value)
 {
 	size_t length = strlen(value);
 	char *end;
 	long percent;
 
 	if (length == 0 || value[length - 1] != '%')
-		return config_size("reserve", value, &options.reserve);
+		return config_size("headroom", value, &options.headroom);
 	percent = strtol(value, &end, 10);
 	if (end != value + length - 1 || end == value || percent < 0 || percent > 100) {
-		nbdkit_error("reserve=%s: type a size or a percentage, as in reserve=5%%", value);
+		nbdkit_error("headroom=%s: type a size or a percentage, as in headroom=5%%", value);
 		return -1;
 	}
-	reserve_percent = (int)percent;
+	headroom_percent = (int)percent;
 	return 0;
 }
 
@@ -136,8 +135,8 @@ static int config_allocator(const char *value)
 			     value, KMEMBLK_ALLOCATOR_VERSION);
 		return -1;
 	}
-	options.user.release = allocator->release ? release : NULL;
-	options.user.reclaim = allocator->reclaim ? reclaim : NULL;
+	options.user.offer = allocator->offer ? offer : NULL;
+	options.user.recall = allocator->recall ? recall : NULL;
 	options.user.opaque = allocator->opaque;
 	return 0;
 }
@@ -147,12 +146,12 @@ int memory_config(const char *key, const char *value)
 	bool first = !given;
 
 	given = true;
-	if (strcmp(key, "release") == 0)
-		return config_release(value);
-	if (strcmp(key, "keep") == 0)
-		return config_size(key, value, &options.keep);
-	if (strcmp(key, "reserve") == 0)
-		return config_reserve(value);
+	if (strcmp(key, "punch") == 0)
+		return config_punch(value);
+	if (strcmp(key, "watermark") == 0)
+		return config_size(key, value, &options.watermark);
+	if (strcmp(key, "headroom") == 0)
+		return config_headroom(value);
 	if (strcmp(key, "allocator") == 0)
 		return config_allocator(value);
 	given = !first;
@@ -162,8 +161,8 @@ int memory_config(const char *key, const char *value)
 int memory_config_complete(bool readonly)
 {
 	if (readonly && given) {
-		nbdkit_error("readonly=true has no free pages to give away: leave out release=, "
-			     "keep=, reserve= and allocator=");
+		nbdkit_error("readonly=true has no free pages to give away: leave out punch=, "
+			     "watermark=, headroom= and allocator=");
 		return -1;
 	}
 	return 0;
@@ -174,9 +173,9 @@ int memory_get_ready(struct kmemblk *device, const struct kmemblk_info *info,
 {
 	calls.device = device;
 	options.user.timeout_ms = timeout_ms;
-	if (reserve_percent >= 0)
-		options.reserve =
-			info->data_pages * (unsigned int)reserve_percent / 100 * KMEMBLK_BLOCK_SIZE;
+	if (headroom_percent >= 0)
+		options.headroom = info->data_pages * (unsigned int)headroom_percent / 100 *
+				   KMEMBLK_BLOCK_SIZE;
 	return kmemblk_set_memory(device, &options);
 }
 
@@ -214,11 +213,11 @@ void memory_debug(struct kmemblk *device)
 
 	kmemblk_get_info(device, &info);
 	nbdkit_debug("pages: used=%" PRIu64 " free=%" PRIu64 " resident=%" PRIu64 " lent=%" PRIu64
-		     " retired=%" PRIu64 " released=%" PRIu64 " punched=%" PRIu64
-		     " reclaimed=%" PRIu64,
+		     " retired=%" PRIu64 " reclaimed=%" PRIu64 " punched=%" PRIu64
+		     " returned=%" PRIu64,
 		     info.pages_used, info.pages_free, info.pages_resident, info.pages_lent,
-		     info.pages_retired, info.pages_released, info.pages_punched,
-		     info.pages_reclaimed);
+		     info.pages_retired, info.pages_reclaimed, info.pages_punched,
+		     info.pages_returned);
 }
 
 void memory_unload(void)

@@ -11,11 +11,11 @@
 #include "kmemblk.h"
 
 /* Names of the parameters, and their lines of help. */
-#define MEMORY_PARAMETERS "release keep reserve allocator"
-#define MEMORY_HELP                                                                                  \
-	"release=punch|none Give free pages back to the kernel (default for files), or keep them.\n" \
-	"keep=<SIZE>        Free pages that are not given back, ready for new blocks.\n"             \
-	"reserve=<SIZE>|<N>%  Free pages that are not lent as memory.\n"                             \
+#define MEMORY_PARAMETERS "punch watermark headroom allocator"
+#define MEMORY_HELP                                                                                \
+	"punch=true|false   Give free pages back to the kernel (default: true for files).\n"       \
+	"watermark=<SIZE>   Free pages that are not given back, ready for new blocks.\n"           \
+	"headroom=<SIZE>|<N>%  Free pages that are not lent as memory.\n"                          \
 	"allocator=<MODULE> Load a module that uses free pages as memory."
 
 /* One parameter: 0, -1 with nbdkit's error, or 1 if the name is none of these. */

@@ -308,7 +308,7 @@ void heap_give(void *memory, size_t size)
 	pthread_mutex_unlock(&heap.lock);
 }
 
-/* ---- what protect.c and the keeper do with slots -------------------------------------------- */
+/* ---- what protect.c and the helper do with slots -------------------------------------------- */
 
 void heap_copy_slot(void *to, size_t s)
 {

@@ -25,7 +25,7 @@ enum slot_kind { SLOT_EMPTY, SLOT_ZONE, SLOT_ORDINARY };
 
 struct slot {
 	uint8_t kind;
-	uint8_t idle;  /* rounds of the keeper that it has been wholly free for */
+	uint8_t idle;  /* rounds of the helper that it has been wholly free for */
 	bool untold;   /* it was a zone, and the server does not know yet */
 	uint32_t free; /* pages */
 	/* Free pages at its start, at its end, and in its longest run. */

@@ -8,7 +8,7 @@
  * main(), the extent hooks of all of jemalloc's arenas are set; what was allocated before stays
  * where it is, which is why the hooks know both kinds of memory.
  *
- * One thread, the keeper, wakes each second: it has jemalloc give up what it has kept for long
+ * One thread, the helper, wakes each second: it has jemalloc give up what it has kept for long
  * enough, and gives zones back that are wholly free.  When the disk wants memory it gives back all
  * that is free and then, unless strict, moves zones that are in use to ordinary memory.
  */
@@ -33,7 +33,7 @@
 
 #define TICK_MS	     1000
 #define IDLE_ROUNDS  2
-#define KEEPER_STACK (256 * 1024)
+#define HELPER_STACK (256 * 1024)
 
 /* "arena.<every arena>.decay" and so on. */
 #define EVERY_ARENA(what) "arena.4096." what
@@ -142,9 +142,9 @@ static int set_hooks(void)
 	return -err;
 }
 
-/* ---- the keeper ----------------------------------------------------------------------------- */
+/* ---- the helper ----------------------------------------------------------------------------- */
 
-static void *keep(void *opaque)
+static void *help(void *opaque)
 {
 	uint64_t wanted, returned;
 
@@ -166,13 +166,13 @@ static void *keep(void *opaque)
 	return NULL;
 }
 
-static int start_keeper(void)
+static int start_helper(void)
 {
 	pthread_t thread;
-	int err = thread_start(&thread, KEEPER_STACK, keep, NULL);
+	int err = thread_start(&thread, HELPER_STACK, help, NULL);
 
 	if (err)
-		return thread_fail(err, "borrow", getenv(ENVIRONMENT_SOCKET), "keeper");
+		return thread_fail(err, "borrow", getenv(ENVIRONMENT_SOCKET), "helper");
 	pthread_detach(thread);
 	return 0;
 }
@@ -217,7 +217,7 @@ static int begin(const char *socket)
 			    socket, SHELL_WORD(socket));
 	if (err)
 		return fail_errno(-err, "borrow: %s: jemalloc does not take its hooks", socket);
-	return start_keeper();
+	return start_helper();
 }
 
 __attribute__((constructor)) static void start(void)

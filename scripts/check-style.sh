@@ -3,7 +3,7 @@
 #
 # The checks that read the source: clang-format (layout), cppcheck (faults in C), shellcheck
 # (faults in shell), the house rules on the SPDX line and the size and the names of files, and
-# check-paths.sh and check-includes.sh.  Run from anywhere in the source tree; looks at the files that
+# check-paths.sh, check-includes.sh and check-words.sh.  Run from anywhere in the source tree; looks at the files that
 # git knows or would take, or, in an unpacked tarball, at all of them.
 
 set -uo pipefail
@@ -79,6 +79,7 @@ fi
 
 scripts/check-paths.sh || fail "docs/paths.txt"
 scripts/check-includes.sh || fail "who includes whom"
+scripts/check-words.sh || fail "words"
 
 # A name stands for one thing.
 twice=$(printf '%s\n' "${c_files[@]}" | grep -E '^(lib|plugin|preload|tools)/.*\.c$' | sed 's|.*/||' | sort | uniq -d)

@@ -43,7 +43,7 @@ readme_words() {
 		-e 's/[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} UTC/TIME/' \
 		-e 's/process [0-9]+/process PID/' \
 		-e 's/^ *[0-9]+ +[0-9]+ perl(.*) [0-9.]+ [a-z]+ /PID USER perl\1 AGE /' \
-		-e 's/\b(free|resident|lent|punched|reclaimed)=[0-9]+/\1=N/g' \
+		-e 's/\b(free|resident|lent|punched|returned)=[0-9]+/\1=N/g' \
 		-e 's/^( +resident ).*/\1WORDS/' \
 		-e 's/^( +used ) *[0-9]{3} KiB +[0-9]{3} pages +0 %$/\1LITTLE/' \
 		-e 's/(clean \([0-9]+ entries, )[0-9]{3} /\1LITTLE /' \

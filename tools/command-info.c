@@ -95,9 +95,9 @@ static void print_json(const char *path, const struct kmemblk_info *info)
 	json_put_number(object, "pages_resident", info->pages_resident);
 	put_served(object, "pages_lent", info->pages_lent, info);
 	put_served(object, "pages_retired", info->pages_retired, info);
-	put_served(object, "pages_released", info->pages_released, info);
-	put_served(object, "pages_punched", info->pages_punched, info);
 	put_served(object, "pages_reclaimed", info->pages_reclaimed, info);
+	put_served(object, "pages_punched", info->pages_punched, info);
+	put_served(object, "pages_returned", info->pages_returned, info);
 	json_put_number(object, "entries_damaged", info->entries_damaged);
 	if (!info->holder_pid) {
 		json_put_null(object, "served_by");

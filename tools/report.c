@@ -21,10 +21,10 @@
 #include "report.h"
 
 const char *const report_pages[PAGES_KINDS] = {
-	"used",	    "free",	   "spare",    "reserve", "retired",   "lent",
-	"resident", "quarantined", "released", "punched", "reclaimed", "moved",
+	"used",	    "free",	   "spare",	"headroom", "retired",	"lent",
+	"resident", "quarantined", "reclaimed", "punched",  "returned", "moved",
 };
-const char *const report_zones[ZONES_KINDS] = { "lent", "unowned", "draining", "wanted" };
+const char *const report_zones[ZONES_KINDS] = { "lent", "unowned", "evacuating", "wanted" };
 const char *const report_requests[REQUEST_KINDS] = {
 	"read", "write", "trim", "zero", "extents", "flush",
 };

@@ -72,13 +72,13 @@ static void found(struct checking *c, enum kmemblk_finding_kind kind, const char
 
 /* ---- superblocks ---------------------------------------------------------------------------- */
 
-/* Before any correction: that this release knows all it would be writing about. */
+/* Before any correction: that this version knows all it would be writing about. */
 static int may_repair(const struct checking *c)
 {
 	if ((c->super.ro_compat & ~LAYOUT_KNOWN_RO_COMPAT) == 0)
 		return 0;
 	return fail(EMEDIUMTYPE,
-		    "repair: %s: has features this release can only read (ro-compat 0x%llx)",
+		    "repair: %s: has features this version can only read (ro-compat 0x%llx)",
 		    c->device.path, (unsigned long long)c->super.ro_compat);
 }
 
@@ -237,7 +237,7 @@ static bool check_supers(struct checking *c, int *rc)
 	*rc = check_copy(c);
 	if (*rc == 0 && (c->super.ro_compat & ~LAYOUT_KNOWN_RO_COMPAT) != 0)
 		found(c, KMEMBLK_FINDING_NOTE,
-		      "has features this release can only read (ro-compat 0x%llx): open it "
+		      "has features this version can only read (ro-compat 0x%llx): open it "
 		      "read-only",
 		      (unsigned long long)c->super.ro_compat);
 	if (*rc == 0 && pages > c->super.device_pages)

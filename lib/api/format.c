@@ -196,8 +196,8 @@ static int destroy_supers(struct formatting *f)
 static int clear_index(struct formatting *f)
 {
 	uint64_t first = f->super.index_start;
-	int rc = device_punch(&f->device, first << LAYOUT_PAGE_SHIFT,
-			      (super_copy_page(&f->super) - first) << LAYOUT_PAGE_SHIFT);
+	int rc = device_punch_durably(&f->device, first << LAYOUT_PAGE_SHIFT,
+				      (super_copy_page(&f->super) - first) << LAYOUT_PAGE_SHIFT);
 
 	if (rc == -EOPNOTSUPP)
 		rc = zero_pages(f, first, f->super.index_pages, PM_FORMAT_CLEAR, false);

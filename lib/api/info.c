@@ -57,13 +57,13 @@ void kmemblk_get_info(struct kmemblk *h, struct kmemblk_info *info)
 	pages_count(&h->pool, &count);
 	info->pages_used = count.used;
 	info->pages_free = count.free;
-	info->pages_bad = count.bad;
+	info->pages_quarantined = count.quarantined;
 	info->pages_lent = count.lent;
 	info->pages_resident = count.resident;
 	info->pages_retired = count.retired;
-	info->pages_released = count.released;
-	info->pages_punched = count.punched;
 	info->pages_reclaimed = count.reclaimed;
+	info->pages_punched = count.punched;
+	info->pages_returned = count.returned;
 }
 
 /* Data pages with storage.  What is data only in part of a page counts as data. */

@@ -20,11 +20,12 @@ static int check_memory(const struct kmemblk *h, const struct kmemblk_memory_opt
 		return fail(EROFS, "set memory: %s: opened read-only", h->device.path);
 	if (h->started)
 		return fail(EINVAL, "set memory: %s: started already", h->device.path);
-	if ((options->keep != KMEMBLK_DEFAULT && options->keep > size) ||
-	    (options->reserve != KMEMBLK_DEFAULT && options->reserve > size))
-		return fail(EINVAL,
-			    "set memory: %s: keep and reserve are at most the device's %llu bytes",
-			    h->device.path, (unsigned long long)size);
+	if ((options->watermark != KMEMBLK_DEFAULT && options->watermark > size) ||
+	    (options->headroom != KMEMBLK_DEFAULT && options->headroom > size))
+		return fail(
+			EINVAL,
+			"set memory: %s: watermark and headroom are at most the device's %llu bytes",
+			h->device.path, (unsigned long long)size);
 	if ((unsigned int)options->punch > KMEMBLK_PUNCH)
 		return fail(EINVAL, "set memory: %s: unknown kind of punching %u", h->device.path,
 			    (unsigned int)options->punch);
@@ -55,10 +56,10 @@ int kmemblk_set_memory(struct kmemblk *h, const struct kmemblk_memory_options *o
 	if (keeper->user.timeout_ms == 0)
 		keeper->user.timeout_ms = timeout_ms;
 	keeper->punch = h->device.holes && options->punch != KMEMBLK_PUNCH_NEVER;
-	if (options->keep != KMEMBLK_DEFAULT)
-		keeper->keep = pages_of(options->keep);
-	if (options->reserve != KMEMBLK_DEFAULT)
-		keeper->reserve = pages_of(options->reserve);
+	if (options->watermark != KMEMBLK_DEFAULT)
+		keeper->watermark = pages_of(options->watermark);
+	if (options->headroom != KMEMBLK_DEFAULT)
+		keeper->headroom = pages_of(options->headroom);
 	return 0;
 }
 
@@ -105,7 +106,7 @@ int kmemblk_borrow(struct kmemblk *h, size_t length, size_t alignment, void **me
 	pthread_mutex_unlock(&h->pool.lock);
 	if (rc == -ENOMEM || rc == -ENOSPC)
 		return fail(ENOMEM,
-			    "borrow: %s: no run of %zu bytes is free above spare and reserve",
+			    "borrow: %s: no run of %zu bytes is free above spare and headroom",
 			    h->device.path, length);
 	if (rc != 0)
 		return fail_errno(-rc, "borrow: %s: storage or contents of a free page",
@@ -126,7 +127,7 @@ int kmemblk_return(struct kmemblk *h, void *memory, size_t length)
 	lent = (at | length) % LAYOUT_PAGE_SIZE == 0 && !h->readonly &&
 	       pageset_has_run(&pool->lent, first, n);
 	if (lent && n > 0) {
-		pool->keeper.reclaimed += n;
+		pool->keeper.returned += n;
 		lent_return_locked(pool, first, n);
 	}
 	pthread_mutex_unlock(&pool->lock);

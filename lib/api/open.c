@@ -15,7 +15,7 @@
 #include "base/shell.h"
 #include "io/handle.h"
 #include "lend/server.h"
-#include "map/settle.h"
+#include "map/found.h"
 #include "media/badblocks.h"
 #include "media/claim.h"
 #include "media/guard.h"
@@ -101,12 +101,12 @@ static void mark_bad_pages(struct kmemblk *h, const struct badblocks *bad)
 }
 
 /* Read the index and build from it what only memory holds (invariant 6). */
-static int rebuild(struct kmemblk *h, const struct badblocks *bad, const struct settle *settle)
+static int rebuild(struct kmemblk *h, const struct badblocks *bad, const struct found *found)
 {
 	uint64_t data_pages = super_data_pages(&h->super);
 	struct index_scan scan = { .named = bitmap_new(data_pages),
 				   .twice = bitmap_new(data_pages) };
-	struct pages_found found = {
+	struct pages_found pages = {
 		.first = super_data_start(&h->super),
 		.count = data_pages,
 		.spare = h->super.spare_pages,
@@ -128,12 +128,12 @@ static int rebuild(struct kmemblk *h, const struct badblocks *bad, const struct 
 		}
 		goto out;
 	}
-	rc = settle_found(settle, &h->device, &h->index);
+	rc = found_persist(found, &h->device, &h->index);
 	if (rc != 0)
 		goto out;
-	found.used = h->index.used;
-	found.bad = keep_bad_pages(h, bad, scan.named);
-	rc = pages_open(&h->pool, &h->device, &found);
+	pages.used = h->index.used;
+	pages.bad = keep_bad_pages(h, bad, scan.named);
+	rc = pages_open(&h->pool, &h->device, &pages);
 	if (rc == 0)
 		mark_bad_pages(h, bad);
 out:
@@ -145,7 +145,7 @@ out:
 int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
 {
 	struct badblocks bad = { 0 };
-	struct settle settle = { 0 };
+	struct found found = { 0 };
 	struct kmemblk *h;
 	int rc;
 
@@ -172,18 +172,18 @@ int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
 	if (rc == 0)
 		rc = check_bad_start(h, &bad);
 	if (rc == 0 && !h->readonly)
-		settle_before_super(&settle, &h->device);
+		found_before_super(&found, &h->device);
 	if (rc == 0)
 		rc = super_load(&h->device, &h->super);
 	if (rc == 0 && !h->readonly)
-		rc = settle_before_index(&settle, &h->device, &h->super);
+		rc = found_before_index(&found, &h->device, &h->super);
 	if (rc == 0)
 		rc = check_bad_index(h, &bad);
 	if (rc == 0)
-		rc = rebuild(h, &bad, &settle);
+		rc = rebuild(h, &bad, &found);
 out:
 	badblocks_free(&bad);
-	settle_free(&settle);
+	found_free(&found);
 	if (rc != 0) {
 		kmemblk_close(h);
 		return rc;

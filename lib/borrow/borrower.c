@@ -185,12 +185,12 @@ int borrower_gone(struct kmemblk_borrower *b, const void *memory)
 
 void borrower_answer(struct kmemblk_borrower *b, uint64_t returned)
 {
-	connection_tell(&b->connection, LEND_RECLAIMED, 0, returned);
+	connection_tell(&b->connection, LEND_RECALLED, 0, returned);
 }
 
 /* ---- kmemblk.h ------------------------------------------------------------------------------ */
 
-static void *run_reclaim(void *opaque)
+static void *run_recall(void *opaque)
 {
 	struct kmemblk_borrower *b = opaque;
 	uint64_t wanted, before, returned;
@@ -202,7 +202,7 @@ static void *run_reclaim(void *opaque)
 		pthread_mutex_lock(&b->lock);
 		before = b->returned;
 		pthread_mutex_unlock(&b->lock);
-		b->reclaim(b->opaque, wanted);
+		b->recall(b->opaque, wanted);
 		pthread_mutex_lock(&b->lock);
 		returned = b->returned - before;
 		pthread_mutex_unlock(&b->lock);
@@ -210,7 +210,7 @@ static void *run_reclaim(void *opaque)
 	}
 }
 
-int kmemblk_borrower_connect(const char *socket, void (*reclaim)(void *opaque, size_t length),
+int kmemblk_borrower_connect(const char *socket, void (*recall)(void *opaque, size_t length),
 			     void *opaque, struct kmemblk_borrower **borrower)
 {
 	struct kmemblk_borrower *b = malloc(sizeof(*b));
@@ -222,10 +222,10 @@ int kmemblk_borrower_connect(const char *socket, void (*reclaim)(void *opaque, s
 	err = borrower_init(b, socket);
 	if (err)
 		goto out;
-	b->reclaim = reclaim;
+	b->recall = recall;
 	b->opaque = opaque;
-	if (reclaim) {
-		err = thread_start(&b->thread, 0, run_reclaim, b);
+	if (recall) {
+		err = thread_start(&b->thread, 0, run_recall, b);
 		if (err) {
 			thread_fail(err, "borrow", socket, "callback");
 			borrower_destroy(b);
@@ -356,7 +356,7 @@ void kmemblk_borrower_close(struct kmemblk_borrower *borrower)
 	if (!borrower)
 		return;
 	ours = borrower->connection.pid == getpid();
-	if (ours && borrower->reclaim) {
+	if (ours && borrower->recall) {
 		connection_end(&borrower->connection);
 		pthread_join(borrower->thread, NULL);
 	}

@@ -23,9 +23,9 @@ struct kmemblk_borrower {
 	size_t places;		/* of it, a power of two */
 	size_t used;
 	uint64_t returned; /* bytes, ever */
-	/* With a reclaim callback only. */
+	/* With a recall callback only. */
 	pthread_t thread;
-	void (*reclaim)(void *opaque, size_t length);
+	void (*recall)(void *opaque, size_t length);
 	void *opaque;
 };
 

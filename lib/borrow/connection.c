@@ -276,7 +276,7 @@ static void take_all(struct connection *connection)
 			lose(connection);
 			return;
 		}
-		if (message.kind == LEND_RECLAIM) {
+		if (message.kind == LEND_RECALL) {
 			connection->wanted = message.value;
 			pthread_cond_broadcast(&connection->changed);
 		}

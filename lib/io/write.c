@@ -6,7 +6,7 @@
  *
  *  1. Take pages.  May wait; nothing is held yet.
  *  2. Fill the pages.   Power lost here: old contents; the pages are free again at the next open.
- *  3. Promise.  If there are blocks without a page: give their leaves storage, get them admitted.
+ *  3. Reserve.  If there are blocks without a page: give their leaves storage, reserve pages.
  *     Does not wait; if there is something to wait for, give the pages back, wait, begin again.
  *  4. Drain.            PM_WRITE_DATA: contents before entries (invariant 2).
  *  5. Publish each, by compare-and-exchange on its entry: the linearisation point of the block's
@@ -14,7 +14,7 @@
  *     Retire the pages that were replaced.
  *  6. Flush the entries, drain.  PM_WRITE_ENTRY: entries before the answer (8) and before reuse
  *     (3).              Power lost here: the same; nothing has been acknowledged.
- *  7. Settle the promises.
+ *  7. End the reservations: commit those of blocks that have got a page, cancel the rest.
  *
  * Steps 4 to 6 are one read-side section: the replaced pages cannot come out of their grace period
  * before it ends, and it ends only when the entries are durable.  If that fails, the pages stay out
@@ -22,13 +22,13 @@
  * Every way out after the first exchange goes through 6 and 7.  On an ordinary file the section
  * begins before step 2, whose flush is an msync: see acknowledge(), which is the last step there.
  *
- * The order of taking, promising and retiring is for speed.  Taking and retiring are atomic
+ * The order of taking, reserving and retiring is for speed.  Taking and retiring are atomic
  * instructions, which wait for all earlier stores; placed here, they wait for nothing that is not
  * waited for anyway: pages are retired before the entry's flush, not after.  The entry, which is
  * seldom cached, is looked at after the page has been filled: it then comes from memory while the
  * page is on its way to the media, and no store waits behind that load.
  *
- * Part of a block is the same with one page, except that the promise comes before the page is
+ * Part of a block is the same with one page, except that the reservation comes before the page is
  * filled, since what fills it is read from the block, and that the section begins before that: it
  * keeps the old page from being reused, so an equal entry means equal contents (no ABA), and an
  * exchange that fails starts again.
@@ -58,13 +58,13 @@
 
 struct chunk {
 	struct kmemblk *h;
-	struct admission *admission;
+	struct reservation *reservation;
 	uint64_t block;	      /* first */
 	unsigned int count;   /* blocks, and pages taken for them */
 	const uint8_t *src;   /* NULL: zeroes */
 	struct near near;     /* see cache_take() */
-	uint64_t promises;    /* reserve_blocks()ed and not yet settled ... */
-	uint64_t bound;	      /* ... and how many of those have been kept */
+	uint64_t reserved;    /* reservations that have not ended ... */
+	uint64_t committed;   /* ... and how many of their blocks have got a page */
 	unsigned int retired; /* how many of old[] have been retired */
 	int rc;		      /* of step 3: what reserve_blocks() and index_allocate_leaf() said */
 	int persist;	      /* of steps 2 and 6: -errno of msync */
@@ -83,7 +83,7 @@ static inline int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint
 {
 	int taken;
 
-	c->near.what = c->admission->what;
+	c->near.what = c->reservation->what;
 	taken = cache_take(&h->pool, most < CHUNK_BLOCKS ? (unsigned int)most : CHUNK_BLOCKS,
 			   c->page, &c->near);
 	if (taken < 0)
@@ -92,8 +92,8 @@ static inline int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint
 	c->h = h;
 	c->block = block;
 	c->count = (unsigned int)taken;
-	c->promises = 0;
-	c->bound = 0;
+	c->reserved = 0;
+	c->committed = 0;
 	c->replaced = 0;
 	c->retired = 0;
 	c->rc = 0;
@@ -105,7 +105,7 @@ static inline int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint
 }
 
 /* Give the leaf of a block storage: from the file system, or else from a free page of ours. */
-static int promise_leaf(struct kmemblk *h, uint64_t block, const char *what)
+static int reserve_leaf(struct kmemblk *h, uint64_t block, const char *what)
 {
 	int rc = index_allocate_leaf(&h->index, block);
 
@@ -122,20 +122,20 @@ static int promise_leaf(struct kmemblk *h, uint64_t block, const char *what)
 }
 
 /* Step 3 for `unmapped` blocks of the chunk. */
-static int promise(struct chunk *c, unsigned int unmapped)
+static int reserve(struct chunk *c, unsigned int unmapped)
 {
 	struct kmemblk *h = c->h;
 	uint64_t last = c->block + c->count - 1;
 	int rc = 0;
 
 	for (uint64_t b = c->block; rc == 0 && b <= last; b += LAYOUT_LEAF_ENTRIES)
-		rc = promise_leaf(h, b, c->admission->what);
+		rc = reserve_leaf(h, b, c->reservation->what);
 	if (rc == 0)
-		rc = promise_leaf(h, last, c->admission->what);
+		rc = reserve_leaf(h, last, c->reservation->what);
 	if (rc == 0)
-		rc = reserve_blocks(&h->pool, unmapped, c->admission);
+		rc = reserve_blocks(&h->pool, unmapped, c->reservation);
 	if (rc == 0)
-		c->promises = unmapped;
+		c->reserved = unmapped;
 	return rc;
 }
 
@@ -176,7 +176,7 @@ static inline ALWAYS_INLINE unsigned int count_unmapped(const struct chunk *c, u
 enum exchanged {
 	EXCHANGED,  /* published; *seen is what was replaced */
 	CHANGED,    /* somebody else was first; *seen is what is there now */
-	UNPROMISED, /* the block has no page any more, and there is no promise for it */
+	UNRESERVED, /* the block has no page any more, and none is reserved for it */
 };
 
 /* exchange() for a block that has no page. */
@@ -185,16 +185,16 @@ static __attribute__((noinline)) enum exchanged exchange_first(struct chunk *c, 
 {
 	struct index *index = &c->h->index;
 
-	if (c->promises == c->bound) {
+	if (c->reserved == c->committed) {
 		/* Trimmed since we looked.  Pages are held, so there must be no waiting here. */
-		if (reserve_blocks(&c->h->pool, 1, c->admission) != 0)
-			return UNPROMISED;
-		c->promises++;
+		if (reserve_blocks(&c->h->pool, 1, c->reservation) != 0)
+			return UNRESERVED;
+		c->reserved++;
 	}
 	/* Before the entry, so that whoever finds the leaf empty is right. */
 	index_raise(index, index_leaf(block));
 	if (pm_cas(&c->h->device.pm, &index->entries[block], seen, layout_pack_entry(page))) {
-		c->bound++;
+		c->committed++;
 		return EXCHANGED;
 	}
 	index_lower(index, index_leaf(block), 1);
@@ -227,7 +227,7 @@ static inline void replaced(struct chunk *c, uint64_t seen)
 	c->replaced = n + 1;
 }
 
-/* Publish the i-th page.  False if its block needs a promise and none is to be had. */
+/* Publish the i-th page.  False if its block needs a reservation and none is to be had. */
 static inline bool publish_one(struct chunk *c, unsigned int i)
 {
 	uint64_t block = c->block + i;
@@ -237,7 +237,7 @@ static inline bool publish_one(struct chunk *c, unsigned int i)
 	do
 		outcome = exchange(c, block, c->page[i], &seen);
 	while (__builtin_expect(outcome == CHANGED, 0));
-	if (outcome == UNPROMISED)
+	if (outcome == UNRESERVED)
 		return false;
 	replaced(c, seen);
 	c->published = i + 1;
@@ -277,7 +277,7 @@ static inline void touch_now(const struct chunk *c)
 /* The rest of step 5, and step 6. */
 static inline void persist(struct chunk *c)
 {
-	c->retired = cache_retire_now(&c->h->pool, c->near.slot, c->old, c->replaced);
+	c->retired = cache_retire_now(&c->h->pool, c->near.cache, c->old, c->replaced);
 	c->persist = index_persist(&c->h->index, c->block, c->published, c->order);
 	c->persisted = c->persist == 0;
 }
@@ -294,10 +294,10 @@ static inline ALWAYS_INLINE void access_blocks(struct chunk *c, unsigned int cou
 	if (__builtin_expect(c->persist != 0, 0))
 		return;
 	touch_next(c);
-	c->admission->changes = reserve_changes(&c->h->pool);
+	c->reservation->changes = reserve_changes(&c->h->pool);
 	unmapped = count_unmapped(c, count);
 	if (__builtin_expect(unmapped > 0, 0)) {
-		c->rc = promise(c, unmapped);
+		c->rc = reserve(c, unmapped);
 		if (c->rc != 0)
 			return;
 	}
@@ -350,7 +350,7 @@ static int meet_fault(struct chunk *c, const struct fault *fault)
 {
 	struct kmemblk *h = c->h;
 	bool taken = has_taken(c, fault->page);
-	const char *what = c->admission->what;
+	const char *what = c->reservation->what;
 	int rc;
 
 	/* What is stored to is a page that was taken, or the index; else it was the block's old page. */
@@ -362,10 +362,10 @@ static int meet_fault(struct chunk *c, const struct fault *fault)
 	if (rc != -EIO)
 		return rc;
 	pool_mark_bad(&h->pool, fault->page);
-	return c->published == 0 && taken && c->admission->bad++ < BAD_PAGES ? 0 : rc;
+	return c->published == 0 && taken && c->reservation->bad++ < BAD_PAGES ? 0 : rc;
 }
 
-/* Give back, retire and settle what is left to. */
+/* Give back and retire what is left to, and end the reservations. */
 static __attribute__((noinline)) int finish_rest(struct chunk *c, int rc)
 {
 	struct pool *pool = &c->h->pool;
@@ -377,9 +377,9 @@ static __attribute__((noinline)) int finish_rest(struct chunk *c, int rc)
 		rc = fail_persist(c->h, -c->persist);
 	else if (c->retired < c->replaced)
 		cache_retire(pool, c->old + c->retired, c->replaced - c->retired);
-	reserve_settle(pool, c->promises, c->bound);
+	reserve_end(pool, c->reserved, c->committed);
 	if (rc == -EAGAIN) {
-		reserve_wait(pool, c->admission);
+		reserve_wait(pool, c->reservation);
 		rc = 0;
 	}
 	return rc;
@@ -390,7 +390,7 @@ static inline int finish(struct chunk *c, int rc)
 {
 	/* Most often nothing is left to do. */
 	if (__builtin_expect(rc == 0 && c->persist == 0 && c->published == c->count &&
-				     c->retired == c->replaced && c->promises == 0,
+				     c->retired == c->replaced && c->reserved == 0,
 			     1))
 		return 0;
 	return finish_rest(c, rc);
@@ -398,7 +398,7 @@ static inline int finish(struct chunk *c, int rc)
 
 int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *src)
 {
-	struct admission admission = { .what = src == NULL ? "zero" : "write" };
+	struct reservation reservation = { .what = src == NULL ? "zero" : "write" };
 	int rc = 0;
 
 	while (rc == 0 && n > 0) {
@@ -406,7 +406,7 @@ int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *sr
 		struct fault fault;
 		unsigned int done;
 
-		c.admission = &admission;
+		c.reservation = &reservation;
 		rc = begin(&c, h, block, n);
 		if (rc != 0)
 			return rc;
@@ -419,7 +419,7 @@ int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *sr
 		done = c.published;
 		/* What is left is another matter: memory is asked back for it anew. */
 		if (done > 0)
-			admission.recall.round = 0;
+			reservation.recall.round = 0;
 		block += done;
 		n -= done;
 		if (src != NULL)
@@ -433,7 +433,7 @@ int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *sr
 enum part_outcome {
 	PART_DONE,
 	PART_RETRY,	 /* somebody else was first */
-	PART_UNPROMISED, /* the block has no page, and no promise of one */
+	PART_UNRESERVED, /* the block has no page, and none is reserved */
 	PART_UNMAPPED,	 /* zeroes for a block that reads as zeroes */
 	PART_BAD_ENTRY,
 };
@@ -469,7 +469,7 @@ static enum part_outcome replace_part(struct part *part)
 	const struct pm *pm = &c->h->device.pm;
 	uint64_t seen = 0, page;
 
-	c->admission->changes = reserve_changes(&c->h->pool);
+	c->reservation->changes = reserve_changes(&c->h->pool);
 	if (!index_leaf_empty(index, index_leaf(c->block)))
 		seen = atomic_load_explicit(&index->entries[c->block], memory_order_acquire);
 	page = index_page_of(index, seen);
@@ -480,8 +480,8 @@ static enum part_outcome replace_part(struct part *part)
 		c->persist = index_persist(index, c->block, 1, PM_TRIM_ENTRY);
 		return PART_UNMAPPED;
 	}
-	if (page == 0 && c->promises == 0)
-		return PART_UNPROMISED;
+	if (page == 0 && c->reserved == 0)
+		return PART_UNRESERVED;
 	compose(part, page);
 	c->persist = pm_copy(pm, pm_page(pm, c->page[0]), part->contents, sizeof(part->contents),
 			     PM_PART_DATA);
@@ -521,19 +521,19 @@ static int try_part(struct part *part)
 			return meet_fault(c, &fault);
 		}
 		/* Outside the section: it may give storage to a leaf. */
-		if (part->outcome == PART_UNPROMISED)
-			c->rc = promise(c, 1);
-	} while (part->outcome == PART_UNPROMISED && c->rc == 0);
+		if (part->outcome == PART_UNRESERVED)
+			c->rc = reserve(c, 1);
+	} while (part->outcome == PART_UNRESERVED && c->rc == 0);
 	if (part->outcome == PART_BAD_ENTRY)
 		return fail(EIO, "%s: %s: the index entry of block %llu is damaged",
-			    c->admission->what, c->h->device.path, (unsigned long long)c->block);
+			    c->reservation->what, c->h->device.path, (unsigned long long)c->block);
 	return c->rc;
 }
 
 int write_part(struct kmemblk *h, uint64_t block, uint32_t from, uint32_t len, const uint8_t *src,
 	       bool if_mapped)
 {
-	struct admission admission = { .what = src == NULL ? "zero" : "write" };
+	struct reservation reservation = { .what = src == NULL ? "zero" : "write" };
 	struct chunk c;
 	struct part part;
 	int rc = 0;
@@ -541,7 +541,7 @@ int write_part(struct kmemblk *h, uint64_t block, uint32_t from, uint32_t len, c
 	/* The same without taking a page, which a full device might not have to give. */
 	if (if_mapped && index_leaf_empty(&h->index, index_leaf(block)))
 		return 0;
-	c.admission = &admission;
+	c.reservation = &reservation;
 	part.c = &c;
 	part.from = from;
 	part.len = len;

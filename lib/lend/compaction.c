@@ -3,15 +3,15 @@
  * compaction.c - make whole zones out of scattered free pages.
  *
  * Scattered trims leave few zones whole.  The mover, a thread, sleeps until somebody wants zones
- * (zones.wanted).  It has the emptiest ones emptied (struct zones): their free pages move to a set of
+ * (zones.wanted).  It has the emptiest ones evacuated (struct zones): their free pages move to a set of
  * their own, where no writer takes pages from, and whatever becomes free in them goes there as well.
  * Then it walks the index: a block whose page is in one of them is written anew, unchanged, by the
  * ordinary rules for part of a block (write.c), with a part of no bytes: a free page, copy, drain,
  * compare-and-exchange, retire.  So readers, writers and power failures see nothing of it.  One walk
- * serves all zones that are emptied together, and there is no table from page to block.
+ * serves all zones that are evacuated together, and there is no table from page to block.
  *
  * Pages that were with a writer when it began are published behind the walk's back, so it is repeated
- * until the zones are whole, a few times; what is not whole then goes back.  If promises find no
+ * until the zones are whole, a few times; what is not whole then goes back.  If reservations find no
  * storage meanwhile, or a writer is out of pages, it ends at once: nobody waits for the mover.
  *
  * It works half of the time and sleeps the other half.
@@ -80,7 +80,7 @@ static bool rank_locked(const struct pool *pool, struct ranking *ranking)
 	return true;
 }
 
-static void empty_zone_locked(struct pool *pool, uint64_t zone)
+static void evacuate_locked(struct pool *pool, uint64_t zone)
 {
 	uint64_t bits[ZONE_WORDS];
 
@@ -96,7 +96,7 @@ static void empty_zone_locked(struct pool *pool, uint64_t zone)
 
 uint64_t compaction_begin_locked(struct pool *pool)
 {
-	/* Free pages that remain outside, which the moved blocks and the promises must fit into. */
+	/* Free pages that remain outside, which the moved blocks and the reserved ones must fit into. */
 	uint64_t outside = pool->resident.total + pool->absent.total;
 	struct ranking ranking;
 	uint64_t begun = 0;
@@ -110,7 +110,7 @@ uint64_t compaction_begin_locked(struct pool *pool)
 			break;
 		/* All of the zone's free pages leave, and each of its blocks takes one more. */
 		outside -= ZONE_PAGES;
-		empty_zone_locked(pool, ranking.zone[i]);
+		evacuate_locked(pool, ranking.zone[i]);
 		begun++;
 	}
 	free(ranking.zone);
@@ -161,7 +161,7 @@ static void sleep_ns(int64_t ns)
 		  NULL);
 }
 
-/* True while there is still something to drain, and somebody who wants it. */
+/* True while there is still something to move, and somebody who wants it. */
 static bool go_on(const struct mover *mover)
 {
 	struct pool *pool = &mover->h->pool;

@@ -26,11 +26,11 @@ struct mover {
 void compaction_want_locked(struct pool *pool, uint64_t zones);
 
 /*
- * For the mover.  Begin to empty as many of the emptiest zones as are wanted and as
+ * For the mover.  Begin to evacuate as many of the emptiest zones as are wanted and as
  * there is room for their blocks elsewhere: how many.
  */
 uint64_t compaction_begin_locked(struct pool *pool);
-/* True if a zone that is being emptied still has blocks, or pages that are on their way. */
+/* True if a zone that is being evacuated still has blocks, or pages that are on their way. */
 bool compaction_unfinished_locked(const struct pool *pool);
 
 /* `h`, `done` and `opaque` are set.  0 or -errno with message. */

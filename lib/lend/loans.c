@@ -132,7 +132,7 @@ static void take_back(struct loans *loans, uint64_t zone)
 
 	pthread_mutex_lock(&pool->lock);
 	while ((n = pageset_first_run(&pool->lent, zone, &first)) > 0) {
-		pool->keeper.reclaimed += n;
+		pool->keeper.returned += n;
 		lent_return_locked(pool, first, n);
 	}
 	pthread_mutex_unlock(&pool->lock);

@@ -10,11 +10,11 @@
  *   LEND_BORROW  value: may take  LEND_ZONE      status 0: offset and length of a zone, and with the
  *                this many ms                    packet a descriptor to map it through; or -errno
  *   LEND_RETURNED offset                         no answer
- *                                 LEND_RECLAIM   value: bytes that the disk wants back; at any time
- *   LEND_RECLAIMED value: bytes                  no answer
+ *                                 LEND_RECALL   value: bytes that the disk wants back; at any time
+ *   LEND_RECALLED value: bytes                  no answer
  *   LEND_STAT                     LEND_STATUS    and JSON text
  *
- * A borrower that is not admitted is sent, without being asked, LEND_WELCOME with the status -EPERM
+ * A borrower that is turned away is sent, without being asked, LEND_WELCOME with the status -EPERM
  * (the server does not lend to this user) or -EUSERS (it has no room), and the connection ends.
  *
  * The descriptor is a new open file description of the device on which the server has locked the
@@ -36,8 +36,8 @@ enum lend_kind {
 	LEND_BORROW,
 	LEND_ZONE,
 	LEND_RETURNED,
-	LEND_RECLAIM,
-	LEND_RECLAIMED,
+	LEND_RECALL,
+	LEND_RECALLED,
 	LEND_STAT,
 	LEND_STATUS,
 };

@@ -288,7 +288,7 @@ static void ask_peers(struct lending *lending)
 		owned += lending->peers[i].fd != -1 ? lending->peers[i].zones : 0;
 	for (int i = 0; i < lending->peer_count; i++) {
 		struct peer *peer = &lending->peers[i];
-		struct lend_message message = { .version = LEND_VERSION, .kind = LEND_RECLAIM };
+		struct lend_message message = { .version = LEND_VERSION, .kind = LEND_RECALL };
 		uint64_t zones = (pages + ZONE_PAGES - 1) / ZONE_PAGES;
 
 		if (peer->fd == -1 || peer->zones == 0)
@@ -350,7 +350,7 @@ static bool understand(struct lending *lending, int number, const struct lend_me
 	case LEND_RETURNED:
 		loans_returned(&lending->loans, number, message->offset);
 		return true;
-	case LEND_RECLAIMED:
+	case LEND_RECALLED:
 		if (peer->asked == 0)
 			return false;
 		peer->asked--;
@@ -409,7 +409,7 @@ static void turn_away(int fd, int status)
 	close(fd);
 }
 
-static void admit(struct lending *lending)
+static void accept_peer(struct lending *lending)
 {
 	struct epoll_event event = { .events = EPOLLIN };
 	struct peer peer = { .since = time(NULL) };
@@ -444,7 +444,7 @@ static void happened(struct lending *lending, uint64_t token)
 	uint64_t count;
 
 	if (token == TOKEN_LISTENER) {
-		admit(lending);
+		accept_peer(lending);
 	} else if (token == TOKEN_EVENT) {
 		if (read(lending->event, &count, sizeof(count)) == -1)
 			return;

@@ -43,14 +43,14 @@ static struct json_object *pages_status(struct lending *lending)
 	put(object, "used", count.used);
 	put(object, "free", count.free);
 	put(object, "spare", count.spare);
-	put(object, "reserve", count.reserve);
+	put(object, "headroom", count.headroom);
 	put(object, "retired", count.retired);
 	put(object, "lent", count.lent);
 	put(object, "resident", count.resident);
-	put(object, "quarantined", count.bad);
-	put(object, "released", count.released);
-	put(object, "punched", count.punched);
+	put(object, "quarantined", count.quarantined);
 	put(object, "reclaimed", count.reclaimed);
+	put(object, "punched", count.punched);
+	put(object, "returned", count.returned);
 	put(object, "moved", atomic_load_explicit(&lending->mover.moved, memory_order_relaxed));
 	return object;
 }
@@ -64,7 +64,7 @@ static struct json_object *zones_status(struct lending *lending)
 	put(object, "lent", lending->loans.lent);
 	put(object, "unowned", lending->loans.unowned);
 	pthread_mutex_lock(&pool->lock);
-	put(object, "draining", pool->zones.count);
+	put(object, "evacuating", pool->zones.count);
 	put(object, "wanted", pool->zones.wanted);
 	pthread_mutex_unlock(&pool->lock);
 	return object;

@@ -93,14 +93,14 @@ static enum super_state check_identity(const struct layout_super *media, struct 
 	if (get32(media->crc) != checksum(media))
 		return judge(v, SUPER_DAMAGED, "wrong checksum");
 	if (version != LAYOUT_VERSION)
-		return judge(v, SUPER_UNSUPPORTED, "format version %u; this release reads %u",
+		return judge(v, SUPER_UNSUPPORTED, "format version %u; this version reads %u",
 			     version, LAYOUT_VERSION);
 	if (get64(media->incompat) & ~LAYOUT_KNOWN_INCOMPAT)
 		return judge(v, SUPER_UNSUPPORTED,
-			     "needs features this release does not have (incompat 0x%llx)",
+			     "needs features this version does not have (incompat 0x%llx)",
 			     (unsigned long long)get64(media->incompat));
 	if (type_by_id(get32(media->type)) == NULL)
-		return judge(v, SUPER_UNSUPPORTED, "format type %u is unknown to this release",
+		return judge(v, SUPER_UNSUPPORTED, "format type %u is unknown to this version",
 			     get32(media->type));
 	return SUPER_SOUND;
 }
@@ -234,7 +234,7 @@ int super_load(const struct device *device, struct super *super)
 	case SUPER_SOUND:
 		if ((super->ro_compat & ~LAYOUT_KNOWN_RO_COMPAT) != 0 && !device->readonly)
 			return fail(EMEDIUMTYPE,
-				    "open: %s: has features this release can only read "
+				    "open: %s: has features this version can only read "
 				    "(ro-compat 0x%llx); open it read-only",
 				    device->path, (unsigned long long)super->ro_compat);
 		return 0;

@@ -3,7 +3,7 @@
  * cow.c - whether the file system of a device copies on write.
  *
  * There an overwrite takes new space, so it can fail on a full file system, although kmemblk keeps
- * storage for it: the promise that an overwrite never gets ENOSPC does not hold then, and people
+ * storage for it: the word that an overwrite never gets ENOSPC does not hold then, and people
  * are told.  btrfs copies always, unless the file was made without (FS_NOCOW_FL, which counts for
  * an empty file only); bcachefs, ZFS and NILFS always.  XFS, and btrfs for any file, copy what two
  * files share after a copy by reference, which is what cp does by itself.

@@ -457,7 +457,7 @@ int device_allocate(const struct device *device, uint64_t offset, uint64_t lengt
 	return rc;
 }
 
-int device_drop(const struct device *device, uint64_t offset, uint64_t length)
+int device_punch(const struct device *device, uint64_t offset, uint64_t length)
 {
 	if (!device->holes)
 		return -EOPNOTSUPP;
@@ -471,9 +471,9 @@ uint64_t device_storage(const struct device *device)
 	return fstat(device->fd, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
 }
 
-int device_punch(const struct device *device, uint64_t offset, uint64_t length)
+int device_punch_durably(const struct device *device, uint64_t offset, uint64_t length)
 {
-	int rc = device_drop(device, offset, length);
+	int rc = device_punch(device, offset, length);
 
 	/* The file system's own record of it is durable only after fsync. */
 	if (rc == 0 && fsync(device->fd) == -1)

@@ -69,7 +69,7 @@ int device_allocate(const struct device *device, uint64_t offset, uint64_t lengt
  * still have its storage and its bytes.  -EOPNOTSUPP where the device cannot; 0 or another -errno,
  * without message.
  */
-int device_drop(const struct device *device, uint64_t offset, uint64_t length);
+int device_punch(const struct device *device, uint64_t offset, uint64_t length);
 
 /* Bytes of storage that the file has; 0 if that cannot be told. */
 uint64_t device_storage(const struct device *device);
@@ -78,6 +78,6 @@ uint64_t device_storage(const struct device *device);
  * Take the storage of a range away, durably; it reads as zeroes then.  -EOPNOTSUPP where the
  * device cannot; 0 or another -errno with message.
  */
-int device_punch(const struct device *device, uint64_t offset, uint64_t length);
+int device_punch_durably(const struct device *device, uint64_t offset, uint64_t length);
 
 #endif /* DEVICE_H */

@@ -25,7 +25,7 @@ int guard_install(void);
 
 /*
  * Call access(opaque), which copies from and to the mapping and works on entries, and nothing
- * else: at a fault it is left as by longjmp, so it must hold nothing that needs releasing, and
+ * else: at a fault it is left as by longjmp, so it must hold nothing that needs to be given back, and
  * those of its results that are read after a fault must be volatile.  True if it returned; false
  * after a fault, which is then in *fault.  Guards do not nest.
  */

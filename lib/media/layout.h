@@ -10,7 +10,7 @@
  * All numbers are little-endian; types le32 and le64 say so, and only the functions of super.c and
  * the two entry functions below convert them.  A page is 4096 bytes and is named by its number
  * from the start of the device.  Reserved fields are zero.  kmemblk-format(5) says the same in
- * prose; tests/golden holds a device written by the first release, which must open for ever.
+ * prose; tests/golden holds a device written by the first version, which must open for ever.
  */
 #ifndef LAYOUT_H
 #define LAYOUT_H

@@ -2,9 +2,9 @@
 /*
  * cache.c - free pages that lie ready for writers, and retired ones, by CPU.
  *
- * The usual take and put touch only the slot of the CPU at hand.  A slot refills from the freshly
- * released batches, then from the set of resident pages, then, on a file with holes, by giving
- * storage to absent ones.  Only when all that fails does a writer empty other slots and wait.
+ * The usual take and put touch only the cache of the CPU at hand.  A cache refills from the freshly
+ * reclaimed batches, then from the set of resident pages, then, on a file with holes, by giving
+ * storage to absent ones.  Only when all that fails does a writer empty other caches and wait.
  */
 #include "config.h"
 
@@ -18,41 +18,41 @@
 #include "pages/cache.h"
 #include "pages/storage.h"
 
-#define SLOTS_MAX 64u
-/* Batches beside those in slots: pages in grace periods and freshly released. */
+#define CACHES_MAX 64u
+/* Batches beside those in caches: pages in grace periods and freshly reclaimed. */
 #define SHARED_BATCHES 64u
 /* A refill for a small write takes this much for later ones. */
 #define REFILL_PAGES 64u
 
 /* ---- taking --------------------------------------------------------------------------------- */
 
-static inline unsigned int near_slot(const struct pool *pool)
+static inline unsigned int near_cache(const struct pool *pool)
 {
 	int cpu = sched_getcpu();
 
-	/* slot_count is a power of 2; a CPU that cannot be told is as good as any. */
-	return (unsigned int)cpu & (pool->slot_count - 1);
+	/* cache_count is a power of 2; a CPU that cannot be told is as good as any. */
+	return (unsigned int)cpu & (pool->cache_count - 1);
 }
 
-/* Lock any slot but this one first. */
-static __attribute__((noinline)) struct slot *lock_other_slot(struct pool *pool, unsigned int i)
+/* Lock any cache but this one first. */
+static __attribute__((noinline)) struct cache *lock_other_cache(struct pool *pool, unsigned int i)
 {
 	unsigned int tried = 1;
 
 	do {
-		i = (i + 1) & (pool->slot_count - 1);
-		if (tried++ % pool->slot_count == 0)
+		i = (i + 1) & (pool->cache_count - 1);
+		if (tried++ % pool->cache_count == 0)
 			sched_yield();
-	} while (!slot_trylock(&pool->slots[i]));
-	return &pool->slots[i];
+	} while (!cache_trylock(&pool->caches[i]));
+	return &pool->caches[i];
 }
 
-/* Lock the slot of this CPU, or, while somebody is in it, another. */
-static inline struct slot *lock_slot(struct pool *pool, unsigned int i)
+/* Lock the cache of this CPU, or, while somebody is in it, another. */
+static inline struct cache *lock_cache(struct pool *pool, unsigned int i)
 {
-	struct slot *slot = &pool->slots[i];
+	struct cache *cache = &pool->caches[i];
 
-	return __builtin_expect(slot_trylock(slot), 1) ? slot : lock_other_slot(pool, i);
+	return __builtin_expect(cache_trylock(cache), 1) ? cache : lock_other_cache(pool, i);
 }
 
 /* Most often it is one, for which a call would take longer than the rest. */
@@ -75,13 +75,13 @@ static inline unsigned int take_from(struct batch *batch, unsigned int most, uin
 	return n;
 }
 
-/* How many pages a slot may take at once for a writer that wants `wanted`. */
+/* How many pages a cache may take at once for a writer that wants `wanted`. */
 static unsigned int refill_size_locked(const struct pool *pool, unsigned int wanted)
 {
-	uint64_t share = pool->resident.total / (2 * pool->slot_count);
+	uint64_t share = pool->resident.total / (2 * pool->cache_count);
 
 	/*
-	 * While somebody waits, nothing goes into a slot for later: he has looked there already
+	 * While somebody waits, nothing goes into a cache for later: he has looked there already
 	 * (see take_or_wait()) and would not be woken for it.
 	 */
 	if (pool->waiting > 0)
@@ -91,10 +91,10 @@ static unsigned int refill_size_locked(const struct pool *pool, unsigned int wan
 	return share > wanted ? (unsigned int)share : wanted;
 }
 
-/* Fill an empty free batch, its slot locked.  False if there is nothing to fill it with. */
-static bool refill_locked(struct pool *pool, struct slot *slot, unsigned int wanted)
+/* Fill an empty free batch, its cache locked.  False if there is nothing to fill it with. */
+static bool refill_locked(struct pool *pool, struct cache *cache, unsigned int wanted)
 {
-	struct batch *batch = slot->free;
+	struct batch *batch = cache->free;
 	unsigned int most = refill_size_locked(pool, wanted);
 	uint64_t first, n;
 
@@ -106,7 +106,7 @@ static bool refill_locked(struct pool *pool, struct slot *slot, unsigned int wan
 		pool_hurry_locked(pool);
 	if (pool->recent.count > 0 && pool->waiting == 0) {
 		batch_push(&pool->empty, batch);
-		slot->free = batch_pop(&pool->recent);
+		cache->free = batch_pop(&pool->recent);
 		return true;
 	}
 	batch->taken = 0;
@@ -132,8 +132,8 @@ static bool refill_locked(struct pool *pool, struct slot *slot, unsigned int wan
 	return batch->count > 0;
 }
 
-/* Refill the slot and take from it; how many are to be had, up to `most`.  Slot locked. */
-static __attribute__((noinline)) unsigned int take_refilled(struct pool *pool, struct slot *slot,
+/* Refill the cache and take from it; how many are to be had, up to `most`.  Cache locked. */
+static __attribute__((noinline)) unsigned int take_refilled(struct pool *pool, struct cache *cache,
 							    unsigned int most, uint64_t *page)
 {
 	unsigned int n = 0;
@@ -142,11 +142,11 @@ static __attribute__((noinline)) unsigned int take_refilled(struct pool *pool, s
 		bool more;
 
 		pthread_mutex_lock(&pool->lock);
-		more = refill_locked(pool, slot, most - n);
+		more = refill_locked(pool, cache, most - n);
 		pthread_mutex_unlock(&pool->lock);
 		if (!more)
 			break;
-		n += take_from(slot->free, most - n, page + n);
+		n += take_from(cache->free, most - n, page + n);
 	}
 	return n;
 }
@@ -155,34 +155,34 @@ static __attribute__((noinline)) unsigned int take_refilled(struct pool *pool, s
 static inline unsigned int take_now(struct pool *pool, struct near *near, unsigned int most,
 				    uint64_t *page)
 {
-	struct slot *slot = lock_slot(pool, near->slot);
-	unsigned int n = take_from(slot->free, most, page);
+	struct cache *cache = lock_cache(pool, near->cache);
+	unsigned int n = take_from(cache->free, most, page);
 	const struct batch *free;
 
 	if (__builtin_expect(n < most, 0))
-		n += take_refilled(pool, slot, most - n, page + n);
-	free = slot->free;
+		n += take_refilled(pool, cache, most - n, page + n);
+	free = cache->free;
 	near->next = free->taken < free->count ? free->page[free->taken] : 0;
-	slot_unlock(slot);
+	cache_unlock(cache);
 	return n;
 }
 
-/* Take pages that were put by in any slot. */
+/* Take pages that were put by in any cache. */
 static unsigned int steal(struct pool *pool, unsigned int most, uint64_t *page)
 {
 	unsigned int n = 0;
 
-	for (unsigned int i = 0; i < pool->slot_count && n == 0; i++) {
-		struct slot *slot = &pool->slots[i];
+	for (unsigned int i = 0; i < pool->cache_count && n == 0; i++) {
+		struct cache *cache = &pool->caches[i];
 
-		slot_lock(slot);
-		n = take_from(slot->free, most, page);
-		slot_unlock(slot);
+		cache_lock(cache);
+		n = take_from(cache->free, most, page);
+		cache_unlock(cache);
 	}
 	return n;
 }
 
-/* True if some page is free outside the slots. */
+/* True if some page is free outside the caches. */
 static bool some_free_locked(const struct pool *pool)
 {
 	return pool->resident.total > 0 || pool->recent.count > 0;
@@ -194,8 +194,8 @@ static int no_hope_locked(const struct pool *pool, const char *what)
 	if (atomic_load_explicit(&pool->frozen, memory_order_relaxed))
 		return fail(EROFS, "%s: %s: read-only since a failure to persist", what,
 			    pool->device->path);
-	if (pool->stored + pool->zones.stored.total > pool->admitted || pool->pending > 0 ||
-	    pool->populating > 0 || pool->dropping > 0)
+	if (pool->stored + pool->zones.stored.total > pool->reserved || pool->pending > 0 ||
+	    pool->populating > 0 || pool->punching > 0)
 		return 0;
 	if (pool->absent.total > 0)
 		return fail(ENOSPC, "%s: %s: its file system is full: free some space there", what,
@@ -207,8 +207,8 @@ static int no_hope_locked(const struct pool *pool, const char *what)
 }
 
 /*
- * Out of pages.  First say so (pool->waiting), which keeps refills from putting pages by in slots;
- * then look through the slots, which shows what was put by before; then wait for what comes back
+ * Out of pages.  First say so (pool->waiting), which keeps refills from putting pages by in caches;
+ * then look through the caches, which shows what was put by before; then wait for what comes back
  * to the shared lists.  In another order a page could be put by between the look and the wait, and
  * the wait would not end.
  */
@@ -249,7 +249,7 @@ int cache_take(struct pool *pool, unsigned int most, uint64_t *page, struct near
 	unsigned int n;
 	int rc = 0;
 
-	near->slot = near_slot(pool);
+	near->cache = near_cache(pool);
 	n = take_now(pool, near, most, page);
 	while (__builtin_expect(n == 0, 0)) {
 		n = take_or_wait(pool, most, page, near->what, &rc);
@@ -275,23 +275,23 @@ unsigned int cache_empty(struct pool *pool)
 
 /* ---- retiring ------------------------------------------------------------------------------- */
 
-/* Hand the slot's full batch over and get it an empty one; slot locked.  False: there is none. */
-static __attribute__((noinline)) bool change_retired(struct pool *pool, struct slot *slot)
+/* Hand the cache's full batch over and get it an empty one; cache locked.  False: there is none. */
+static __attribute__((noinline)) bool change_retired(struct pool *pool, struct cache *cache)
 {
 	pthread_mutex_lock(&pool->lock);
-	if (slot->retired != NULL)
-		batch_push(&pool->full, slot->retired);
-	slot->retired = batch_pop(&pool->empty);
+	if (cache->retired != NULL)
+		batch_push(&pool->full, cache->retired);
+	cache->retired = batch_pop(&pool->empty);
 	if (pool->empty.count < SHARED_BATCHES / 4)
 		pool_hurry_locked(pool);
-	if (slot->retired == NULL && pool_spill_locked(pool))
-		slot->retired = batch_pop(&pool->empty);
-	if (slot->retired != NULL) {
-		slot->retired->taken = 0;
-		slot->retired->count = 0;
+	if (cache->retired == NULL && pool_spill_locked(pool))
+		cache->retired = batch_pop(&pool->empty);
+	if (cache->retired != NULL) {
+		cache->retired->taken = 0;
+		cache->retired->count = 0;
 	}
 	pthread_mutex_unlock(&pool->lock);
-	return slot->retired != NULL;
+	return cache->retired != NULL;
 }
 
 static __attribute__((noinline)) void wake_reclaimer(struct pool *pool)
@@ -302,22 +302,22 @@ static __attribute__((noinline)) void wake_reclaimer(struct pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-/* Tell the reclaimer that there is something.  Slot locked. */
+/* Tell the reclaimer that there is something.  Cache locked. */
 static inline void arm(struct pool *pool)
 {
 	/*
-	 * Inside the slot's lock, so that it is ordered against the reclaimer, which clears the
-	 * flag before it locks each slot: either it sees what was put in the slot, or this load
+	 * Inside the cache's lock, so that it is ordered against the reclaimer, which clears the
+	 * flag before it locks each cache: either it sees what was put in the cache, or this load
 	 * sees the flag cleared.
 	 */
 	if (__builtin_expect(!atomic_load_explicit(&pool->armed, memory_order_relaxed), 0))
 		wake_reclaimer(pool);
 }
 
-/* Put what fits into the slot's retired batch.  Slot locked. */
-static inline unsigned int put_retired(struct slot *slot, const uint64_t *page, unsigned int n)
+/* Put what fits into the cache's retired batch.  Cache locked. */
+static inline unsigned int put_retired(struct cache *cache, const uint64_t *page, unsigned int n)
 {
-	struct batch *batch = slot->retired;
+	struct batch *batch = cache->retired;
 	unsigned int some = BATCH_PAGES - batch->count;
 
 	if (some > n)
@@ -330,25 +330,25 @@ static inline unsigned int put_retired(struct slot *slot, const uint64_t *page, 
 unsigned int cache_retire_now(struct pool *pool, unsigned int near, const uint64_t *page,
 			      unsigned int n)
 {
-	struct slot *slot = lock_slot(pool, near);
+	struct cache *cache = lock_cache(pool, near);
 	unsigned int done = 0;
 
 	while (done < n) {
-		if (__builtin_expect(slot->retired == NULL || slot->retired->count == BATCH_PAGES,
+		if (__builtin_expect(cache->retired == NULL || cache->retired->count == BATCH_PAGES,
 				     0) &&
-		    !change_retired(pool, slot))
+		    !change_retired(pool, cache))
 			break;
-		done += put_retired(slot, page + done, n - done);
+		done += put_retired(cache, page + done, n - done);
 	}
 	arm(pool);
-	slot_unlock(slot);
+	cache_unlock(cache);
 	return done;
 }
 
 void cache_retire(struct pool *pool, const uint64_t *page, unsigned int n)
 {
 	for (;;) {
-		unsigned int done = cache_retire_now(pool, near_slot(pool), page, n);
+		unsigned int done = cache_retire_now(pool, near_cache(pool), page, n);
 
 		page += done;
 		n -= done;
@@ -371,30 +371,30 @@ int cache_init(struct pool *pool)
 	long cpus = sysconf(_SC_NPROCESSORS_CONF);
 	unsigned int i, batches;
 
-	/* A power of 2, so that a CPU's slot is found without a division. */
-	pool->slot_count = 1;
-	while (pool->slot_count < SLOTS_MAX && (long)pool->slot_count < cpus)
-		pool->slot_count *= 2;
-	batches = 2 * pool->slot_count + SHARED_BATCHES;
+	/* A power of 2, so that a CPU's cache is found without a division. */
+	pool->cache_count = 1;
+	while (pool->cache_count < CACHES_MAX && (long)pool->cache_count < cpus)
+		pool->cache_count *= 2;
+	batches = 2 * pool->cache_count + SHARED_BATCHES;
 	pool->batches = calloc(batches, sizeof(pool->batches[0]));
-	pool->slots =
-		aligned_alloc(_Alignof(struct slot), pool->slot_count * sizeof(pool->slots[0]));
-	if (pool->batches == NULL || pool->slots == NULL) {
-		pool->slot_count = 0;
+	pool->caches =
+		aligned_alloc(_Alignof(struct cache), pool->cache_count * sizeof(pool->caches[0]));
+	if (pool->batches == NULL || pool->caches == NULL) {
+		pool->cache_count = 0;
 		return -ENOMEM;
 	}
 	for (i = 0; i < batches; i++)
 		batch_push(&pool->empty, &pool->batches[i]);
-	for (i = 0; i < pool->slot_count; i++) {
-		atomic_init(&pool->slots[i].busy, false);
-		pool->slots[i].free = batch_pop(&pool->empty);
-		pool->slots[i].retired = batch_pop(&pool->empty);
+	for (i = 0; i < pool->cache_count; i++) {
+		atomic_init(&pool->caches[i].busy, false);
+		pool->caches[i].free = batch_pop(&pool->empty);
+		pool->caches[i].retired = batch_pop(&pool->empty);
 	}
 	return 0;
 }
 
 void cache_destroy(struct pool *pool)
 {
-	free(pool->slots);
+	free(pool->caches);
 	free(pool->batches);
 }

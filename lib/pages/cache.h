@@ -11,50 +11,50 @@
 #include "pages/pool.h"
 
 /*
- * A slot a CPU, used by whoever runs there and by anyone who runs short: not one a thread, since
+ * A cache a CPU, used by whoever runs there and by anyone who runs short: not one a thread, since
  * a server's threads come and go by the hundred and would each hoard pages.
  */
-struct slot {
+struct cache {
 	/*
 	 * Covers the rest; nests outside pool->lock.  A flag and not a mutex: it is taken twice a
 	 * write, held for a few instructions, and if its holder is preempted others go to another
-	 * slot.
+	 * cache.
 	 */
 	_Atomic bool busy;
 	struct batch *free;    /* to take from; never NULL */
 	struct batch *retired; /* to retire into; NULL while none could be had */
 } __attribute__((aligned(128)));
 
-static inline bool slot_trylock(struct slot *slot)
+static inline bool cache_trylock(struct cache *cache)
 {
 	/*
 	 * Acquire, with the release below: whoever locks sees what the last holder put in.  The
 	 * load first spares the cache line while somebody else has it.
 	 */
-	return !atomic_load_explicit(&slot->busy, memory_order_relaxed) &&
-	       !atomic_exchange_explicit(&slot->busy, true, memory_order_acquire);
+	return !atomic_load_explicit(&cache->busy, memory_order_relaxed) &&
+	       !atomic_exchange_explicit(&cache->busy, true, memory_order_acquire);
 }
 
-static inline void slot_lock(struct slot *slot)
+static inline void cache_lock(struct cache *cache)
 {
-	while (!slot_trylock(slot))
+	while (!cache_trylock(cache))
 		sched_yield();
 }
 
-static inline void slot_unlock(struct slot *slot)
+static inline void cache_unlock(struct cache *cache)
 {
-	atomic_store_explicit(&slot->busy, false, memory_order_release);
+	atomic_store_explicit(&cache->busy, false, memory_order_release);
 }
 
-/* Make the slots, each with its batches.  0 or -ENOMEM without message. */
+/* Make the caches, each with its batches.  0 or -ENOMEM without message. */
 int cache_init(struct pool *pool);
 void cache_destroy(struct pool *pool);
 
 /* What a taker says, and what it learns besides. */
 struct near {
-	const char *what;  /* "write" or "zero", for messages */
-	unsigned int slot; /* the slot at hand, for cache_retire_now() */
-	uint64_t next;	   /* the page that it will probably give out next; 0 for none */
+	const char *what;   /* "write" or "zero", for messages */
+	unsigned int cache; /* the cache at hand, for cache_retire_now() */
+	uint64_t next;	    /* the page that it will probably give out next; 0 for none */
 };
 
 /*
@@ -73,11 +73,11 @@ int cache_take(struct pool *pool, unsigned int most, uint64_t *page, struct near
  * The first never waits, and returns how many it could hand over, usually all; the second may wait
  * for a grace period, so outside sections and holding no taken page.
  */
-unsigned int cache_retire_now(struct pool *pool, unsigned int slot, const uint64_t *page,
+unsigned int cache_retire_now(struct pool *pool, unsigned int cache, const uint64_t *page,
 			      unsigned int n);
 void cache_retire(struct pool *pool, const uint64_t *page, unsigned int n);
 
-/* Put back into the set what slots hold to take from; without locks held.  Their number. */
+/* Put back into the set what caches hold to take from; without locks held.  Their number. */
 unsigned int cache_empty(struct pool *pool);
 
 #endif /* CACHE_H */

@@ -41,7 +41,7 @@ static __thread bool unregisters __attribute__((tls_model("initial-exec")));
 /*
  * Debian's liburcu is not built for ThreadSanitizer, which therefore does not see that a grace
  * period orders sections before it against what comes after.  These two say so: the end of every
- * section releases, the end of a grace period acquires.
+ * section is a release, the end of a grace period an acquire.
  */
 #if defined(__SANITIZE_THREAD__)
 #define GRACE_TSAN 1

@@ -5,14 +5,14 @@
  * One thread a handle, so that neither a writer nor the reclaimer ever waits for a system call on a
  * large range or for a memory user's callback:
  *
- *   punch    Free pages with storage, beyond what promises need and `keep` more, lose it.  It
- *            begins above `keep` and goes on to three quarters of it, so steady rewriting, which
- *            neither needs nor frees storage in sum, makes no system calls.
- *   offer    What has been released is offered to the memory user, a run at a time, zeroed.  A
- *            refusal ends it until something else is released.
- *   ask      When the pages that are neither promised nor lent fall below spare and reserve, the
+ *   punch    Free pages with storage, beyond what reservations need, lose it.  It begins when they
+ *            are more than the watermark and goes on to three quarters of that, so steady rewriting,
+ *            which neither needs nor frees storage in sum, makes no system calls.
+ *   offer    What has been reclaimed is offered to the memory user, a run at a time, zeroed.  A
+ *            refusal ends it until something else is reclaimed.
+ *   recall   When the pages that are neither reserved nor lent fall below spare and headroom, the
  *            memory user is asked to give back; again when they have fallen by another eighth of
- *            the reserve, and whenever a writer would otherwise get ENOSPC, who waits for it
+ *            the headroom, and whenever a writer would otherwise get ENOSPC, who waits for it
  *            (recall.c).
  */
 #include "config.h"
@@ -24,14 +24,14 @@
 #include "pages/recall.h"
 #include "pages/storage.h"
 
-/* ---- asking for memory ---------------------------------------------------------------------- */
+/* ---- recalling ---------------------------------------------------------------------- */
 
 /* Pages to ask for; 0 if nothing is missing, or nobody has any. */
 static uint64_t missing_locked(const struct pool *pool, uint64_t wanted)
 {
 	const struct keeper *keeper = &pool->keeper;
-	/* A quarter more than the reserve, so that the next block does not ask again. */
-	int64_t n = (int64_t)(keeper->reserve + keeper->reserve / 4) - pool_room_locked(pool);
+	/* A quarter more than the headroom, so that the next block does not ask again. */
+	int64_t n = (int64_t)(keeper->headroom + keeper->headroom / 4) - pool_room_locked(pool);
 
 	if (n < (int64_t)wanted)
 		n = (int64_t)wanted;
@@ -41,7 +41,7 @@ static uint64_t missing_locked(const struct pool *pool, uint64_t wanted)
 }
 
 /* Ask those who have memory for what is missing.  False if there is no need. */
-static bool ask_locked(struct pool *pool)
+static bool recall_locked(struct pool *pool)
 {
 	struct keeper *keeper = &pool->keeper;
 	uint64_t round = keeper->asked, wanted = keeper->wanted, n;
@@ -52,22 +52,22 @@ static bool ask_locked(struct pool *pool)
 		return false;
 	keeper->wanted = 0;
 	keeper->taken_up = round;
-	keeper->asked_at = pool_room_locked(pool) - (int64_t)(keeper->reserve / 8);
+	keeper->asked_at = pool_room_locked(pool) - (int64_t)(keeper->headroom / 8);
 	n = missing_locked(pool, wanted);
-	if (n > 0 && keeper->user.reclaim != NULL) {
-		uint64_t before = keeper->reclaimed;
+	if (n > 0 && keeper->user.recall != NULL) {
+		uint64_t before = keeper->returned;
 
 		pthread_mutex_unlock(&pool->lock);
-		more = keeper->user.reclaim(keeper->user.opaque, n << LAYOUT_PAGE_SHIFT) > 0;
+		more = keeper->user.recall(keeper->user.opaque, n << LAYOUT_PAGE_SHIFT) > 0;
 		pthread_mutex_lock(&pool->lock);
-		wanted -= keeper->reclaimed - before < wanted ? keeper->reclaimed - before : wanted;
+		wanted -= keeper->returned - before < wanted ? keeper->returned - before : wanted;
 		n = missing_locked(pool, wanted);
 	}
 	if (n > 0)
 		more |= recall_from_borrowers_locked(pool, n, round);
 	/* More to come: whoever waits goes on waiting, until it comes or his time is over. */
 	if (more)
-		pthread_cond_broadcast(&pool->settled);
+		pthread_cond_broadcast(&pool->ended);
 	else
 		recall_answered_locked(pool, round);
 	return true;
@@ -83,7 +83,7 @@ static bool offer_locked(struct pool *pool)
 	uint64_t first, n;
 	bool taken;
 
-	if (keeper->user.release == NULL || !keeper->released)
+	if (keeper->user.offer == NULL || !keeper->offering)
 		return false;
 	if (most > pool_unneeded_locked(pool))
 		most = pool_unneeded_locked(pool);
@@ -91,29 +91,29 @@ static bool offer_locked(struct pool *pool)
 		pool_spill_locked(pool);
 	n = most > 0 ? pageset_take_back(&pool->resident, most, &first) : 0;
 	if (n == 0) {
-		keeper->released = false;
+		keeper->offering = false;
 		return false;
 	}
 	lent_add_locked(pool, first, n);
-	/* What is released meanwhile sets it again. */
-	keeper->released = false;
+	/* What is reclaimed meanwhile sets it again. */
+	keeper->offering = false;
 	pthread_mutex_unlock(&pool->lock);
 	taken = lent_clear(pool, first, n) == 0 &&
-		keeper->user.release(keeper->user.opaque, pm_page(&pool->device->pm, first),
-				     n << LAYOUT_PAGE_SHIFT) > 0;
+		keeper->user.offer(keeper->user.opaque, pm_page(&pool->device->pm, first),
+				   n << LAYOUT_PAGE_SHIFT) > 0;
 	pthread_mutex_lock(&pool->lock);
 	if (taken)
-		keeper->released = true;
+		keeper->offering = true;
 	else
 		lent_return_locked(pool, first, n);
 	return true;
 }
 
-/* Take the storage of one run away, on the way to three quarters of `keep`.  False if at the end. */
+/* Take the storage of one run away, on the way to three quarters of the watermark.  False if at the end. */
 static bool punch_locked(struct pool *pool)
 {
 	struct keeper *keeper = &pool->keeper;
-	uint64_t floor = keeper->keep - keeper->keep / 4;
+	uint64_t floor = keeper->watermark - keeper->watermark / 4;
 	int64_t n;
 
 	if (pool_too_much_locked(pool))
@@ -122,7 +122,7 @@ static bool punch_locked(struct pool *pool)
 		keeper->punching = false;
 		return false;
 	}
-	n = storage_drop_locked(pool, pool_unneeded_locked(pool) - floor);
+	n = storage_punch_locked(pool, pool_unneeded_locked(pool) - floor);
 	if (n > 0)
 		keeper->punched += (uint64_t)n;
 	if (n == 0 && !pool_spill_locked(pool)) {
@@ -132,7 +132,7 @@ static bool punch_locked(struct pool *pool)
 		/* If none: the rest is with writers or retired, and comes back this way. */
 		keeper->punching = n > 0;
 	}
-	/* A device that refuses is tried again when something else is released. */
+	/* A device that refuses is tried again when something else is reclaimed. */
 	if (n < 0)
 		keeper->punching = false;
 	return keeper->punching;
@@ -147,7 +147,7 @@ static void *run(void *opaque)
 
 	pthread_mutex_lock(&pool->lock);
 	while (!keeper->stop) {
-		if (ask_locked(pool) || offer_locked(pool) || punch_locked(pool))
+		if (recall_locked(pool) || offer_locked(pool) || punch_locked(pool))
 			continue;
 		/* Asked while the lock was dropped. */
 		if (keeper->stop || keeper->asked != keeper->taken_up)

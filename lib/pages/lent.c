@@ -41,12 +41,12 @@ void lent_add_locked(struct pool *pool, uint64_t first, uint64_t n)
 	pageset_add(&pool->lent, first, n);
 }
 
-/* A run without storage becomes lent, if the file system has room.  Drops the lock. */
+/* A run without storage becomes lent, if the file system has room.  Lets go of the lock. */
 static int lend_absent_locked(struct pool *pool, uint64_t first, uint64_t n)
 {
 	int rc;
 
-	/* Counted at once: it is settled that the promises can do without these pages. */
+	/* Counted at once: that reservations can do without these pages has just been found. */
 	pageset_add(&pool->lent, first, n);
 	pthread_mutex_unlock(&pool->lock);
 	rc = device_allocate(pool->device, first << LAYOUT_PAGE_SHIFT, n << LAYOUT_PAGE_SHIFT);
@@ -77,7 +77,7 @@ int lent_take_locked(struct pool *pool, uint64_t n, uint64_t align, uint64_t *fi
 				lent_return_locked(pool, *first, n);
 			return rc;
 		}
-		/* What was freshly released may make the run whole. */
+		/* What was freshly reclaimed may make the run whole. */
 	} while (pool_spill_locked(pool));
 	if (!pageset_take_aligned(&pool->absent, n, align, shift, first))
 		return -ENOMEM;
@@ -89,7 +89,7 @@ void lent_return_locked(struct pool *pool, uint64_t first, uint64_t n)
 	pageset_remove(&pool->lent, first, n);
 	pool->stored += n;
 	pool_free_locked(pool, first, n);
-	/* Admissions that wait may fit now. */
-	pthread_cond_broadcast(&pool->settled);
+	/* Reservations that wait may fit now. */
+	pthread_cond_broadcast(&pool->ended);
 	pool_changed_locked(pool);
 }

@@ -2,8 +2,8 @@
 /*
  * lent.h - pages become somebody's memory, and the disk's again.
  *
- * A page is lent only while that leaves spare and reserve, and the storage that promises need: so
- * no loan can make an overwrite wait, let alone fail.
+ * A page is lent only while that leaves spare and headroom, and the storage that reservations need:
+ * so no loan can make an overwrite wait, let alone fail.
  */
 #ifndef LENT_H
 #define LENT_H
@@ -13,7 +13,7 @@
 #include "pages/pool.h"
 
 /*
- * Lend a run of `n` pages, aligned to `align` pages in the mapping, zeroed.  Drops the lock meanwhile.
+ * Lend a run of `n` pages, aligned to `align` pages in the mapping, zeroed.  Lets go of the lock meanwhile.
  * 0; -ENOMEM or another -errno, without message.
  */
 int lent_take_locked(struct pool *pool, uint64_t n, uint64_t align, uint64_t *first);

@@ -63,7 +63,7 @@ int pages_open(struct pool *pool, const struct device *device, const struct page
 		return fail(ENOMEM, "open: %s: out of memory for the free pages", device->path);
 	}
 	pool->spare = found->spare;
-	pool->admitted = found->used;
+	pool->reserved = found->used;
 	sort_pages(pool, found->named);
 	pthread_mutex_lock(&pool->lock);
 	rc = zone_adopt_locked(pool);
@@ -102,17 +102,17 @@ void pages_count(struct pool *pool, struct pages_count *count)
 
 	pthread_mutex_lock(&pool->lock);
 	*count = (struct pages_count){
-		.used = pool->admitted,
-		.free = pool->count - pool->admitted - pool->bad_count,
+		.used = pool->reserved,
+		.free = pool->count - pool->reserved - pool->quarantined,
 		.spare = pool->spare,
-		.reserve = pool->keeper.reserve,
-		.bad = pool->bad_count,
+		.headroom = pool->keeper.headroom,
+		.quarantined = pool->quarantined,
 		.lent = pool->lent.total,
-		.resident = pool->stored - pool->admitted,
+		.resident = pool->stored - pool->reserved,
 		.retired = retired,
-		.released = pool->released,
+		.reclaimed = pool->reclaimed,
 		.punched = pool->keeper.punched,
-		.reclaimed = pool->keeper.reclaimed,
+		.returned = pool->keeper.returned,
 	};
 	pthread_mutex_unlock(&pool->lock);
 }

@@ -26,18 +26,18 @@ void pages_close(struct pool *pool);
 
 /* How many there are, for people. */
 struct pages_count {
-	uint64_t used; /* blocks have them or are promised them */
-	uint64_t free; /* all others but the bad, spare and lent ones included */
+	uint64_t used; /* blocks have them or will have them */
+	uint64_t free; /* all others but the quarantined, spare and lent ones included */
 	uint64_t spare;
-	uint64_t reserve;
-	uint64_t bad;
+	uint64_t headroom;
+	uint64_t quarantined;
 	uint64_t lent;
 	uint64_t resident; /* free, with storage */
 	uint64_t retired;  /* on their way through a grace period */
 	/* Ever since the start: */
-	uint64_t released;
-	uint64_t punched;
 	uint64_t reclaimed;
+	uint64_t punched;
+	uint64_t returned;
 };
 
 /* A snapshot.  Takes locks. */

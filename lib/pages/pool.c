@@ -7,10 +7,10 @@
 
 #include "pages/pool.h"
 
-/* Of all data pages: kept with storage, and kept from memory users. */
-#define KEEP_SHARE    256u
-#define KEEP_MAX      16384u
-#define RESERVE_SHARE 32u
+/* Of all data pages: free ones that are not punched, and that are not lent. */
+#define WATERMARK_SHARE 256u
+#define WATERMARK_MAX	16384u
+#define HEADROOM_SHARE	32u
 
 /* How long a writer waits for memory to come back. */
 #define TIMEOUT_MS 10000u
@@ -21,12 +21,14 @@ static void init_keeper(struct pool *pool)
 	struct keeper *keeper = &pool->keeper;
 
 	keeper->punch = pool->device->holes;
-	keeper->keep = pool->count / KEEP_SHARE < KEEP_MAX ? pool->count / KEEP_SHARE : KEEP_MAX;
-	keeper->reserve = pool->count / RESERVE_SHARE;
+	keeper->watermark = pool->count / WATERMARK_SHARE < WATERMARK_MAX
+				    ? pool->count / WATERMARK_SHARE
+				    : WATERMARK_MAX;
+	keeper->headroom = pool->count / HEADROOM_SHARE;
 	keeper->user.timeout_ms = TIMEOUT_MS;
 	keeper->asked_at = INT64_MAX;
 	/* What is free at the start is offered, too. */
-	keeper->released = true;
+	keeper->offering = true;
 }
 
 int pool_init(struct pool *pool, const struct device *device, uint64_t first, uint64_t count,
@@ -39,12 +41,12 @@ int pool_init(struct pool *pool, const struct device *device, uint64_t first, ui
 		.first = first,
 		.count = count,
 		.usable = count - bad,
-		.bad_count = bad,
+		.quarantined = bad,
 		.lender.event = -1,
 	};
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->freed, NULL);
-	pthread_cond_init(&pool->settled, NULL);
+	pthread_cond_init(&pool->ended, NULL);
 	pthread_cond_init(&pool->work, NULL);
 	pthread_cond_init(&pool->keeper.work, NULL);
 	pthread_cond_init(&pool->zones.work, NULL);
@@ -77,7 +79,7 @@ void pool_destroy(struct pool *pool)
 	free((void *)pool->zones.flags);
 	pthread_mutex_destroy(&pool->lock);
 	pthread_cond_destroy(&pool->freed);
-	pthread_cond_destroy(&pool->settled);
+	pthread_cond_destroy(&pool->ended);
 	pthread_cond_destroy(&pool->work);
 	pthread_cond_destroy(&pool->keeper.work);
 	pthread_cond_destroy(&pool->zones.work);
@@ -89,7 +91,7 @@ void pool_free_locked(struct pool *pool, uint64_t first, uint64_t n)
 {
 	for (uint64_t page = first; page < first + n; page++) {
 		if (bitmap_test(pool->bad, page - pool->first)) {
-			pool->bad_count++;
+			pool->quarantined++;
 			pool->usable--;
 			pool->stored--;
 		} else if (pool_evacuating(pool, page)) {
@@ -153,53 +155,53 @@ void pool_freeze(struct pool *pool)
 
 int64_t pool_room_locked(const struct pool *pool)
 {
-	return (int64_t)(pool->usable - pool->admitted - pool->lent.total - pool->spare);
+	return (int64_t)(pool->usable - pool->reserved - pool->lent.total - pool->spare);
 }
 
 uint64_t pool_lendable_locked(const struct pool *pool)
 {
-	int64_t n = pool_room_locked(pool) - (int64_t)pool->keeper.reserve;
+	int64_t n = pool_room_locked(pool) - (int64_t)pool->keeper.headroom;
 
 	return n > 0 ? (uint64_t)n : 0;
 }
 
 uint64_t pool_unneeded_locked(const struct pool *pool)
 {
-	uint64_t need = pool_storage_for(pool, pool->admitted);
+	uint64_t need = pool_storage_for(pool, pool->reserved);
 
 	return pool->stored > need ? pool->stored - need : 0;
 }
 
-uint64_t pool_may_keep_locked(const struct pool *pool)
+uint64_t pool_ahead_locked(const struct pool *pool)
 {
 	/*
 	 * Half, since punching begins above all of it: a writer that is short, and takes storage up
 	 * to the limit, must not have it punched after the next trims.
 	 */
-	return pool->keeper.punch ? pool->keeper.keep / 2 : pool->count;
+	return pool->keeper.punch ? pool->keeper.watermark / 2 : pool->count;
 }
 
 bool pool_too_much_locked(const struct pool *pool)
 {
 	/* Not what a writer that is short has just had storage given to. */
 	return pool->keeper.punch && pool->waiting == 0 &&
-	       pool_unneeded_locked(pool) > pool->keeper.keep;
+	       pool_unneeded_locked(pool) > pool->keeper.watermark;
 }
 
-/* The background asks: room has fallen below the reserve, or by an eighth of it since last time. */
+/* The background asks: room has fallen below the headroom, or by an eighth of it since last time. */
 bool pool_low_locked(struct pool *pool)
 {
 	struct keeper *keeper = &pool->keeper;
 	int64_t free = pool_room_locked(pool);
 
-	if (free >= (int64_t)keeper->reserve)
+	if (free >= (int64_t)keeper->headroom)
 		keeper->asked_at = INT64_MAX;
-	return pool->lent.total > 0 && free < (int64_t)keeper->reserve && free < keeper->asked_at;
+	return pool->lent.total > 0 && free < (int64_t)keeper->headroom && free < keeper->asked_at;
 }
 
 bool pool_can_recall_locked(const struct pool *pool)
 {
-	return pool->keeper.user.reclaim != NULL || pool->lender.event != -1;
+	return pool->keeper.user.recall != NULL || pool->lender.event != -1;
 }
 
 /* ---- wake-ups ------------------------------------------------------------------------------- */
@@ -211,7 +213,7 @@ void pool_changed_locked(struct pool *pool)
 	if (!keeper->running)
 		return;
 	if (pool_too_much_locked(pool) || (pool_can_recall_locked(pool) && pool_low_locked(pool)) ||
-	    (keeper->user.release != NULL && keeper->released))
+	    (keeper->user.offer != NULL && keeper->offering))
 		pthread_cond_signal(&keeper->work);
 }
 

@@ -11,8 +11,8 @@
  *   a batch      free or retired, on its way: see struct batch
  *   a writer     taken, not yet published
  *   populating   being given storage
- *   dropping     losing it
- *   evacuated    free, in a zone that is being emptied: see struct zones
+ *   punching     losing it
+ *   evacuated    free, in a zone that is being evacuated: see struct zones
  *   lent         a memory user has it, or is being offered it
  *   bad          quarantined after a media error, until the device is opened again; and at open if
  *                the system knows of one
@@ -23,11 +23,11 @@
  *      |  '----------------'                                                    cache_take |  |
  *      '-----------------------------------------------------------------------------------+--'
  *
- * Two things are counted apart.  *Promises*: `admitted` blocks have or will have a page; a block
- * that has none is admitted only while that leaves the spare (reserve.h), and pages are lent only
- * while that leaves the spare and a reserve (lent.h).  *Pages*: a writer takes what there is and
- * waits when there is none (cache.h).  Since promises stay below the pages there are, by the
- * spare, some page is always free, retired, or with a writer that will publish; so the wait ends,
+ * Two things are counted apart.  *Reservations*: `reserved` blocks have or will have a page; one is
+ * reserved for a block that has none only while that leaves the spare (reserve.h), and pages are lent
+ * only while that leaves the spare and the headroom (lent.h).  *Pages*: a writer takes what there is
+ * and waits when there is none (cache.h).  Since what is reserved stays below the pages there are, by
+ * the spare, some page is always free, retired, or with a writer that will publish; so the wait ends,
  * provided that nobody waits while holding an unpublished page.
  *
  * The pool has the mutex, the sets, the counters and the conditions that all the others wait for, and
@@ -36,13 +36,13 @@
  *   storage.c    give pages storage, and take it away
  *   recall.c     ask for memory that is lent
  *   cache.c      what lies ready for writers, by CPU
- *   reserve.c    promises
+ *   reserve.c    reservations
  *   reclaim.c    the thread that takes retired pages through a grace period
  *   lent.c       loans
  *   keeper.c     the thread that gives memory away and asks for it
  *   pages.c      open and close of all this
  *
- * Locks: slot->busy, then pool->lock.  No lock is held across a system call that may take long,
+ * Locks: cache->busy, then pool->lock.  No lock is held across a system call that may take long,
  * a grace period, or an access to the media.  A function whose name ends in _locked is called with
  * pool->lock held.
  */
@@ -79,17 +79,18 @@ struct batch_list {
 };
 
 /*
- * Zones that are being emptied, so that they can be lent whole (lend/compaction.c).  What is free in
+ * Zones that are being evacuated, so that they can be lent whole (lend/compaction.c).  What is free in
  * them is in sets of its own, where no writer takes pages from, and does not count as stored, so that
- * the pages that promises need are sought elsewhere.
+ * the pages that are reserved are sought elsewhere.
  */
 struct zones {
-	struct pageset stored;	 /* free pages of zones that are being emptied: with storage ... */
-	struct pageset holes;	 /* ... and without */
-	_Atomic uint64_t *flags; /* a zone: it is being emptied; set under the lock, read without */
-	uint64_t count;		 /* zones that are */
-	uint64_t wanted;	 /* zones that borrowers would take now, had they been whole */
-	pthread_cond_t work;	 /* the mover waits */
+	struct pageset stored; /* free pages of zones that are being evacuated: with storage ... */
+	struct pageset holes;  /* ... and without */
+	_Atomic uint64_t
+		*flags;	     /* a zone: it is being evacuated; set under the lock, read without */
+	uint64_t count;	     /* zones that are */
+	uint64_t wanted;     /* zones that borrowers would take now, had they been whole */
+	pthread_cond_t work; /* the mover waits */
 };
 
 /* What is wanted back from other processes: noted by whoever asks (recall.c), done by the lending thread. */
@@ -104,25 +105,25 @@ struct lender {
 struct keeper {
 	struct kmemblk_memory_user user;
 	bool punch;
-	uint64_t keep;	  /* pages; see keeper.c */
-	uint64_t reserve; /* pages that stay free beside the spare while others are lent */
+	uint64_t watermark; /* pages; see keeper.c */
+	uint64_t headroom;  /* pages that stay free beside the spare while others are lent */
 
 	pthread_cond_t work; /* the thread waits */
 	pthread_t thread;
 	bool running;
 	bool stop;
-	bool released; /* something to offer, since the last refusal */
-	bool punching; /* on the way down from `keep` */
+	bool offering; /* something to offer, since the last refusal */
+	bool punching; /* on the way down from the watermark */
 
 	uint64_t wanted;   /* pages that writers wait for, of requests not yet taken up */
 	uint64_t asked;	   /* requests of writers so far ... */
-	uint64_t taken_up; /* ... those that a call of user.reclaim covers ... */
+	uint64_t taken_up; /* ... those that a call of user.recall covers ... */
 	uint64_t answered; /* ... and those after which it had no more to give */
 	int64_t asked_at;  /* ask again when there is less room than this */
 
 	/* For info. */
-	uint64_t punched;   /* pages that lost their storage */
-	uint64_t reclaimed; /* pages that were given back */
+	uint64_t punched;  /* pages that lost their storage */
+	uint64_t returned; /* pages that were given back */
 };
 
 struct pool {
@@ -131,33 +132,33 @@ struct pool {
 	uint64_t count; /* ... and how many */
 	uint64_t spare; /* pages that only overwrites may take */
 
-	struct slot *slots; /* cache.h */
-	unsigned int slot_count;
+	struct cache *caches; /* cache.h */
+	unsigned int cache_count;
 	struct batch *batches; /* all there are: made at open, so that retiring cannot fail */
 
-	pthread_mutex_t lock;	/* covers all from here to the next comment */
-	pthread_cond_t freed;	/* pages have become free: writers wait */
-	pthread_cond_t settled; /* promises have been settled: admissions wait */
-	pthread_cond_t work;	/* the reclaimer waits */
+	pthread_mutex_t lock; /* covers all from here to the next comment */
+	pthread_cond_t freed; /* pages have become free: writers wait */
+	pthread_cond_t ended; /* reservations have ended: who could not have one waits */
+	pthread_cond_t work;  /* the reclaimer waits */
 	struct pageset resident;
 	struct pageset absent;
 	uint64_t usable;     /* count, less the bad */
 	uint64_t stored;     /* usable pages that are not absent, evacuated or lent */
-	uint64_t admitted;   /* blocks that have a page or are promised one */
-	uint64_t pending;    /* promises and unmappings under way: `admitted` may yet fall */
+	uint64_t reserved;   /* blocks that have a page or will have one */
+	uint64_t pending;    /* reservations and unmappings under way: `reserved` may yet fall */
 	uint64_t populating; /* pages that are being given storage: in neither set */
-	uint64_t dropping;   /* and those whose storage is being taken away */
+	uint64_t punching;   /* and those whose storage is being taken away */
 	struct pageset lent; /* pages that memory users have, or are being offered */
 	struct zones zones;
 	uint64_t in_grace;	  /* pages in batches that wait for a grace period */
-	uint64_t released;	  /* pages that have come out of one, ever */
+	uint64_t reclaimed;	  /* pages that have come out of one, ever */
 	unsigned int waiting;	  /* writers that wait for a page */
 	bool urgent;		  /* the reclaimer is not to wait for more */
 	bool stop;		  /* the reclaimer is to end */
-	struct batch_list recent; /* free pages, freshly released */
-	struct batch_list full;	  /* retired batches handed over by their slots */
+	struct batch_list recent; /* free pages, freshly reclaimed */
+	struct batch_list full;	  /* retired batches handed over by their caches */
 	struct batch_list empty;
-	uint64_t bad_count;
+	uint64_t quarantined;
 	struct keeper keeper;
 	struct lender lender;
 
@@ -210,7 +211,7 @@ void pool_absent_locked(struct pool *pool, uint64_t first, uint64_t n);
 /* Give back pages that were taken and not published. */
 void pool_put(struct pool *pool, const uint64_t *page, unsigned int n);
 
-/* Put a freshly released batch back into the set; false if there is none. */
+/* Put a freshly reclaimed batch back into the set; false if there is none. */
 bool pool_spill_locked(struct pool *pool);
 
 /* Remember that the media failed at this data page. */
@@ -224,20 +225,20 @@ void pool_freeze(struct pool *pool);
 
 /* ---- counts --------------------------------------------------------------------------------- */
 
-/* Pages with storage that `admitted` blocks need: theirs, and enough to overwrite them. */
-static inline uint64_t pool_storage_for(const struct pool *pool, uint64_t admitted)
+/* Pages with storage that `blocks` need: theirs, and enough to overwrite them. */
+static inline uint64_t pool_storage_for(const struct pool *pool, uint64_t blocks)
 {
-	return admitted + (pool->spare < admitted ? pool->spare : admitted);
+	return blocks + (pool->spare < blocks ? pool->spare : blocks);
 }
 
-/* Pages that are neither promised nor lent nor spare; negative if media errors took them. */
+/* Pages that are neither reserved nor lent nor spare; negative if media errors took them. */
 int64_t pool_room_locked(const struct pool *pool);
 /* Pages that may be lent. */
 uint64_t pool_lendable_locked(const struct pool *pool);
-/* Resident pages that promises do not need. */
+/* Resident pages that reservations do not need. */
 uint64_t pool_unneeded_locked(const struct pool *pool);
-/* Pages that a writer may give storage beyond what promises need, and the keeper will leave it. */
-uint64_t pool_may_keep_locked(const struct pool *pool);
+/* Pages that a writer may give storage ahead of reservations, and the keeper will leave it. */
+uint64_t pool_ahead_locked(const struct pool *pool);
 /* True if the keeper is to begin to punch. */
 bool pool_too_much_locked(const struct pool *pool);
 /* True if the keeper is to ask for memory, since there is little left; notes it if there is enough. */
@@ -270,7 +271,7 @@ static inline uint64_t pool_zone_start(const struct pool *pool, uint64_t zone)
 	return pool->resident.base + (zone << ZONE_SHIFT);
 }
 
-/* True if the page is in a zone that is being emptied.  Without the lock it is a hint. */
+/* True if the page is in a zone that is being evacuated.  Without the lock it is a hint. */
 static inline bool pool_evacuating(const struct pool *pool, uint64_t page)
 {
 	return bitmap_test(pool->zones.flags, pool_zone_of(pool, page));
@@ -279,7 +280,7 @@ static inline bool pool_evacuating(const struct pool *pool, uint64_t page)
 /* Free pages of a zone. */
 unsigned int pool_free_in_zone_locked(const struct pool *pool, uint64_t zone);
 
-/* No zone is to be emptied any more: pages that are free in them go back to the writers. */
+/* No zone is to be evacuated any more: pages that are free in them go back to the writers. */
 void pool_end_evacuation_locked(struct pool *pool);
 
 #endif /* POOL_H */

@@ -25,13 +25,13 @@ bool recall_ask_locked(struct pool *pool, uint64_t n, struct recall *recall)
 		recall->until = deadline_after(keeper->user.timeout_ms);
 	} else if (!recall_pending_locked(pool, recall)) {
 		/* It brought nothing, or too late; but others may have taken what it brought. */
-		if (keeper->reclaimed == recall->reclaimed || deadline_passed(&recall->until))
+		if (keeper->returned == recall->returned || deadline_passed(&recall->until))
 			return false;
 		recall->round = 0;
 	}
-	recall->seen = keeper->reclaimed;
+	recall->seen = keeper->returned;
 	if (recall->round == 0) {
-		recall->reclaimed = keeper->reclaimed;
+		recall->returned = keeper->returned;
 		recall->round = ++keeper->asked;
 		keeper->wanted += n;
 		pthread_cond_signal(&keeper->work);
@@ -60,5 +60,5 @@ void recall_answered_locked(struct pool *pool, uint64_t round)
 	/* Rounds that have been taken up since then are still to be answered. */
 	if (keeper->answered < round)
 		keeper->answered = round;
-	pthread_cond_broadcast(&pool->settled);
+	pthread_cond_broadcast(&pool->ended);
 }

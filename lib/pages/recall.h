@@ -19,8 +19,8 @@ struct recall {
 	/* The round that it waits for, 0 for none yet; and until when. */
 	uint64_t round;
 	struct timespec until;
-	uint64_t reclaimed; /* keeper.reclaimed when that was asked ... */
-	uint64_t seen;	    /* ... and at the last try */
+	uint64_t returned; /* keeper.returned when that was asked ... */
+	uint64_t seen;	   /* ... and at the last try */
 };
 
 /*

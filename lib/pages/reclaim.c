@@ -18,7 +18,7 @@
 
 /* How long to collect when nobody is in a hurry. */
 #define COLLECT_MS 10
-/* Freshly released batches kept as they are; what is more goes back to the set by zones. */
+/* Freshly reclaimed batches kept as they are; what is more goes back to the set by zones. */
 #define RECENT_MAX 32u
 
 static uint64_t count_pages(const struct batch *batch)
@@ -34,13 +34,13 @@ uint64_t reclaim_count_retired(struct pool *pool)
 {
 	uint64_t n = 0;
 
-	for (unsigned int i = 0; i < pool->slot_count; i++) {
-		struct slot *slot = &pool->slots[i];
+	for (unsigned int i = 0; i < pool->cache_count; i++) {
+		struct cache *cache = &pool->caches[i];
 
-		slot_lock(slot);
-		if (slot->retired != NULL)
-			n += slot->retired->count;
-		slot_unlock(slot);
+		cache_lock(cache);
+		if (cache->retired != NULL)
+			n += cache->retired->count;
+		cache_unlock(cache);
 	}
 	pthread_mutex_lock(&pool->lock);
 	n += count_pages(pool->full.first) + pool->in_grace;
@@ -53,17 +53,17 @@ static struct batch *collect(struct pool *pool)
 {
 	struct batch *all;
 
-	for (unsigned int i = 0; i < pool->slot_count; i++) {
-		struct slot *slot = &pool->slots[i];
+	for (unsigned int i = 0; i < pool->cache_count; i++) {
+		struct cache *cache = &pool->caches[i];
 
-		slot_lock(slot);
-		if (slot->retired != NULL && slot->retired->count > 0) {
+		cache_lock(cache);
+		if (cache->retired != NULL && cache->retired->count > 0) {
 			pthread_mutex_lock(&pool->lock);
-			batch_push(&pool->full, slot->retired);
-			slot->retired = NULL;
+			batch_push(&pool->full, cache->retired);
+			cache->retired = NULL;
 			pthread_mutex_unlock(&pool->lock);
 		}
-		slot_unlock(slot);
+		cache_unlock(cache);
 	}
 	pthread_mutex_lock(&pool->lock);
 	all = pool->full.first;
@@ -84,7 +84,7 @@ static void quarantine_locked(struct pool *pool, struct batch *batch)
 			continue;
 		batch->page[kept++] = batch->page[i];
 	}
-	pool->bad_count += batch->count - kept;
+	pool->quarantined += batch->count - kept;
 	pool->usable -= batch->count - kept;
 	pool->stored -= batch->count - kept;
 	batch->count = kept;
@@ -100,7 +100,7 @@ static void release_locked(struct pool *pool, struct batch *batch)
 		batch->count = 0;
 	if (atomic_load_explicit(&pool->any_bad, memory_order_acquire))
 		quarantine_locked(pool, batch);
-	/* While zones are emptied, each page goes where it belongs. */
+	/* While zones are evacuated, each page goes where it belongs. */
 	if (pool->recent.count >= RECENT_MAX || batch->count == 0 || pool->zones.count > 0) {
 		for (uint32_t i = 0; i < batch->count; i++)
 			pool_free_locked(pool, batch->page[i], 1);
@@ -123,13 +123,13 @@ static void reclaim(struct pool *pool)
 	while (all != NULL) {
 		struct batch *next = all->next;
 
-		pool->released += all->count;
+		pool->reclaimed += all->count;
 		release_locked(pool, all);
 		all = next;
 	}
 	pthread_cond_broadcast(&pool->freed);
 	pool->in_grace = 0;
-	pool->keeper.released = true;
+	pool->keeper.offering = true;
 	pool_changed_locked(pool);
 	pthread_mutex_unlock(&pool->lock);
 }
@@ -155,7 +155,7 @@ static void *reclaimer(void *opaque)
 		if (pool->stop)
 			break;
 		wait_for_more(pool);
-		/* Before looking into the slots: see arm(). */
+		/* Before looking into the caches: see arm(). */
 		atomic_store_explicit(&pool->armed, false, memory_order_relaxed);
 		pool->urgent = false;
 		pthread_mutex_unlock(&pool->lock);

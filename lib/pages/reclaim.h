@@ -11,7 +11,7 @@
 int reclaim_start(struct pool *pool);
 void reclaim_stop(struct pool *pool);
 
-/* Pages that have been retired and not yet released; takes locks. */
+/* Pages that have been retired and not yet reclaimed; takes locks. */
 uint64_t reclaim_count_retired(struct pool *pool);
 
 #endif /* RECLAIM_H */

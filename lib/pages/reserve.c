@@ -2,11 +2,11 @@
 /*
  * reserve.c - who may have a new page: the counts that keep overwrites from ever failing.
  *
- * A block without a page is admitted only while that leaves the spare, so that a block that has one
- * can always be overwritten: the NBD specification makes this a duty, for an extent that is
+ * A page is reserved for a block without one only while that leaves the spare, so that a block that
+ * has one can always be overwritten: the NBD specification makes this a duty, for an extent that is
  * reported as allocated.  On a file with holes it also takes storage (storage.c).
  *
- * If it is lent memory that stands in the way, it is asked back first (recall.c), and the request
+ * If it is lent memory that stands in the way, it is recalled first (recall.c), and the request
  * waits for the answer, or for the time that the answer may take.
  */
 #include "config.h"
@@ -21,7 +21,7 @@
 static bool fits_locked(const struct pool *pool, uint64_t n)
 {
 	/* The sums cannot overflow: n is the size of a chunk. */
-	return pool->admitted + n + pool->spare + pool->lent.total <= pool->usable;
+	return pool->reserved + n + pool->spare + pool->lent.total <= pool->usable;
 }
 
 /* Say who has the pages that `n` new blocks would need. */
@@ -40,17 +40,17 @@ static void fail_full_locked(const struct pool *pool, const char *what)
 	    atomic_load_explicit(&pool->lender.holders, memory_order_relaxed) > 0)
 		cure = "end programs that borrow from its server (kmemblk stat names them), or "
 		       "trim what is not needed";
-	if (pool->bad_count > 0)
+	if (pool->quarantined > 0)
 		snprintf(bad, sizeof(bad), ", %llu quarantined after media errors",
-			 (unsigned long long)pool->bad_count);
+			 (unsigned long long)pool->quarantined);
 	fail(ENOSPC,
 	     "%s: %s: no page is free for a new block: of %llu, %llu are used, %llu spare%s%s: "
 	     "%s",
 	     what, pool->device->path, (unsigned long long)pool->count,
-	     (unsigned long long)pool->admitted, (unsigned long long)pool->spare, lent, bad, cure);
+	     (unsigned long long)pool->reserved, (unsigned long long)pool->spare, lent, bad, cure);
 }
 
-static void fail_admit_locked(const struct pool *pool, uint64_t n, int err, const char *what)
+static void fail_reserve_locked(const struct pool *pool, uint64_t n, int err, const char *what)
 {
 	if (err != -ENOSPC)
 		fail_errno(-err, "%s: %s: storage for a new block", what, pool->device->path);
@@ -63,88 +63,88 @@ static void fail_admit_locked(const struct pool *pool, uint64_t n, int err, cons
 		     what, pool->device->path);
 }
 
-/* Promise pages to `n` blocks, with storage.  0, or -errno without message. */
-static int admit_locked(struct pool *pool, uint64_t n)
+/* Reserve pages for `n` blocks, with storage.  0, or -errno without message. */
+static int reserve_locked(struct pool *pool, uint64_t n)
 {
 	int rc;
 
 	if (!fits_locked(pool, n))
 		return -ENOSPC;
 	/*
-	 * Promised before storage is sought, so that two writers cannot both count on the same
+	 * Counted before storage is sought, so that two writers cannot both rely on the same
 	 * page.
 	 */
-	pool->admitted += n;
+	pool->reserved += n;
 	pool->pending += n;
-	rc = storage_populate_for_locked(pool, pool->admitted);
+	rc = storage_populate_for_locked(pool, pool->reserved);
 	if (rc != 0 && pool->zones.count > 0) {
-		/* Draining zones have storage, and new blocks come before whole zones. */
+		/* Zones that are being evacuated have storage, and new blocks come before whole zones. */
 		pool_end_evacuation_locked(pool);
-		rc = storage_populate_for_locked(pool, pool->admitted);
+		rc = storage_populate_for_locked(pool, pool->reserved);
 	}
 	if (rc != 0) {
-		pool->admitted -= n;
+		pool->reserved -= n;
 		pool->pending -= n;
-		pthread_cond_broadcast(&pool->settled);
+		pthread_cond_broadcast(&pool->ended);
 	}
 	return rc;
 }
 
-int reserve_blocks(struct pool *pool, uint64_t n, struct admission *admission)
+int reserve_blocks(struct pool *pool, uint64_t n, struct reservation *reservation)
 {
 	bool alone;
 	int rc;
 
 	pthread_mutex_lock(&pool->lock);
 	alone = pool->pending == 0;
-	rc = admit_locked(pool, n);
+	rc = reserve_locked(pool, n);
 	/*
 	 * Whoever is under way, or was since the caller looked, may map these very blocks, free
 	 * others, or give up: no reason yet to refuse.
 	 */
-	if (rc != 0 && (!alone || pool->pending > 0 || admission->changes != pool->changes))
+	if (rc != 0 && (!alone || pool->pending > 0 || reservation->changes != pool->changes))
 		rc = -EAGAIN;
-	else if (rc == -ENOSPC && recall_ask_locked(pool, n, &admission->recall))
+	else if (rc == -ENOSPC && recall_ask_locked(pool, n, &reservation->recall))
 		rc = -EAGAIN;
 	/* There is less room, and what was given storage may be more than is kept. */
 	pool_changed_locked(pool);
 	if (rc != 0 && rc != -EAGAIN)
-		fail_admit_locked(pool, n, rc, admission->what);
+		fail_reserve_locked(pool, n, rc, reservation->what);
 	pthread_mutex_unlock(&pool->lock);
 	return rc;
 }
 
-void reserve_wait(struct pool *pool, const struct admission *admission)
+void reserve_wait(struct pool *pool, const struct reservation *reservation)
 {
 	pthread_mutex_lock(&pool->lock);
-	if (recall_pending_locked(pool, &admission->recall) &&
-	    pool->keeper.reclaimed == admission->recall.seen)
-		pthread_cond_clockwait(&pool->settled, &pool->lock, CLOCK_MONOTONIC,
-				       &admission->recall.until);
+	if (recall_pending_locked(pool, &reservation->recall) &&
+	    pool->keeper.returned == reservation->recall.seen)
+		pthread_cond_clockwait(&pool->ended, &pool->lock, CLOCK_MONOTONIC,
+				       &reservation->recall.until);
 	else if (pool->pending > 0)
-		pthread_cond_wait(&pool->settled, &pool->lock);
+		pthread_cond_wait(&pool->ended, &pool->lock);
 	pthread_mutex_unlock(&pool->lock);
 }
 
-/* `pending` or `admitted` has fallen. */
-static void settled_locked(struct pool *pool)
+/* `pending` or `reserved` has fallen. */
+static void ended_locked(struct pool *pool)
 {
 	/* Release: see reserve_changes(). */
 	atomic_fetch_add_explicit(&pool->changes, 1, memory_order_release);
-	pthread_cond_broadcast(&pool->settled);
+	pthread_cond_broadcast(&pool->ended);
 	/* A writer may now see that no page will ever come. */
 	if (pool->waiting > 0)
 		pthread_cond_broadcast(&pool->freed);
 }
 
-void reserve_settle(struct pool *pool, uint64_t n, uint64_t bound)
+void reserve_end(struct pool *pool, uint64_t n, uint64_t committed)
 {
 	if (n == 0)
 		return;
 	pthread_mutex_lock(&pool->lock);
 	pool->pending -= n;
-	pool->admitted -= n - bound;
-	settled_locked(pool);
+	pool->reserved -= n - committed;
+	ended_locked(pool);
 	pthread_mutex_unlock(&pool->lock);
 }
 
@@ -159,8 +159,8 @@ void reserve_unmap_end(struct pool *pool, uint64_t unmapped)
 {
 	pthread_mutex_lock(&pool->lock);
 	pool->pending--;
-	pool->admitted -= unmapped;
-	settled_locked(pool);
+	pool->reserved -= unmapped;
+	ended_locked(pool);
 	pool_changed_locked(pool);
 	pthread_mutex_unlock(&pool->lock);
 }

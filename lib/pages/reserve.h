@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* reserve.h - promise pages to blocks.  See reserve.c. */
+/* reserve.h - reserve pages for blocks.  See reserve.c. */
 #ifndef RESERVE_H
 #define RESERVE_H
 
@@ -10,7 +10,7 @@
 #include "pages/recall.h"
 
 /* What a request knows of its chances; one for all its tries. */
-struct admission {
+struct reservation {
 	const char *what; /* "write" or "zero", for messages */
 	/* What reserve_changes() said before the entries were looked at. */
 	uint64_t changes;
@@ -19,31 +19,31 @@ struct admission {
 };
 
 /*
- * Promise pages to `n` blocks that have none: 0 for all of them, else none.  Never waits.  -EAGAIN:
- * it may be different soon, since others are under way, or memory has been asked back; give back
+ * Reserve pages for `n` blocks that have none: 0 for all of them, else none.  Never waits.  -EAGAIN:
+ * it may be different soon, since others are under way, or memory has been recalled; give back
  * what pages are held, reserve_wait(), and look at the entries again.  -ENOSPC or another
- * -errno, with message: it is final.  If somebody has settled since the entries were looked at, he
- * may have mapped these very blocks, and it is not final.
+ * -errno, with message: it is final.  If a reservation has ended since the entries were looked at,
+ * its owner may have mapped these very blocks, and it is not final.
  */
-int reserve_blocks(struct pool *pool, uint64_t n, struct admission *admission);
+int reserve_blocks(struct pool *pool, uint64_t n, struct reservation *reservation);
 
-/* After -EAGAIN: wait until somebody under way has settled, or has given memory back. */
-void reserve_wait(struct pool *pool, const struct admission *admission);
+/* After -EAGAIN: wait until a reservation has ended, or memory has been given back. */
+void reserve_wait(struct pool *pool, const struct reservation *reservation);
 
-/* End `n` promises, of which `bound` were kept: their blocks now have pages. */
-void reserve_settle(struct pool *pool, uint64_t n, uint64_t bound);
+/* End `n` reservations: `committed` of them, whose blocks now have pages; the rest are cancelled. */
+void reserve_end(struct pool *pool, uint64_t n, uint64_t committed);
 
 /* Around the unmapping of blocks: begin before the first entry is cleared; end with how many were,
  * after their pages were retired. */
 void reserve_unmap_begin(struct pool *pool);
 void reserve_unmap_end(struct pool *pool, uint64_t unmapped);
 
-/* How often promises have been settled so far: read it before looking at the entries. */
+/* How often reservations have ended so far: read it before looking at the entries. */
 static inline uint64_t reserve_changes(const struct pool *pool)
 {
 	/*
 	 * Acquire, with the release of whoever raised it: entries loaded after this are at least as
-	 * new as that settlement.
+	 * new as that end.
 	 */
 	return atomic_load_explicit(&pool->changes, memory_order_acquire);
 }

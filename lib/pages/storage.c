@@ -2,7 +2,7 @@
 /*
  * storage.c - give free pages storage, and take it away.
  *
- * On a file with holes, `admitted` blocks need storage for their pages, and for the pages that their
+ * On a file with holes, `reserved` blocks need storage for their pages, and for the pages that their
  * overwrites pass through, up to the spare; so a full file system stops new blocks and nothing else.
  */
 #include "config.h"
@@ -35,9 +35,9 @@ int storage_populate_locked(struct pool *pool, uint64_t most)
 	return rc;
 }
 
-int storage_populate_for_locked(struct pool *pool, uint64_t admitted)
+int storage_populate_for_locked(struct pool *pool, uint64_t blocks)
 {
-	uint64_t target = pool_storage_for(pool, admitted);
+	uint64_t target = pool_storage_for(pool, blocks);
 	/* In large pieces, while the file system has room for such. */
 	uint64_t largest = POPULATE_PAGES;
 
@@ -47,13 +47,13 @@ int storage_populate_for_locked(struct pool *pool, uint64_t admitted)
 		int rc;
 
 		if (soon >= target ||
-		    (pool->absent.total == 0 && pool->populating + pool->dropping > 0)) {
+		    (pool->absent.total == 0 && pool->populating + pool->punching > 0)) {
 			/* Others have enough, or the last of them, in hand. */
 			pthread_cond_wait(&pool->freed, &pool->lock);
 			continue;
 		}
-		/* Half of what may be kept: what comes and goes is then not dropped at once. */
-		n = target - soon + pool_may_keep_locked(pool) / 2;
+		/* Half of what may be ahead: what comes and goes is then not punched at once. */
+		n = target - soon + pool_ahead_locked(pool) / 2;
 		rc = storage_populate_locked(pool, n < largest ? n : largest);
 		if (rc == 0)
 			continue;
@@ -69,9 +69,9 @@ int storage_populate_for_locked(struct pool *pool, uint64_t admitted)
  * taken for absent ones at open.  Where the file system is full these are the ones that storage can
  * be given to, and only asking for each tells which they are.
  */
-bool storage_find_locked(struct pool *pool, uint64_t admitted)
+bool storage_find_locked(struct pool *pool, uint64_t blocks)
 {
-	uint64_t target = pool_storage_for(pool, admitted);
+	uint64_t target = pool_storage_for(pool, blocks);
 	uint64_t limit = pool->first + pool->count;
 
 	if (device_storage(pool->device) >> LAYOUT_PAGE_SHIFT < target)
@@ -89,10 +89,10 @@ bool storage_find_locked(struct pool *pool, uint64_t admitted)
 
 int storage_populate_more_locked(struct pool *pool)
 {
-	uint64_t most = pool_storage_for(pool, pool->admitted) + pool_may_keep_locked(pool);
+	uint64_t most = pool_storage_for(pool, pool->reserved) + pool_ahead_locked(pool);
 	int rc;
 
-	if (pool->absent.total == 0 && pool->populating + pool->dropping > 0) {
+	if (pool->absent.total == 0 && pool->populating + pool->punching > 0) {
 		/* Others have the last of them in hand, and may leave some. */
 		pthread_cond_wait(&pool->freed, &pool->lock);
 		return 1;
@@ -110,9 +110,9 @@ int storage_populate_more_locked(struct pool *pool)
 	return rc == 0 ? 1 : rc;
 }
 
-int64_t storage_drop_locked(struct pool *pool, uint64_t most)
+int64_t storage_punch_locked(struct pool *pool, uint64_t most)
 {
-	uint64_t need = pool_storage_for(pool, pool->admitted);
+	uint64_t need = pool_storage_for(pool, pool->reserved);
 	uint64_t first, n;
 	int rc;
 
@@ -125,11 +125,11 @@ int64_t storage_drop_locked(struct pool *pool, uint64_t most)
 		return 0;
 	/* In neither set, so that nobody else has them meanwhile. */
 	pool->stored -= n;
-	pool->dropping += n;
+	pool->punching += n;
 	pthread_mutex_unlock(&pool->lock);
-	rc = device_drop(pool->device, first << LAYOUT_PAGE_SHIFT, n << LAYOUT_PAGE_SHIFT);
+	rc = device_punch(pool->device, first << LAYOUT_PAGE_SHIFT, n << LAYOUT_PAGE_SHIFT);
 	pthread_mutex_lock(&pool->lock);
-	pool->dropping -= n;
+	pool->punching -= n;
 	if (rc == 0) {
 		pool_absent_locked(pool, first, n);
 		pthread_cond_broadcast(&pool->freed);
@@ -147,7 +147,7 @@ int storage_cede(struct pool *pool)
 	pthread_mutex_lock(&pool->lock);
 	if (pool->resident.total == 0)
 		pool_spill_locked(pool);
-	n = storage_drop_locked(pool, 1);
+	n = storage_punch_locked(pool, 1);
 	pthread_mutex_unlock(&pool->lock);
 	return n > 0 ? 0 : -ENOSPC;
 }
@@ -164,11 +164,12 @@ void storage_punch_unwritten(struct pool *pool)
 	uint64_t first, n;
 
 	if (!pool->keeper.punch ||
-	    device_storage(pool->device) >> LAYOUT_PAGE_SHIFT <= should + pool->keeper.keep ||
+	    device_storage(pool->device) >> LAYOUT_PAGE_SHIFT <= should + pool->keeper.watermark ||
 	    pageset_init(&punched, pool->first, pool->count) != 0)
 		return;
 	while ((n = pageset_take(&pool->absent, ZONE_PAGES, &first)) > 0) {
-		(void)device_drop(pool->device, first << LAYOUT_PAGE_SHIFT, n << LAYOUT_PAGE_SHIFT);
+		(void)device_punch(pool->device, first << LAYOUT_PAGE_SHIFT,
+				   n << LAYOUT_PAGE_SHIFT);
 		pageset_add(&punched, first, n);
 	}
 	pageset_destroy(&pool->absent);

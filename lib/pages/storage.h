@@ -12,7 +12,7 @@
 #define POPULATE_PAGES 512u
 
 /*
- * These drop the lock around system calls.  Give storage to between one and `most` absent pages; 0, or
+ * These let go of the lock around system calls.  Give storage to between one and `most` absent pages; 0, or
  * -errno without message: -ENOSPC also when there are none.
  */
 int storage_populate_locked(struct pool *pool, uint64_t most);
@@ -21,17 +21,17 @@ int storage_populate_locked(struct pool *pool, uint64_t most);
  * if so many have it, or will in a moment, that more would be taken away again.
  */
 int storage_populate_more_locked(struct pool *pool);
-/* Give storage to what `admitted` blocks need, their share of the spare included. */
-int storage_populate_for_locked(struct pool *pool, uint64_t admitted);
+/* Give storage to what so many blocks need, their share of the spare included. */
+int storage_populate_for_locked(struct pool *pool, uint64_t blocks);
 
 /*
- * Take resident pages' storage away, at most `most` of them, in one run, but not what promises need.
+ * Take resident pages' storage away, at most `most` of them, in one run, but not what reservations need.
  * Their number; 0 if there are none to spare; -errno if the device refuses.
  */
-int64_t storage_drop_locked(struct pool *pool, uint64_t most);
+int64_t storage_punch_locked(struct pool *pool, uint64_t most);
 
 /*
- * Take the storage of one free page away, if the promises can spare it, so that the file system has
+ * Take the storage of one free page away, if reservations can spare it, so that the file system has
  * room for a page of the index.  0, or -ENOSPC if there is none to spare.
  */
 int storage_cede(struct pool *pool);
@@ -40,7 +40,7 @@ int storage_cede(struct pool *pool);
  * At open, when storage_populate_for_locked() failed: the same out of storage that the file has had all
  * along, which takes nothing from its file system.  False if there is not enough.
  */
-bool storage_find_locked(struct pool *pool, uint64_t admitted);
+bool storage_find_locked(struct pool *pool, uint64_t blocks);
 
 /*
  * At start, before any thread: take away what free pages have had all along, if it is more than they

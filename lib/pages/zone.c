@@ -48,7 +48,7 @@ static void put_zone_locked(struct pool *pool, const struct taken *taken, bool a
 			pool_absent_locked(pool, start + i, 1);
 		}
 	}
-	pthread_cond_broadcast(&pool->settled);
+	pthread_cond_broadcast(&pool->ended);
 }
 
 static bool find_whole_locked(const struct pool *pool, uint64_t *zone)
@@ -68,13 +68,13 @@ int zone_lend_locked(struct pool *pool, uint64_t *first)
 	if (pool_lendable_locked(pool) < ZONE_PAGES)
 		return -ENOMEM;
 	while (!find_whole_locked(pool, &taken.zone))
-		/* What was freshly released may make one whole. */
+		/* What was freshly reclaimed may make one whole. */
 		if (!pool_spill_locked(pool))
 			return -ENOMEM;
 	*first = pool_zone_start(pool, taken.zone);
 	take_zone_locked(pool, &taken);
-	/* What promises need is now sought elsewhere. */
-	rc = storage_populate_for_locked(pool, pool->admitted);
+	/* What reservations need is now sought elsewhere. */
+	rc = storage_populate_for_locked(pool, pool->reserved);
 	if (rc == 0) {
 		pthread_mutex_unlock(&pool->lock);
 		rc = device_allocate(pool->device, *first << LAYOUT_PAGE_SHIFT, ZONE_BYTES);

@@ -10,7 +10,7 @@
 #include "pages/pool.h"
 
 /*
- * Lend a whole zone, with storage, zeroed.  Drops the lock meanwhile.  0 and its first page; -ENOMEM if
+ * Lend a whole zone, with storage, zeroed.  Lets go of the lock meanwhile.  0 and its first page; -ENOMEM if
  * none is whole or may be lent; another -errno.
  */
 int zone_lend_locked(struct pool *pool, uint64_t *first);

@@ -18,7 +18,7 @@ static struct base bases[] = {
 	/* One spare page: pages are reused at once. */
 	{ .name = "tight-empty", .pages = TIGHT_PAGES, .spare = 1 },
 	{ .name = "tight-full", .pages = TIGHT_PAGES, .spare = 1, .filled = BLOCKS },
-	/* No request waits for another's pages or promises. */
+	/* No request waits for another's pages or reservations. */
 	{ .name = "roomy-full", .pages = MEDIA_PAGES, .spare = 5, .filled = BLOCKS },
 	/* A leaf that one trim empties. */
 	{ .name = "roomy-one", .pages = MEDIA_PAGES, .spare = 5, .filled = 1 },
@@ -47,7 +47,7 @@ static struct base bases[] = {
 /* How many pages are put by would else depend on how many processors there are. */
 static void use_one_slot(struct kmemblk *handle)
 {
-	handle->pool.slot_count = 1;
+	handle->pool.cache_count = 1;
 }
 
 static void make(struct base *base)

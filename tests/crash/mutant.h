@@ -30,7 +30,7 @@ enum mutant_kind {
 	MUTANT_EARLY_LOWER,	 /* the leaf counts as clear before its entries are durable */
 	MUTANT_NO_GRACE,	 /* a page is reused while sections are open that may know it */
 	/* In the run, and of no order point: what becomes of free pages. */
-	MUTANT_PUNCH_NEEDED,	 /* storage that promises need is taken away */
+	MUTANT_PUNCH_NEEDED,	 /* storage that reservations need is taken away */
 	MUTANT_PUNCH_UNCOUNTED,	 /* what has lost its storage counts as having it */
 	MUTANT_PUNCH_RETIRED,	 /* a page loses its storage before its grace period */
 	MUTANT_PUNCH_TAKEN,	 /* a page that a writer or a block has */
@@ -70,7 +70,7 @@ bool mutant_of_threads(const struct mutant *mutant);
 /* Name all that have an order point and can be told from the library, one a line. */
 void mutant_list(FILE *to);
 
-/* Change a trace as the mutant has it, where dropping events does not do. */
+/* Change a trace as the mutant has it, where leaving out events does not do. */
 void mutant_reorder(const struct mutant *mutant, struct trace *trace);
 
 #endif /* MUTANT_H */

@@ -90,10 +90,10 @@ void mutate_published(void)
 	late.dst = NULL;
 }
 
-unsigned int __wrap_cache_retire_now(struct pool *pool, unsigned int slot, const uint64_t *page,
+unsigned int __wrap_cache_retire_now(struct pool *pool, unsigned int cache, const uint64_t *page,
 				     unsigned int n)
 {
-	unsigned int done = __real_cache_retire_now(pool, slot, page, n);
+	unsigned int done = __real_cache_retire_now(pool, cache, page, n);
 
 	if ((mutate_is(MUTANT_EARLY_RETIRE, PM_WRITE_ENTRY) && contents == PM_WRITE_DATA) ||
 	    (mutate_is(MUTANT_EARLY_RETIRE, PM_PART_ENTRY) && contents == PM_PART_DATA)) {

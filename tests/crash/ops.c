@@ -74,7 +74,7 @@ static int run_punch(struct kmemblk *handle, const struct op *op, unsigned int n
 	(void)op, (void)number;
 	cache_empty(pool);
 	pthread_mutex_lock(&pool->lock);
-	while (storage_drop_locked(pool, pool->count) > 0 || pool_spill_locked(pool))
+	while (storage_punch_locked(pool, pool->count) > 0 || pool_spill_locked(pool))
 		;
 	pthread_mutex_unlock(&pool->lock);
 	return 0;

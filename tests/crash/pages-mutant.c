@@ -16,13 +16,13 @@
 static uint64_t taken;
 
 int __real_cache_take(struct pool *, unsigned int, uint64_t *, struct near *);
-int64_t __real_storage_drop_locked(struct pool *, uint64_t);
+int64_t __real_storage_punch_locked(struct pool *, uint64_t);
 int __real_lent_take_locked(struct pool *, uint64_t, uint64_t, uint64_t *);
 void __real_lent_return_locked(struct pool *, uint64_t, uint64_t);
 bool __real_pageset_has_run(const struct pageset *, uint64_t, uint64_t);
 
 int __wrap_cache_take(struct pool *, unsigned int, uint64_t *, struct near *);
-int64_t __wrap_storage_drop_locked(struct pool *, uint64_t);
+int64_t __wrap_storage_punch_locked(struct pool *, uint64_t);
 int __wrap_lent_take_locked(struct pool *, uint64_t, uint64_t, uint64_t *);
 void __wrap_lent_return_locked(struct pool *, uint64_t, uint64_t);
 bool __wrap_pageset_has_run(const struct pageset *, uint64_t, uint64_t);
@@ -47,16 +47,16 @@ static uint64_t retired(struct pool *pool, bool remove)
 	uint64_t page = 0;
 
 	pthread_mutex_unlock(&pool->lock);
-	for (unsigned int i = 0; i < pool->slot_count && page == 0; i++) {
+	for (unsigned int i = 0; i < pool->cache_count && page == 0; i++) {
 		struct batch *batch;
 
-		slot_lock(&pool->slots[i]);
-		batch = pool->slots[i].retired;
+		cache_lock(&pool->caches[i]);
+		batch = pool->caches[i].retired;
 		if (batch != NULL && batch->count > 0) {
 			page = batch->page[batch->count - 1];
 			batch->count -= remove;
 		}
-		slot_unlock(&pool->slots[i]);
+		cache_unlock(&pool->caches[i]);
 	}
 	pthread_mutex_lock(&pool->lock);
 	return page;
@@ -66,18 +66,18 @@ static void punch(struct pool *pool, uint64_t page)
 {
 	pthread_mutex_unlock(&pool->lock);
 	if (page != 0)
-		device_drop(pool->device, page << LAYOUT_PAGE_SHIFT, LAYOUT_PAGE_SIZE);
+		device_punch(pool->device, page << LAYOUT_PAGE_SHIFT, LAYOUT_PAGE_SIZE);
 	pthread_mutex_lock(&pool->lock);
 }
 
-int64_t __wrap_storage_drop_locked(struct pool *pool, uint64_t most)
+int64_t __wrap_storage_punch_locked(struct pool *pool, uint64_t most)
 {
 	uint64_t spare = pool->spare;
 	int64_t n;
 
 	if (is(MUTANT_PUNCH_NEEDED))
 		pool->spare = 0;
-	n = __real_storage_drop_locked(pool, most);
+	n = __real_storage_punch_locked(pool, most);
 	if (is(MUTANT_PUNCH_NEEDED))
 		pool->spare = spare;
 	if (is(MUTANT_PUNCH_UNCOUNTED) && n > 0)

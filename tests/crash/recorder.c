@@ -38,8 +38,8 @@ uint64_t __real_pm_swap(const struct pm *, _Atomic uint64_t *, uint64_t);
 int __real_pm_flush(const struct pm *, const void *, size_t, enum pm_order);
 void __real_pm_drain(const struct pm *, enum pm_order);
 int __real_device_allocate(const struct device *, uint64_t, uint64_t);
-int __real_device_drop(const struct device *, uint64_t, uint64_t);
 int __real_device_punch(const struct device *, uint64_t, uint64_t);
+int __real_device_punch_durably(const struct device *, uint64_t, uint64_t);
 
 int __wrap_pm_map(struct pm *, int, size_t, enum pm_media, bool, const char *);
 int __wrap_pm_copy(const struct pm *, void *, const void *, size_t, enum pm_order);
@@ -49,8 +49,8 @@ uint64_t __wrap_pm_swap(const struct pm *, _Atomic uint64_t *, uint64_t);
 int __wrap_pm_flush(const struct pm *, const void *, size_t, enum pm_order);
 void __wrap_pm_drain(const struct pm *, enum pm_order);
 int __wrap_device_allocate(const struct device *, uint64_t, uint64_t);
-int __wrap_device_drop(const struct device *, uint64_t, uint64_t);
 int __wrap_device_punch(const struct device *, uint64_t, uint64_t);
+int __wrap_device_punch_durably(const struct device *, uint64_t, uint64_t);
 
 void recorder_start(struct trace *to, const struct terms *of)
 {
@@ -345,15 +345,15 @@ static int punch(const struct device *device, uint64_t offset, uint64_t length,
 	return real(device, offset, length);
 }
 
-int __wrap_device_punch(const struct device *device, uint64_t offset, uint64_t length)
+int __wrap_device_punch_durably(const struct device *device, uint64_t offset, uint64_t length)
 {
-	return punch(device, offset, length, __real_device_punch);
+	return punch(device, offset, length, __real_device_punch_durably);
 }
 
 /* Taken for durable as well: only free pages lose their storage so, and theirs is no contents. */
-int __wrap_device_drop(const struct device *device, uint64_t offset, uint64_t length)
+int __wrap_device_punch(const struct device *device, uint64_t offset, uint64_t length)
 {
-	return punch(device, offset, length, __real_device_drop);
+	return punch(device, offset, length, __real_device_punch);
 }
 
 int __wrap_device_allocate(const struct device *device, uint64_t offset, uint64_t length)

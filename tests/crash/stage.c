@@ -255,12 +255,12 @@ static void wait_on_stage(pthread_mutex_t *mutex)
 /* The only thread of a scenario waits for pages: it goes on when the reclaimer is done. */
 static void wait_alone(pthread_mutex_t *mutex)
 {
-	uint64_t before = watched->pool.released;
+	uint64_t before = watched->pool.reclaimed;
 
 	pthread_mutex_unlock(mutex);
 	stage_settle();
 	pthread_mutex_lock(mutex);
-	if (watched->pool.released == before)
+	if (watched->pool.reclaimed == before)
 		fatal("waits for pages, and none has been retired");
 }
 

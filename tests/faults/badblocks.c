@@ -67,8 +67,9 @@ static uint64_t bad_pages(struct kmemblk *h)
 	struct kmemblk_info info;
 
 	kmemblk_get_info(h, &info);
-	ck_assert_uint_eq(info.pages_used + info.pages_free + info.pages_bad, info.data_pages);
-	return info.pages_bad;
+	ck_assert_uint_eq(info.pages_used + info.pages_free + info.pages_quarantined,
+			  info.data_pages);
+	return info.pages_quarantined;
 }
 
 static bool holds_a_block(const struct kmemblk *h, uint64_t page)

@@ -46,7 +46,7 @@ static uint64_t bad_pages(struct kmemblk *h)
 	struct kmemblk_info info;
 
 	kmemblk_get_info(h, &info);
-	return info.pages_bad;
+	return info.pages_quarantined;
 }
 
 /* The blocks from `first` hold what make() wrote, `but` excepted. */

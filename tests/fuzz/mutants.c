@@ -66,13 +66,14 @@ int __wrap_check_writable(const struct kmemblk *h, const char *what, uint64_t co
 	return __real_check_writable(h, what, is("write-past-the-end") ? 0 : count, offset);
 }
 
-void __real_reserve_settle(struct pool *pool, uint64_t n, uint64_t bound);
-void __wrap_reserve_settle(struct pool *pool, uint64_t n, uint64_t bound);
+void __real_reserve_end(struct pool *pool, uint64_t n, uint64_t committed);
+void __wrap_reserve_end(struct pool *pool, uint64_t n, uint64_t committed);
 
 /* A block that got its page is not counted. */
-void __wrap_reserve_settle(struct pool *pool, uint64_t n, uint64_t bound)
+void __wrap_reserve_end(struct pool *pool, uint64_t n, uint64_t committed)
 {
-	__real_reserve_settle(pool, n, bound > 0 && is("promise-is-lost") ? bound - 1 : bound);
+	__real_reserve_end(pool, n,
+			   committed > 0 && is("reservation-is-lost") ? committed - 1 : committed);
 }
 
 /* ---- images ---------------------------------------------------------------------------------- */

@@ -31,7 +31,7 @@ mkdir "$tmp/new"
 known_inputs ops
 known_inputs image
 for mutant in read-gives-the-neighbour trim-forgets read-past-the-end write-past-the-end \
-	promise-is-lost; do
+	reservation-is-lost; do
 	finds ops $mutant
 done
 for mutant in checksum-unseen reserved-unseen copy-unseen range-one-too-far shared-unseen \

@@ -33,7 +33,7 @@
 #define OPEN_FILES  512 /* of the server, at most: fewer than connections */
 #define FOREIGN	    77	/* the honest one's pattern */
 
-static const char *const limited[] = { "lend-limit=6M", "lend-mode=0640", "reclaim-timeout=0.5",
+static const char *const limited[] = { "lend-limit=6M", "lend-mode=0640", "recall-timeout=0.5",
 				       NULL };
 static const char *const for_others[] = { "lend-allow=uid:54321,gid:54321", NULL };
 
@@ -123,10 +123,10 @@ static void send_garbage(void)
 
 static void speak_out_of_turn(void)
 {
-	static const uint32_t before_hello[] = { LEND_BORROW, LEND_RETURNED, LEND_RECLAIMED,
+	static const uint32_t before_hello[] = { LEND_BORROW, LEND_RETURNED, LEND_RECALLED,
 						 LEND_WELCOME, 0 };
-	static const uint32_t after_hello[] = { LEND_HELLO,   LEND_WELCOME, LEND_RECLAIMED,
-						LEND_RECLAIM, LEND_STATUS,  10 };
+	static const uint32_t after_hello[] = { LEND_HELLO,  LEND_WELCOME, LEND_RECALLED,
+						LEND_RECALL, LEND_STATUS,  10 };
 	int fd;
 
 	for (unsigned int i = 0; i < sizeof before_hello / sizeof before_hello[0]; i++) {

@@ -5,7 +5,7 @@
  *   borrower zones SOCKET     borrows and returns many, checks each
  *   borrower try SOCKET       borrows one without waiting
  *   borrower closed SOCKET    closes all its descriptors and goes on
- *   borrower hold SOCKET N    borrows N zones, prints "ready", and serves reclaim until its input
+ *   borrower hold SOCKET N    borrows N zones, prints "ready", and serves recall until its input
  *                             ends; then prints how many bytes were asked back, and what it has
  *   borrower fault SOCKET     borrows all, prints "ready", and faults when it is asked to give back;
  *                             its handler ends it with status 42
@@ -132,7 +132,7 @@ static void test_closed(void)
 	kmemblk_borrower_close(b);
 }
 
-static void reclaim(void *opaque, size_t length)
+static void recall(void *opaque, size_t length)
 {
 	MUST(opaque == &held);
 	pthread_mutex_lock(&lock);
@@ -228,7 +228,7 @@ int main(int argc, char **argv)
 	MUST(argc >= 3);
 	faults = !strcmp(argv[1], "fault");
 	MUST(kmemblk_borrower_connect(argv[2],
-				      hold     ? reclaim
+				      hold     ? recall
 				      : faults ? fault
 					       : NULL,
 				      &held, &b) == 0);

@@ -4,7 +4,7 @@
  *
  * A borrower holds all that may be lent, and the disk is filled.  If it gives back, every write
  * succeeds, also where it is the one who writes, and answers on another thread.  If it refuses, or
- * never answers, new blocks get ENOSPC (in the second case after reclaim-timeout=), and every block
+ * never answers, new blocks get ENOSPC (in the second case after recall-timeout=), and every block
  * that has a page can be overwritten all the time.
  */
 #include "config.h"
@@ -32,7 +32,7 @@ static void *answer(void *opaque)
 	struct lend_message message;
 
 	while (raw_receive(borrower.fd, &message, NULL)) {
-		CHECK(message.kind == LEND_RECLAIM && message.value > 0, "kind %u", message.kind);
+		CHECK(message.kind == LEND_RECALL && message.value > 0, "kind %u", message.kind);
 		if (manner != IGNORES)
 			raw_answer(&borrower, message.value, manner == REFUSES);
 	}
@@ -135,8 +135,8 @@ static struct nbd_handle *start(const char *const *parameters, uint64_t create)
 
 int main(void)
 {
-	static const char *const forever[] = { "reclaim-timeout=86400", NULL };
-	static const char *const short_time[] = { "reclaim-timeout=0.5", NULL };
+	static const char *const forever[] = { "recall-timeout=86400", NULL };
+	static const char *const short_time[] = { "recall-timeout=0.5", NULL };
 	struct nbd_handle *nbd = start(short_time, DEVICE_SIZE);
 
 	fill_against(nbd, IGNORES);

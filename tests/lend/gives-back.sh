@@ -9,7 +9,7 @@
 
 device disk
 # One that gives back late may take its time: so may the writes.
-start_nbdkit -v "$device" create=128M allocator="$modules/holder.so" reclaim-timeout=3600
+start_nbdkit -v "$device" create=128M allocator="$modules/holder.so" recall-timeout=3600
 blocks=$(($(nbdinfo --size "$uri") / 4096))
 first=$(pages lent)
 test "$first" -gt $((blocks / 2)) || fail "only $first pages lent of $blocks"
@@ -29,7 +29,7 @@ test "$(load fill 0 8192 8)" -eq 8192 || fail "ENOSPC though all is given back"
 logged 'holder: asked' || fail "nobody asked"
 load verify 0 8192 8
 load verify 8192 $rest 9
-test "$(pages reclaimed)" -ge $((first / 2)) || fail "reclaimed is not counted"
+test "$(pages returned)" -ge $((first / 2)) || fail "returned is not counted"
 # What is trimmed comes to the module again.
 load trim 0 8192 0
 lent_at_least 3000

@@ -10,7 +10,7 @@
  *   fails      its start fails
  *
  * All that it holds is filled with a pattern; "holder: memory changed" on stderr tells that the disk
- * has stored to it meanwhile.  "holder: asked" tells each call of reclaim.  What is offered or
+ * has stored to it meanwhile.  "holder: asked" tells each call of recall.  What is offered or
  * borrowed and not zeroed is told, too.
  */
 #include "config.h"
@@ -109,7 +109,7 @@ static int start(const struct kmemblk_allocator_calls *given)
 	return -pthread_create(&thread, NULL, give_late, NULL);
 }
 
-static int on_release(void *opaque, void *memory, size_t length)
+static int on_offer(void *opaque, void *memory, size_t length)
 {
 	bool take;
 
@@ -122,7 +122,7 @@ static int on_release(void *opaque, void *memory, size_t length)
 	return take;
 }
 
-static int on_reclaim(void *opaque, size_t length)
+static int on_recall(void *opaque, size_t length)
 {
 	bool late = strcmp(manner, "late") == 0;
 
@@ -165,8 +165,8 @@ const struct kmemblk_allocator *kmemblk_allocator(void)
 #endif
 	static struct kmemblk_allocator allocator = {
 		.start = start,
-		.release = on_release,
-		.reclaim = on_reclaim,
+		.offer = on_offer,
+		.recall = on_recall,
 		.stop = stop,
 	};
 

@@ -32,7 +32,7 @@ lender() {
 	lend=$tmp/lend
 	run=("$kmemblk" run --lend="$lend")
 	"$kmemblk" format --create="$size" "$device" > "$tmp/format.out"
-	start_nbdkit "$device" lend="$lend" reclaim-timeout=3600 "$@"
+	start_nbdkit "$device" lend="$lend" recall-timeout=3600 "$@"
 	eventually test -S "$lend"
 }
 

@@ -62,7 +62,7 @@ int raw_borrow(struct borrower *borrower, unsigned int wait_ms)
 	CHECK(packet_send(borrower->fd, LEND_BORROW, 0, wait_ms), "hung up");
 	for (;;) {
 		CHECK(raw_receive(borrower->fd, &message, &fd), "hung up");
-		if (message.kind != LEND_RECLAIM)
+		if (message.kind != LEND_RECALL)
 			break;
 		borrower->asked++;
 		borrower->asked_for = message.value;
@@ -96,7 +96,7 @@ void raw_answer(struct borrower *borrower, uint64_t bytes, bool refuse)
 
 	for (; !refuse && given < bytes && borrower->zones > 0; given += ZONE_SIZE)
 		raw_return(borrower);
-	CHECK(packet_send(borrower->fd, LEND_RECLAIMED, 0, given), "hung up");
+	CHECK(packet_send(borrower->fd, LEND_RECALLED, 0, given), "hung up");
 }
 
 static uint64_t pattern(uint64_t seed, uint64_t offset, unsigned int i)

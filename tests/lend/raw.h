@@ -28,7 +28,7 @@ struct borrower {
 	uint64_t limit; /* as LEND_WELCOME said */
 	struct zone zone[MOST_ZONES];
 	unsigned int zones;
-	unsigned int asked; /* LEND_RECLAIMs that were met while another answer was awaited */
+	unsigned int asked; /* LEND_RECALLs that were met while another answer was awaited */
 	uint64_t asked_for; /* bytes, of the last one */
 };
 
@@ -42,7 +42,7 @@ void raw_hello(struct borrower *borrower, const char *path);
 #define RAW_WAIT_MS 3600000u
 
 /*
- * Borrow a zone, which must be zeroed, and map it: 0 or the server's -errno.  LEND_RECLAIM that comes
+ * Borrow a zone, which must be zeroed, and map it: 0 or the server's -errno.  LEND_RECALL that comes
  * before the answer is counted.
  */
 int raw_borrow(struct borrower *borrower, unsigned int wait_ms);
@@ -53,7 +53,7 @@ int raw_borrow_all(struct borrower *borrower, unsigned int wait_ms);
 /* Unmap the zone borrowed last and say so. */
 void raw_return(struct borrower *borrower);
 
-/* Answer a LEND_RECLAIM for so many bytes by returning zones, or with 0 if `refuse`. */
+/* Answer a LEND_RECALL for so many bytes by returning zones, or with 0 if `refuse`. */
 void raw_answer(struct borrower *borrower, uint64_t bytes, bool refuse);
 
 /* Fill all zones with a pattern of `seed`'s; end the test unless it is still there. */

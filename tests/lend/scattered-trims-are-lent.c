@@ -3,7 +3,7 @@
  * scattered-trims-are-lent.c - whole zones are made of pages that lie scattered, and no block changes.
  *
  * The disk is written full and three quarters of its blocks are trimmed, one by one at random, so
- * that no zone is whole.  Then at least 90 % of the free pages above reserve and spare can be
+ * that no zone is whole.  Then at least 90 % of the free pages above headroom and spare can be
  * borrowed, while the other blocks are overwritten and read.  What is borrowed is zeroed
  * (raw_borrow() looks), no block changes while it is written to, and it all comes back.
  */
@@ -50,7 +50,7 @@ int main(void)
 	CHECK(raw_borrow(&borrower, 0) == -ENOMEM, "a page of a block was lent");
 	trim_most(nbd);
 	raw_await(server_lend_socket(), "pages", "retired", 0);
-	lendable = pages("free") - pages("spare") - pages("reserve");
+	lendable = pages("free") - pages("spare") - pages("headroom");
 
 	load_start(&load, 0, disk.blocks);
 	load_await(&load, 100);

@@ -8,12 +8,12 @@
 
 device disk
 export HOLDER=refuses
-start_nbdkit -v "$device" create=64M allocator="$modules/holder.so" reserve=8M
+start_nbdkit -v "$device" create=64M allocator="$modules/holder.so" headroom=8M
 blocks=$(($(nbdinfo --size "$uri") / 4096))
 got=$(load fill 0 "$blocks" 1)
 test "$got" -lt $((blocks / 2)) || fail "$got blocks of $blocks written, and nothing given back"
-# The reserve is for new blocks.
-test "$got" -ge 2000 || fail "only $got blocks, of a reserve of 2048"
+# The headroom is for new blocks.
+test "$got" -ge 2000 || fail "only $got blocks, of a headroom of 2048"
 logged 'holder: asked' || fail "ENOSPC, and nobody asked"
 for version in 2 3 4 5; do
 	test "$(load fill 0 "$got" $version)" -eq "$got" || fail "an overwrite got ENOSPC"

@@ -49,7 +49,7 @@ two_ready() {
 }
 eventually two_ready 2
 # Not with the pipe that says the end to the borrower.
-start_nbdkit "$device" lend="$lend" reclaim-timeout=3600 9>&-
+start_nbdkit "$device" lend="$lend" recall-timeout=3600 9>&-
 eventually test -S "$lend"
 test "$(lent)" -ge 1 || fail "a zone that is mapped is not lent after a restart"
 echo >&9

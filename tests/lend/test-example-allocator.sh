@@ -1,14 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# The example allocator, used by somebody in the server, holds released pages while verified loads
+# The example allocator, used by somebody in the server, holds offered pages while verified loads
 # run, and gives them up when the disk fills; nothing changes under either.  By itself it can be
 # loaded, too, and an empty disk is then lent on demand only.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 device disk
-start_nbdkit -v "$device" create=128M allocator="$modules/pool-user.so" reclaim-timeout=3600
+start_nbdkit -v "$device" create=128M allocator="$modules/pool-user.so" recall-timeout=3600
 blocks=$(($(nbdinfo --size "$uri") / 4096))
 lent_at_least $((blocks / 4))
 clients=()
@@ -34,7 +34,7 @@ logged 'pool: held'
 ! logged 'pool: an object changed' || fail "the disk stored to lent memory"
 check_device
 
-start_nbdkit -v "$device" allocator="$abs_top_builddir/examples/.libs/allocator.so" release=none reclaim-timeout=3600
+start_nbdkit -v "$device" allocator="$abs_top_builddir/examples/.libs/allocator.so" punch=false recall-timeout=3600
 load trim 0 "$blocks" 0
 lent_at_least 1
 test "$(load fill 0 "$blocks" 4)" -eq "$blocks" || fail "the example does not give back"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Each bad value of release=, keep=, reserve= and allocator= is refused with a message that names the
+# Each bad value of punch=, watermark=, headroom= and allocator= is refused with a message that names the
 # parameter and tells what to type.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
@@ -16,15 +16,15 @@ refuses() {
 	expect_error 1 "$pattern" try_nbdkit "$device" "$@"
 }
 
-for value in '' yes Punch 1; do
-	refuses "release=$value: type release=punch or release=none" "release=$value"
+for value in '' punch none 2; do
+	refuses "punch=$value: type punch=true or punch=false" "punch=$value"
 done
 for value in '' much -1 1X 99999999999999999999; do
-	refuses "keep=$value: type a size, as in keep=64M" "keep=$value"
-	refuses "reserve=$value: type a size, as in reserve=64M" "reserve=$value"
+	refuses "watermark=$value: type a size, as in watermark=512M" "watermark=$value"
+	refuses "headroom=$value: type a size, as in headroom=512M" "headroom=$value"
 done
 for value in % -1% 101% 5%% 1.5% x%; do
-	refuses "reserve=$value: type a size or a percentage, as in reserve=5%" "reserve=$value"
+	refuses "headroom=$value: type a size or a percentage, as in headroom=5%" "headroom=$value"
 done
 refuses 'allocator=: type the path of a module: No such file' allocator=
 refuses "allocator=$tmp/none.so: type the path of a module: No such file" "allocator=$tmp/none.so"
@@ -36,22 +36,22 @@ refuses 'not an allocator for this kmemblk, whose interface has version 1' \
 	"allocator=$modules/newer.so"
 refuses 'a device has one, and that is .*holder.so' \
 	"allocator=$modules/holder.so" "allocator=$modules/holder.so"
-for parameter in release=none keep=1M reserve=1% "allocator=$modules/holder.so"; do
-	refuses 'readonly=true has no free pages to give away: leave out release=' \
+for parameter in punch=false watermark=1M headroom=1% "allocator=$modules/holder.so"; do
+	refuses 'readonly=true has no free pages to give away: leave out punch=' \
 		readonly=true "$parameter"
 done
 test ! -e "$device" || fail "a refused server made $device"
 
 # These need the device to be there.
 "$kmemblk" format --create=16M "$device"
-refuses "$device: keep and reserve are at most the device's [0-9]+ bytes" keep=17M
-refuses "$device: keep and reserve are at most the device's [0-9]+ bytes" reserve=17M
+refuses "$device: watermark and headroom are at most the device's [0-9]+ bytes" watermark=17M
+refuses "$device: watermark and headroom are at most the device's [0-9]+ bytes" headroom=17M
 HOLDER=fails refuses 'allocator=.*holder.so: cannot start: No such device' \
 	"allocator=$modules/holder.so"
 
 # And these are right, in the background also: the module is started in the process that serves.
 for value in 0 0% 100% 15M; do
-	start_nbdkit "$device" "reserve=$value" keep=0 release=punch "allocator=$modules/holder.so"
+	start_nbdkit "$device" "headroom=$value" watermark=0 punch=true "allocator=$modules/holder.so"
 	stop_nbdkit
 	logged 'holder: borrowed' || fail "not started: $(log)"
 done

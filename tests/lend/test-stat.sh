@@ -17,7 +17,7 @@ eventually test -s "$tmp/taken"
 "$kmemblk" stat "$lend" > "$tmp/out"
 grep -qF "$lend: lends from $device" "$tmp/out" || fail "$(cat "$tmp/out")"
 grep -qE "^ +$pid +$(id -u) heap +2[0-9]\.0 MiB " "$tmp/out" || fail "$(cat "$tmp/out")"
-for word in used free lent resident quarantined released reclaimed moved read write trim flush; do
+for word in used free lent resident quarantined reclaimed returned moved read write trim flush; do
 	grep -qE "^ +$word " "$tmp/out" || fail "no $word in $(cat "$tmp/out")"
 done
 "$kmemblk" stat --json "$lend" > "$tmp/json"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * type-none-lends-all.c - of a device without a disk, every whole zone above spare and reserve is lent.
+ * type-none-lends-all.c - of a device without a disk, every whole zone above spare and headroom is lent.
  */
 #include "config.h"
 
@@ -14,7 +14,7 @@
 
 int main(void)
 {
-	static const char *const parameters[] = { "reserve=0", NULL };
+	static const char *const parameters[] = { "headroom=0", NULL };
 	static struct borrower borrower;
 	const char *socket = server_lend_socket();
 	uint64_t free;

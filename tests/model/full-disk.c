@@ -4,7 +4,7 @@
  *
  * The device has exactly one page more than the disk has blocks.  Sixteen threads overwrite: single
  * blocks, many at once, parts.  Then they also trim, zero and write again the same few blocks, so
- * that the last pages change hands all the time.  As many pages as blocks are promised to blocks, so
+ * that the last pages change hands all the time.  As many pages as blocks are reserved for blocks, so
  * no call may ever fail; a thread that waits for ever is ended by the test's time limit.
  *
  * Threads yield often where they are about to take a lock, since there, what they have seen before is

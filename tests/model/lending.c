@@ -145,7 +145,7 @@ static void answer(uint64_t bytes)
 	for (; given < bytes && zones > 0; given += ZONE_SIZE)
 		give_back();
 	given_back += given / ZONE_SIZE;
-	say(LEND_RECLAIMED, 0, given);
+	say(LEND_RECALLED, 0, given);
 }
 
 static void *run_borrower(void *opaque)
@@ -161,7 +161,7 @@ static void *run_borrower(void *opaque)
 		struct lend_message message;
 
 		say(LEND_BORROW, 0, 20);
-		while ((message = hear(&descriptor)).kind == LEND_RECLAIM)
+		while ((message = hear(&descriptor)).kind == LEND_RECALL)
 			answer(message.value);
 		if (message.status == 0)
 			take(message.offset, descriptor);
@@ -178,8 +178,8 @@ static void *run_borrower(void *opaque)
 static void open_and_lend(const char *path, const char *socket_path)
 {
 	struct kmemblk_memory_options memory = {
-		.keep = KMEMBLK_DEFAULT,
-		.reserve = KMEMBLK_DEFAULT,
+		.watermark = KMEMBLK_DEFAULT,
+		.headroom = KMEMBLK_DEFAULT,
 		.user.timeout_ms = 3600000, /* whoever answers is waited for */
 	};
 	struct kmemblk_lend_options lend = {

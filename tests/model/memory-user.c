@@ -5,7 +5,7 @@
  *
  * Writers: each has blocks of its own and knows what each of them holds.  Users: they borrow runs of
  * any length and alignment, which must be zeroed, fill them, look at them again after a while and
- * return them in parts; what `release` offers goes to them as well, and `reclaim` makes all of them
+ * return them in parts; what `offer` shows them goes to them as well, and `recall` makes all of them
  * give back what they hold.  Nobody's bytes may ever change, and no write may fail: the disk never
  * has more blocks than there are pages.
  */
@@ -75,7 +75,7 @@ static bool all_happened(void)
 	struct kmemblk_info info;
 
 	kmemblk_get_info(handle, &info);
-	return borrowed > 0 && offered > 0 && info.pages_reclaimed > 0;
+	return borrowed > 0 && offered > 0 && info.pages_returned > 0;
 }
 
 static void *write_and_trim(void *opaque)
@@ -193,7 +193,7 @@ static void *use(void *opaque)
 	return NULL;
 }
 
-static int on_release(void *opaque, void *memory, size_t length)
+static int on_offer(void *opaque, void *memory, size_t length)
 {
 	struct user *u = &users[atomic_fetch_add(&offered, 1) % USERS];
 	int take;
@@ -207,7 +207,7 @@ static int on_release(void *opaque, void *memory, size_t length)
 	return take;
 }
 
-static int on_reclaim(void *opaque, size_t length)
+static int on_recall(void *opaque, size_t length)
 {
 	(void)opaque;
 	(void)length;
@@ -219,9 +219,9 @@ static int on_reclaim(void *opaque, size_t length)
 static char *open_device(void)
 {
 	struct kmemblk_memory_options options = {
-		.keep = 256 * BLOCK_SIZE,
-		.reserve = 64 * BLOCK_SIZE,
-		.user = { .release = on_release, .reclaim = on_reclaim, .timeout_ms = 600000 },
+		.watermark = 256 * BLOCK_SIZE,
+		.headroom = 64 * BLOCK_SIZE,
+		.user = { .offer = on_offer, .recall = on_recall, .timeout_ms = 600000 },
 	};
 	char *path = test_make_device(SIZE, 16);
 	struct kmemblk_info info;
@@ -268,7 +268,7 @@ int main(void)
 	kmemblk_get_info(handle, &info);
 	printf("%llu borrowed, %llu offered, %llu asked, %llu pages punched, %llu given back\n",
 	       (unsigned long long)borrowed, (unsigned long long)offered, (unsigned long long)asked,
-	       (unsigned long long)info.pages_punched, (unsigned long long)info.pages_reclaimed);
+	       (unsigned long long)info.pages_punched, (unsigned long long)info.pages_returned);
 	test_close_and_check(handle, path, info.pages_used);
 	free(path);
 	free(writers);

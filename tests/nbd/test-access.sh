@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # What nbdkit-kmemblk-plugin(1) says of access: a server on one address is not reached by another; the ip
-# filter admits users on a UNIX socket, and parses addresses only where nbdkit is not 1.32.  (TLS:
+# filter lets in users on a UNIX socket, and parses addresses only where nbdkit is not 1.32.  (TLS:
 # tests/vm/test-tls.sh.)
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
@@ -25,8 +25,8 @@ serve() {
 	await_file $server "$tmp/pid$servers" "$tmp/nbdkit.log" "nbdkit did not start"
 }
 
-# admitted URI; refused URI PATTERN
-admitted() {
+# let_in URI; refused URI PATTERN
+let_in() {
 	nbdinfo --size "$1" > "$tmp/size" 2>&1 || fail "$1 is refused: $(cat "$tmp/size")"
 }
 refused() {
@@ -39,12 +39,12 @@ device one
 network=127.$((1 + $$ / 250 % 250)).$((1 + $$ % 250))
 port=$((20000 + $$ % 10000))
 serve -i "$network.1" -p $port --
-admitted "nbd://$network.1:$port"
+let_in "nbd://$network.1:$port"
 refused "nbd://$network.2:$port" 'Connection refused'
 end_process "$server"
 
 serve -U "$tmp/socket" --filter=ip -- "allow=uid:$(id -u)" deny=all
-admitted "nbd+unix:///?socket=$tmp/socket"
+let_in "nbd+unix:///?socket=$tmp/socket"
 end_process "$server"
 
 serve -U "$tmp/other" --filter=ip -- "allow=uid:$(($(id -u) + 1))" deny=all

@@ -88,7 +88,7 @@ void bare_expect_distinct(const uint64_t *page, unsigned int n)
 
 int bare_admit(uint64_t n)
 {
-	struct admission admission = { .what = "write", .changes = reserve_changes(&bare) };
+	struct reservation reservation = { .what = "write", .changes = reserve_changes(&bare) };
 
-	return reserve_blocks(&bare, n, &admission);
+	return reserve_blocks(&bare, n, &reservation);
 }

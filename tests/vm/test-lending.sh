@@ -34,9 +34,10 @@ same() {
 
 start_borrower() {
 	local fd
+	rm -f /tmp/borrow.log
 	./borrow /tmp/lend "$zones" > /tmp/borrow.log 2>&1 &
 	borrower=$!
-	wait_until sh -c "grep -q ^borrowed /tmp/borrow.log || ! kill -0 $borrower"
+	wait_until sh -c "grep -qs ^borrowed /tmp/borrow.log || ! kill -0 $borrower"
 	grep -q ^borrowed /tmp/borrow.log || fail "the borrower: $(cat /tmp/borrow.log)"
 	zones_lent "$zones" || fail "not all zones are lent: $(cat /tmp/status)"
 	grep -A 4 /dev/dax0.0 "/proc/$borrower/smaps" | grep -qE '^MMUPageSize: +2048 kB' ||
@@ -62,7 +63,7 @@ inside() {
 	local before zones=10
 	devdax
 	kmemblk format /dev/dax0.0
-	expect_error 1 'devdax device has no holes' nbdkit -f -U - ./kmemblk.so /dev/dax0.0 release=punch
+	expect_error 1 'devdax device has no holes' nbdkit -f -U - ./kmemblk.so /dev/dax0.0 punch=true
 	lend
 	attach localhost
 	head -c "$(blockdev --getsize64 /dev/nbd0)" /dev/urandom > /tmp/random

@@ -200,7 +200,7 @@ START_TEST(test_newer_format_is_left_alone)
 	make();
 	unit_poke_number(8, 4, 2);
 	unit_seal(0);
-	expect_finding("left", "superblock (page 0): format version 2; this release reads 1");
+	expect_finding("left", "superblock (page 0): format version 2; this version reads 1");
 	repair(0, 1, "format version 2");
 	unit_poke_number(8, 4, 1);
 	unit_seal(0);
@@ -225,7 +225,7 @@ START_TEST(test_features_that_allow_reading_only_forbid_repair)
 	unit_seal(0);
 	unit_poke_number(COPY + 24, 8, 1);
 	unit_seal(PAGES - 1);
-	expect_finding("note", "has features this release can only read (ro-compat 0x1)");
+	expect_finding("note", "has features this version can only read (ro-compat 0x1)");
 	unit_poke_entry(1900, 77);
 	unit_expect_error(check_repair(), EMEDIUMTYPE, "can only read (ro-compat 0x1)");
 	ck_assert_uint_eq(unit_peek_entry(1900), 77);

@@ -35,7 +35,7 @@ START_TEST(test_open_device)
 	ck_assert_uint_eq(info.pages_used, 300);
 	ck_assert_uint_eq(info.pages_free, 1694);
 	ck_assert_uint_eq(info.pages_spare, 31);
-	ck_assert_uint_eq(info.pages_bad, 0);
+	ck_assert_uint_eq(info.pages_quarantined, 0);
 	ck_assert_uint_eq(info.entries_damaged, 0);
 	ck_assert_int_eq(info.readonly, 0);
 	/* The counts follow. */

@@ -13,24 +13,26 @@
 
 START_TEST(test_options_are_checked)
 {
-	struct kmemblk_memory_options good = { .keep = KMEMBLK_DEFAULT,
-					       .reserve = KMEMBLK_DEFAULT };
+	struct kmemblk_memory_options good = { .watermark = KMEMBLK_DEFAULT,
+					       .headroom = KMEMBLK_DEFAULT };
 	struct kmemblk_memory_options bad = good;
 	struct kmemblk *h;
 
 	unit_format(SIZE, 0);
 	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
-	bad.keep = SIZE + 1;
-	unit_expect_error(kmemblk_set_memory(h, &bad), EINVAL, "keep and reserve are at most");
-	bad.keep = 0;
-	bad.reserve = KMEMBLK_DEFAULT - 1;
-	unit_expect_error(kmemblk_set_memory(h, &bad), EINVAL, "keep and reserve are at most");
+	bad.watermark = SIZE + 1;
+	unit_expect_error(kmemblk_set_memory(h, &bad), EINVAL,
+			  "watermark and headroom are at most");
+	bad.watermark = 0;
+	bad.headroom = KMEMBLK_DEFAULT - 1;
+	unit_expect_error(kmemblk_set_memory(h, &bad), EINVAL,
+			  "watermark and headroom are at most");
 	bad = good;
 	bad.punch = (enum kmemblk_punch)7;
 	unit_expect_error(kmemblk_set_memory(h, &bad), EINVAL, "unknown kind of punching 7");
-	good.keep = 4097;
+	good.watermark = 4097;
 	ck_assert_int_eq(kmemblk_set_memory(h, &good), 0);
-	ck_assert_uint_eq(h->pool.keeper.keep, 2);
+	ck_assert_uint_eq(h->pool.keeper.watermark, 2);
 	ck_assert_int_eq(kmemblk_start(h), 0);
 	unit_expect_error(kmemblk_set_memory(h, &good), EINVAL, "started already");
 	kmemblk_close(h);
@@ -89,7 +91,7 @@ START_TEST(test_aligned_zeroed_and_nobody_elses)
 	unsigned int borrowed = 0;
 
 	unit_format(SIZE, 0);
-	h = unit_open_memory(&(struct kmemblk_memory_options){ .keep = SIZE / 2 });
+	h = unit_open_memory(&(struct kmemblk_memory_options){ .watermark = SIZE / 2 });
 	/* Pages that have held blocks, so that there is something to see. */
 	for (uint64_t b = 0; b < 3000; b++)
 		unit_write(h, b, b);
@@ -125,19 +127,19 @@ START_TEST(test_spare_and_reserve_are_not_lent)
 	void *memory;
 
 	unit_format(SIZE, 0);
-	h = unit_open_memory(
-		&(struct kmemblk_memory_options){ .keep = KMEMBLK_DEFAULT, .reserve = 100 * PAGE });
+	h = unit_open_memory(&(struct kmemblk_memory_options){ .watermark = KMEMBLK_DEFAULT,
+							       .headroom = 100 * PAGE });
 	unit_write(h, 0, 7);
 	while (kmemblk_borrow(h, PAGE, PAGE, &memory) == 0) {
 		memset(memory, 0x66, PAGE);
 		lent++;
 	}
 	unit_expect_error(kmemblk_borrow(h, PAGE, PAGE, &memory), ENOMEM,
-			  "above spare and reserve");
+			  "above spare and headroom");
 	info = unit_info(h);
 	ck_assert_uint_eq(info.pages_lent, lent);
 	ck_assert_uint_eq(lent, info.data_pages - info.pages_spare - 100 - 1);
-	/* The reserve is for new blocks, the spare for overwriting; nobody is there to be asked. */
+	/* The headroom is for new blocks, the spare for overwriting; nobody is there to be asked. */
 	for (uint64_t b = 1; b <= 100; b++)
 		unit_write(h, b, b);
 	unit_expect_error(kmemblk_write(h, block, PAGE, 101 * PAGE), ENOSPC, " lent as memory:");
@@ -165,11 +167,11 @@ START_TEST(test_return_in_parts_and_together)
 	unit_expect_error(kmemblk_return(h, a + 1, PAGE), EINVAL, "are not all lent pages");
 	unit_expect_error(kmemblk_return(h, a, PAGE - 1), EINVAL, "are not all lent pages");
 	ck_assert_uint_eq(unit_info(h).pages_lent, 15);
-	ck_assert_uint_eq(unit_info(h).pages_reclaimed, 1);
+	ck_assert_uint_eq(unit_info(h).pages_returned, 1);
 	ck_assert_int_eq(kmemblk_return(h, a, 4 * PAGE), 0);
 	ck_assert_int_eq(kmemblk_return(h, a + 5 * PAGE, 11 * PAGE), 0);
 	ck_assert_uint_eq(unit_info(h).pages_lent, 0);
-	ck_assert_uint_eq(unit_info(h).pages_reclaimed, 16);
+	ck_assert_uint_eq(unit_info(h).pages_returned, 16);
 	kmemblk_close(h);
 }
 END_TEST

@@ -145,7 +145,7 @@ END_TEST
 
 START_TEST(test_a_full_disk_says_who_has_the_pages)
 {
-	struct kmemblk_memory_options memory = { .keep = KMEMBLK_DEFAULT,
+	struct kmemblk_memory_options memory = { .watermark = KMEMBLK_DEFAULT,
 						 .user = { .timeout_ms = 50 } };
 	uint8_t block[PAGE] = { 1 };
 	struct kmemblk *h;

@@ -62,7 +62,7 @@ static void init_loans(void)
 static void open_loans(void)
 {
 	bare_open(COUNT, SPARE, 0);
-	bare.keeper.reserve = 0;
+	bare.keeper.headroom = 0;
 	init_loans();
 }
 

@@ -134,9 +134,9 @@ static const char no_fit[] = "index, blocks and spare do not fit the device";
 static const struct wrong wrongs[] = {
 	{ 0, 1, 'k', SUPER_ABSENT, "no kmemblk superblock" },
 	{ 7, 1, 0, SUPER_ABSENT, "no kmemblk superblock" },
-	{ 8, 4, 0, SUPER_UNSUPPORTED, "format version 0; this release reads 1" },
-	{ 8, 4, 2, SUPER_UNSUPPORTED, "format version 2; this release reads 1" },
-	{ 8, 4, ~0u, SUPER_UNSUPPORTED, "format version 4294967295; this release reads 1" },
+	{ 8, 4, 0, SUPER_UNSUPPORTED, "format version 0; this version reads 1" },
+	{ 8, 4, 2, SUPER_UNSUPPORTED, "format version 2; this version reads 1" },
+	{ 8, 4, ~0u, SUPER_UNSUPPORTED, "format version 4294967295; this version reads 1" },
 	{ 12, 4, 0, SUPER_DAMAGED, no_fit },
 	{ 12, 4, 2, SUPER_UNSUPPORTED, "format type 2 is unknown" },
 	{ 12, 4, ~0u, SUPER_UNSUPPORTED, "format type 4294967295 is unknown" },

@@ -200,14 +200,14 @@ START_TEST(test_punch_takes_storage)
 	uint8_t page[PAGE];
 
 	open_holey(&device);
-	ck_assert_int_eq(device_punch(&device, 0, 3 * PAGE), 0);
+	ck_assert_int_eq(device_punch_durably(&device, 0, 3 * PAGE), 0);
 	ck_assert_uint_eq(unit_storage(unit_device), 2 * PAGE);
 	unit_peek(2 * PAGE, page, PAGE);
 	ck_assert(unit_is_zero(page, PAGE));
 	unit_peek(3 * PAGE, page, PAGE);
 	ck_assert_uint_eq(page[PAGE - 1], 5);
 	device.holes = false;
-	ck_assert_int_eq(device_punch(&device, 0, 16 * PAGE), -EOPNOTSUPP);
+	ck_assert_int_eq(device_punch_durably(&device, 0, 16 * PAGE), -EOPNOTSUPP);
 	ck_assert_uint_eq(unit_storage(unit_device), 2 * PAGE);
 	device_close(&device);
 }

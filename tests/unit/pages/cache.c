@@ -59,7 +59,7 @@ START_TEST(test_all_pages_come_out_once)
 	bare_take(page, 1000);
 	bare_expect_distinct(page, 1000);
 	pool_put(&bare, page, 1000);
-	reserve_settle(&bare, 990, 0);
+	reserve_end(&bare, 990, 0);
 	memset(page, 0, sizeof(page));
 	bare_take(page, 1000);
 	bare_expect_distinct(page, 1000);
@@ -99,7 +99,7 @@ START_TEST(test_retired_pages_come_back)
 	bare_open(100, 10, 0);
 	ck_assert_int_eq(bare_admit(90), 0);
 	bare_take(page, 100);
-	reserve_settle(&bare, 90, 90);
+	reserve_end(&bare, 90, 90);
 	/* Nothing is left; each take waits for what was retired before it. */
 	for (uint64_t round = 0; round < scale(200); round++) {
 		unsigned int n = 1 + (unsigned int)(round % 100);
@@ -121,7 +121,7 @@ START_TEST(test_more_retired_at_once_than_a_batch_holds)
 	bare_open(50000, 10, 0);
 	ck_assert_int_eq(bare_admit(49990), 0);
 	bare_take(page, 50000);
-	reserve_settle(&bare, 49990, 49990);
+	reserve_end(&bare, 49990, 49990);
 	cache_retire(&bare, page, 50000);
 	memset(page, 0, sizeof(page));
 	bare_take(page, 50000);
@@ -158,7 +158,7 @@ START_TEST(test_full_file_system_refuses_new_blocks_only)
 	atomic_store(&room, 21);
 	bare_open(2000, 10, 0);
 	ck_assert_int_eq(bare_admit(11), 0);
-	reserve_settle(&bare, 11, 11);
+	reserve_end(&bare, 11, 11);
 	unit_expect_error(bare_admit(1), ENOSPC, "");
 	bare_take(page, 21);
 	bare_expect_distinct(page, 21);
@@ -195,7 +195,7 @@ static void *take_one(void *opaque)
 	return NULL;
 }
 
-static void *admit_one(void *opaque)
+static void *reserve_one(void *opaque)
 {
 	*(int *)opaque = bare_admit(1);
 	return NULL;
@@ -203,8 +203,8 @@ static void *admit_one(void *opaque)
 
 START_TEST(test_storage_on_its_way_is_no_reason_to_refuse)
 {
-	int taken = 0, admitted = 1;
-	pthread_t taker, admitter;
+	int taken = 0, reserved = 1;
+	pthread_t taker, reserver;
 	uint64_t page[2];
 
 	sem_init(&began, 0, 0);
@@ -213,7 +213,7 @@ START_TEST(test_storage_on_its_way_is_no_reason_to_refuse)
 	atomic_store(&room, 2);
 	bare_open(60, 1, 0);
 	ck_assert_int_eq(bare_admit(1), 0);
-	reserve_settle(&bare, 1, 1);
+	reserve_end(&bare, 1, 1);
 	bare_take(page, 2);
 	atomic_store(&room, 1000);
 	/* Somebody who overwrites is out of pages and has storage given to all that are absent ... */
@@ -221,13 +221,13 @@ START_TEST(test_storage_on_its_way_is_no_reason_to_refuse)
 	pthread_create(&taker, NULL, take_one, &taken);
 	sem_wait(&began);
 	/* ... while a new block asks: it has time to be refused. */
-	pthread_create(&admitter, NULL, admit_one, &admitted);
+	pthread_create(&reserver, NULL, reserve_one, &reserved);
 	usleep(100000);
 	sem_post(&may_go_on);
 	pthread_join(taker, NULL);
-	pthread_join(admitter, NULL);
+	pthread_join(reserver, NULL);
 	ck_assert_int_eq(taken, 1);
-	ck_assert(admitted == 0 || admitted == -EAGAIN);
+	ck_assert(reserved == 0 || reserved == -EAGAIN);
 	bare_close();
 }
 END_TEST
@@ -252,7 +252,7 @@ int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
 static void *drop_all(void *opaque)
 {
 	pthread_mutex_lock(&bare.lock);
-	*(int64_t *)opaque = storage_drop_locked(&bare, UINT64_MAX);
+	*(int64_t *)opaque = storage_punch_locked(&bare, UINT64_MAX);
 	pthread_mutex_unlock(&bare.lock);
 	atomic_store(&ended, true);
 	return NULL;
@@ -260,7 +260,7 @@ static void *drop_all(void *opaque)
 
 static void *take_late(void *opaque)
 {
-	/* When pages are short: the slot's refill, the first look, the second. */
+	/* When pages are short: the cache's refill, the first look, the second. */
 	locks_left = 3;
 	return take_one(opaque);
 }
@@ -279,7 +279,7 @@ START_TEST(test_storage_on_its_way_out_is_no_reason_to_refuse)
 	ck_assert_int_eq(bare_admit(1), 0);
 	bare_take(page, 2);
 	pool_put(&bare, page, 2);
-	reserve_settle(&bare, 1, 0);
+	reserve_end(&bare, 1, 0);
 	atomic_store(&hold, true);
 	pthread_create(&dropper, NULL, drop_all, &dropped);
 	sem_wait(&began);
@@ -308,7 +308,7 @@ START_TEST(test_bad_pages_are_quarantined)
 	bare_open(100, 10, 0);
 	ck_assert_int_eq(bare_admit(90), 0);
 	bare_take(page, 100);
-	reserve_settle(&bare, 90, 90);
+	reserve_end(&bare, 90, 90);
 	/* One when it is retired, one when it is put back. */
 	pool_mark_bad(&bare, page[5]);
 	pool_mark_bad(&bare, page[50]);
@@ -322,9 +322,9 @@ START_TEST(test_bad_pages_are_quarantined)
 	bare_take(page + 50, 9);
 	for (unsigned int i = 50; i < 59; i++)
 		ck_assert_uint_ne(page[i], bad);
-	ck_assert_uint_eq(bare.bad_count, 2);
+	ck_assert_uint_eq(bare.quarantined, 2);
 	ck_assert_uint_eq(bare.usable, 98);
-	/* No new block may be promised what they were. */
+	/* For no new block may be reserved what they were. */
 	ck_assert_int_eq(bare_admit(1), -ENOSPC);
 	bare_close();
 }
@@ -349,7 +349,7 @@ START_TEST(test_no_page_left_is_an_error_not_a_wait)
 	bare_open(4, 1, 0);
 	ck_assert_int_eq(bare_admit(3), 0);
 	bare_take(page, 4);
-	reserve_settle(&bare, 3, 3);
+	reserve_end(&bare, 3, 3);
 	pool_mark_bad(&bare, page[0]);
 	cache_retire(&bare, page, 1);
 	unit_expect_error(bare_take_some(1, &one), ENOSPC, "media errors have used up the spare");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * memory.c - free pages lose their storage or are lent, promises keep theirs, and who lacks pages
+ * memory.c - free pages lose their storage or are lent, reservations keep theirs, and who lacks pages
  * waits for the memory user as long as he has hope.
  *
  * What a thread does is waited for, in steps of a millisecond; the test's time limit ends a wait that
@@ -107,7 +107,7 @@ START_TEST(test_punched_to_three_quarters_of_keep)
 	struct kmemblk_info info;
 
 	unit_format(SIZE, 0);
-	h = unit_open_memory(&(struct kmemblk_memory_options){ .keep = 400 * PAGE });
+	h = unit_open_memory(&(struct kmemblk_memory_options){ .watermark = 400 * PAGE });
 	write_some(h, 0, 2000);
 	ck_assert_int_eq(kmemblk_trim(h, 2000 * PAGE, 0), 0);
 	settle(&h->pool);
@@ -126,13 +126,13 @@ START_TEST(test_punched_to_three_quarters_of_keep)
 }
 END_TEST
 
-START_TEST(test_promises_keep_their_storage)
+START_TEST(test_reservations_keep_their_storage)
 {
 	struct kmemblk *h;
 	struct kmemblk_info info;
 
 	unit_format(SIZE, 0);
-	h = unit_open_memory(&(struct kmemblk_memory_options){ .keep = 0 });
+	h = unit_open_memory(&(struct kmemblk_memory_options){ .watermark = 0 });
 	write_some(h, 0, 2000);
 	ck_assert_int_eq(kmemblk_trim(h, 1500 * PAGE, 0), 0);
 	/* Two superblocks, eight leaves, 500 blocks, and as many for overwriting as the spare says. */
@@ -168,7 +168,8 @@ START_TEST(test_never_means_never)
 	/* What it left is given back at the next start, also what was never written. */
 	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
 	ck_assert_uint_ge(unit_storage(unit_device), 2000 * PAGE);
-	ck_assert_int_eq(kmemblk_set_memory(h, &(struct kmemblk_memory_options){ .keep = 0 }), 0);
+	ck_assert_int_eq(kmemblk_set_memory(h, &(struct kmemblk_memory_options){ .watermark = 0 }),
+			 0);
 	ck_assert_int_eq(kmemblk_start(h), 0);
 	settle(&h->pool);
 	ck_assert_uint_le(unit_storage(unit_device), 10 * PAGE);
@@ -182,8 +183,8 @@ START_TEST(test_what_a_short_writer_adds_is_not_punched_soon)
 
 	bare_open(4000, 10, 100);
 	bare.keeper.punch = true;
-	bare.keeper.keep = 400;
-	need = pool_storage_for(&bare, bare.admitted);
+	bare.keeper.watermark = 400;
+	need = pool_storage_for(&bare, bare.reserved);
 	pthread_mutex_lock(&bare.lock);
 	for (int i = 0; i < 100; i++)
 		storage_populate_more_locked(&bare);
@@ -213,7 +214,7 @@ struct user {
 
 static struct user user;
 
-static int on_release(void *opaque, void *memory, size_t length)
+static int on_offer(void *opaque, void *memory, size_t length)
 {
 	struct user *u = opaque;
 
@@ -228,7 +229,7 @@ static int on_release(void *opaque, void *memory, size_t length)
 	return u->take;
 }
 
-static int on_reclaim(void *opaque, size_t length)
+static int on_recall(void *opaque, size_t length)
 {
 	struct user *u = opaque;
 
@@ -241,9 +242,9 @@ static int on_reclaim(void *opaque, size_t length)
 
 static const struct kmemblk_memory_options with_user = {
 	.punch = KMEMBLK_PUNCH_NEVER,
-	.keep = KMEMBLK_DEFAULT,
-	.reserve = 200 * PAGE,
-	.user = { .release = on_release, .reclaim = on_reclaim, .opaque = &user },
+	.watermark = KMEMBLK_DEFAULT,
+	.headroom = 200 * PAGE,
+	.user = { .offer = on_offer, .recall = on_recall, .opaque = &user },
 };
 
 /* All that can be had: what is being offered cannot. */
@@ -317,7 +318,7 @@ START_TEST(test_asked_below_the_reserve)
 	write_some(user.h, 0, 1);
 	settle(&user.h->pool);
 	ck_assert_uint_ge(user.asked, 1);
-	/* Up to a quarter above the reserve. */
+	/* Up to a quarter above the headroom. */
 	ck_assert_uint_ge(user.wanted, 50 * PAGE);
 	kmemblk_close(user.h);
 }
@@ -433,7 +434,7 @@ static uint64_t lender_round(struct pool *pool)
 	return round;
 }
 
-static int on_reclaim_answer_late(void *opaque, size_t length)
+static int on_recall_answer_late(void *opaque, size_t length)
 {
 	struct pool *pool = &user.h->pool;
 
@@ -462,9 +463,9 @@ START_TEST(test_an_answer_is_of_the_round_that_was_asked)
 	pthread_t thread[2];
 	void *written;
 
-	options.reserve = 0;
+	options.headroom = 0;
 	options.user.timeout_ms = 1000000;
-	options.user.reclaim = on_reclaim_answer_late;
+	options.user.recall = on_recall_answer_late;
 	user = (struct user){ .take = false };
 	unit_format(SIZE, 0);
 	user.h = unit_open_memory(&options);
@@ -501,10 +502,10 @@ START_TEST(test_not_offered_before_readers_are_done)
 	user = (struct user){ .take = true };
 	bare_open(400, 10, 0);
 	bare.keeper.user = with_user.user;
-	bare.keeper.reserve = 0;
+	bare.keeper.headroom = 0;
 	ck_assert_int_eq(bare_admit(300), 0);
 	bare_take(page, 50);
-	reserve_settle(&bare, 300, 300);
+	reserve_end(&bare, 300, 300);
 	ck_assert_int_eq(keeper_start(&bare), 0);
 	/* What is free already is offered first. */
 	settle(&bare);
@@ -524,7 +525,7 @@ START_TEST(test_not_offered_before_readers_are_done)
 END_TEST
 
 UNIT_MAIN("memory", test_punched_to_three_quarters_of_keep,
-	  test_what_a_short_writer_adds_is_not_punched_soon, test_promises_keep_their_storage,
+	  test_what_a_short_writer_adds_is_not_punched_soon, test_reservations_keep_their_storage,
 	  test_never_means_never, test_what_is_released_is_offered_zeroed,
 	  test_a_refusal_ends_the_offers_until_others_are_released, test_asked_below_the_reserve,
 	  test_every_block_can_be_had_from_who_gives, test_who_refuses_is_asked_and_costs_enospc,

@@ -37,7 +37,7 @@ START_TEST(test_not_before_readers_are_done)
 	ck_assert_int_eq(bare_admit(3), 0);
 	for (int i = 0; i < 4; i++)
 		ck_assert_int_eq(bare_take_some(1, &page[i]), 1);
-	reserve_settle(&bare, 3, 3);
+	reserve_end(&bare, 3, 3);
 	grace_enter();
 	cache_retire(&bare, page, 1);
 	pthread_create(&thread, NULL, take_one, &one);
@@ -60,7 +60,7 @@ START_TEST(test_freed_without_anybody_waiting)
 	ck_assert_int_eq(bare_admit(90), 0);
 	for (int n = 0; n < 100;)
 		n += bare_take_some(100 - (unsigned int)n, page + n);
-	reserve_settle(&bare, 90, 90);
+	reserve_end(&bare, 90, 90);
 	cache_retire(&bare, page, 50);
 	while (resident == 0) {
 		pthread_mutex_lock(&bare.lock);
@@ -146,9 +146,9 @@ START_TEST(test_no_page_is_lost_or_doubled)
 	unsigned int n = 0;
 
 	bare_open(COUNT, SPARE, 0);
-	/* All are promised: every block there could be. */
+	/* All are reserved: every block there could be. */
 	ck_assert_int_eq(bare_admit(COUNT - SPARE), 0);
-	reserve_settle(&bare, COUNT - SPARE, COUNT - SPARE);
+	reserve_end(&bare, COUNT - SPARE, COUNT - SPARE);
 	for (unsigned int i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, churn, (void *)(uintptr_t)(i + 1));
 	for (unsigned int i = 0; i < THREADS; i++)
@@ -181,7 +181,7 @@ START_TEST(test_frozen_pages_end_the_wait)
 	bare_open(2, 1, 0);
 	ck_assert_int_eq(bare_admit(1), 0);
 	bare_take(page, 2);
-	reserve_settle(&bare, 1, 1);
+	reserve_end(&bare, 1, 1);
 	ck_assert_int_eq(pthread_create(&thread, NULL, take_in_vain, &rc), 0);
 	grace_enter();
 	cache_retire_now(&bare, 0, page, 1);

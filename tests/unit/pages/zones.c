@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * zones.c - draining and lending zones: each page is in one set, and the counts say so.
+ * zones.c - evacuating and lending zones: each page is in one set, and the counts say so.
  *
  * The linker puts __wrap_...() in the place of what gives storage and what zeroes it, so that either
  * can fail, and others can do something meanwhile.
@@ -55,9 +55,9 @@ int __wrap_lent_clear(struct pool *pool, uint64_t first, uint64_t n)
 static void expect_whole(uint64_t used)
 {
 	uint64_t free = bare.resident.total + bare.absent.total;
-	uint64_t draining = bare.zones.stored.total + bare.zones.holes.total;
+	uint64_t evacuating = bare.zones.stored.total + bare.zones.holes.total;
 
-	ck_assert_uint_eq(used + free + draining + bare.lent.total + bare.bad_count, COUNT);
+	ck_assert_uint_eq(used + free + evacuating + bare.lent.total + bare.quarantined, COUNT);
 	ck_assert_uint_eq(bare.stored, used + bare.resident.total);
 	for (uint64_t page = bare.first; page < bare.first + COUNT; page++)
 		ck_assert_int_le(pageset_has(&bare.resident, page) +
@@ -67,7 +67,7 @@ static void expect_whole(uint64_t used)
 					 pageset_has(&bare.lent, page),
 				 1);
 	if (bare.zones.count == 0)
-		ck_assert_uint_eq(draining, 0);
+		ck_assert_uint_eq(evacuating, 0);
 }
 
 static void open_with(uint64_t used)
@@ -75,7 +75,7 @@ static void open_with(uint64_t used)
 	allocate_rc = clear_rc = 0;
 	end_meanwhile = false;
 	bare_open(COUNT, SPARE, used);
-	bare.keeper.reserve = 0;
+	bare.keeper.headroom = 0;
 	expect_whole(used);
 	pthread_mutex_lock(&bare.lock);
 }
@@ -108,7 +108,7 @@ START_TEST(test_draining_takes_free_pages_and_gives_all_back)
 	for (unsigned int i = 0; i < 8; i++)
 		ck_assert(!pool_evacuating(&bare, page[i]));
 	pool_put(&bare, page, 8);
-	reserve_settle(&bare, 8, 0);
+	reserve_end(&bare, 8, 0);
 	cache_empty(&bare);
 	pthread_mutex_lock(&bare.lock);
 	pool_end_evacuation_locked(&bare);
@@ -140,7 +140,7 @@ START_TEST(test_freed_in_a_draining_zone_stays_there)
 	open_with(100);
 	bare.zones.wanted = 16;
 	ck_assert_uint_gt(compaction_begin_locked(&bare), 0);
-	/* A block that is moved out of one: its page is released. */
+	/* A block that is moved out of one: its page is free. */
 	for (page = bare.first + 100; !pool_evacuating(&bare, page); page++)
 		;
 	if (pageset_has(&bare.zones.holes, page))
@@ -205,7 +205,7 @@ START_TEST(test_a_bad_page_is_quarantined_and_its_zone_not_tried_again)
 	open_with(0);
 	clear_rc = -EIO;
 	ck_assert_int_eq(zone_lend_locked(&bare, &first), -EIO);
-	ck_assert_uint_eq(bare.bad_count, 1);
+	ck_assert_uint_eq(bare.quarantined, 1);
 	ck_assert(!pageset_has(&bare.resident, bad_page));
 	expect_whole(0);
 	clear_rc = 0;

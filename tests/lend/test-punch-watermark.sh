@@ -1,31 +1,31 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# release=none keeps the storage of free pages; keep= says how much of it stays otherwise; and what a
-# server with release=none has left, the next one gives back.
+# punch=false keeps the storage of free pages; watermark= says how much of it stays otherwise; and what a
+# server with punch=false has left, the next one gives back.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 
 device disk
-start_nbdkit -v "$device" create=256M release=none
+start_nbdkit -v "$device" create=256M punch=false
 test "$(load fill 0 32768 1)" -eq 32768
 load trim 0 32768 0
 are_released() {
 	test "$(pages retired)" -eq 0
 }
 eventually are_released
-test "$(storage)" -ge $((128 << 20)) || fail "release=none gave back: $(storage)"
+test "$(storage)" -ge $((128 << 20)) || fail "punch=false gave back: $(storage)"
 stop_nbdkit
 
-start_nbdkit -v "$device" keep=32M
+start_nbdkit -v "$device" watermark=32M
 # Of the pages that were written, all but three quarters of it.  Pages that were given storage and
-# never written are not seen, and count up to `keep`.
+# never written are not seen, and count up to the watermark.
 is_punched() {
 	test "$(pages punched)" -ge $((32768 - 3 * 8192 / 4))
 }
 eventually is_punched
 at_most $((33 << 20))
-test "$(storage)" -ge $((24 << 20)) || fail "keep=32M kept $(storage)"
+test "$(storage)" -ge $((24 << 20)) || fail "watermark=32M kept $(storage)"
 # What is kept is used first: no storage is taken, and none given back.
 before=
 for round in 0 1 2 3 4; do
@@ -37,7 +37,7 @@ done
 test "$(pages punched)" -eq "$before" || fail "$(pages punched) pages punched, $before before"
 stop_nbdkit
 
-start_nbdkit "$device" keep=0 release=punch
+start_nbdkit "$device" watermark=0 punch=true
 at_most $((1 << 20))
 test "$(load fill 0 4000 3)" -eq 4000
 load verify 0 4000 3

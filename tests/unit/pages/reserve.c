@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* promises.c - pages are promised to new blocks as long as that leaves the spare. */
+/* reserve.c - pages are reserved for new blocks as long as that leaves the spare. */
 #include "config.h"
 
 #include <errno.h>
@@ -7,11 +7,11 @@
 #include "bare.h"
 #include "pages/reserve.h"
 
-START_TEST(test_the_spare_is_not_promised)
+START_TEST(test_the_spare_is_not_reserved)
 {
 	bare_open(100, 10, 50);
 	ck_assert_int_eq(bare_admit(40), 0);
-	reserve_settle(&bare, 40, 40);
+	reserve_end(&bare, 40, 40);
 	unit_expect_error(bare_admit(1), ENOSPC,
 			  "no page is free for a new block: of 100, 90 are used, 10 spare: trim");
 	/* All or none. */
@@ -34,20 +34,20 @@ START_TEST(test_a_refusal_counts_what_media_errors_took)
 	pool_put(&bare, page, 2);
 	unit_expect_error(bare_admit(39), ENOSPC, "10 spare, 2 quarantined after media errors:");
 	ck_assert_int_eq(bare_admit(38), 0);
-	reserve_settle(&bare, 38, 38);
+	reserve_end(&bare, 38, 38);
 	bare_close();
 }
 END_TEST
 
-START_TEST(test_broken_promises_come_back)
+START_TEST(test_cancelled_reservations_come_back)
 {
 	bare_open(100, 10, 50);
 	ck_assert_int_eq(bare_admit(40), 0);
 	/* Others are under way: it may yet change. */
 	ck_assert_int_eq(bare_admit(1), -EAGAIN);
-	reserve_settle(&bare, 40, 15);
+	reserve_end(&bare, 40, 15);
 	ck_assert_int_eq(bare_admit(25), 0);
-	reserve_settle(&bare, 25, 25);
+	reserve_end(&bare, 25, 25);
 	ck_assert_int_eq(bare_admit(1), -ENOSPC);
 	bare_close();
 }
@@ -67,7 +67,7 @@ END_TEST
 
 START_TEST(test_a_refusal_is_not_final_after_a_change)
 {
-	struct admission before = { .what = "write" };
+	struct reservation before = { .what = "write" };
 
 	bare_open(100, 10, 90);
 	/* Between the look at the entries and the question somebody else is done: look again. */
@@ -80,6 +80,6 @@ START_TEST(test_a_refusal_is_not_final_after_a_change)
 }
 END_TEST
 
-UNIT_MAIN("promises", test_the_spare_is_not_promised, test_a_refusal_counts_what_media_errors_took,
-	  test_broken_promises_come_back, test_an_unmapping_under_way_delays_the_refusal,
+UNIT_MAIN("reserve", test_the_spare_is_not_reserved, test_a_refusal_counts_what_media_errors_took,
+	  test_cancelled_reservations_come_back, test_an_unmapping_under_way_delays_the_refusal,
 	  test_a_refusal_is_not_final_after_a_change)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * release.c - what giving free pages back to the kernel costs in steady state.
+ * punch.c - what giving free pages back to the kernel costs in steady state.
  *
- * usage: release [MIB [ROUNDS [OPERATIONS [DIRECTORY]]]]
+ * usage: punch [MIB [ROUNDS [OPERATIONS [DIRECTORY]]]]
  *
- * Two devices of the same size, one with punching and the library's own choice of what to keep, one
+ * Two devices of the same size, one with punching and the library's own watermark, one
  * without, each half mapped.  In rounds that alternate, each gets the same random trims and writes of
  * 4 KiB, as many of one as of the other, so that the number of mapped blocks stays about the same.
  * The cost is the processor time of the process, all threads, user and system.
@@ -70,8 +70,8 @@ static void make(struct disk *disk, const char *dir, uint64_t size, enum kmemblk
 {
 	struct kmemblk_format_options format = { .create_size = size };
 	struct kmemblk_memory_options memory = { .punch = punch,
-						 .keep = KMEMBLK_DEFAULT,
-						 .reserve = KMEMBLK_DEFAULT };
+						 .watermark = KMEMBLK_DEFAULT,
+						 .headroom = KMEMBLK_DEFAULT };
 	struct kmemblk_info info;
 	char path[4096];
 
@@ -114,7 +114,7 @@ int main(int argc, char **argv)
 	struct kmemblk_info before, after;
 
 	if (size == 0 || rounds == 0 || rounds > ROUNDS_MAX || operations == 0) {
-		fprintf(stderr, "usage: release [MIB [ROUNDS [OPERATIONS [DIRECTORY]]]]\n");
+		fprintf(stderr, "usage: punch [MIB [ROUNDS [OPERATIONS [DIRECTORY]]]]\n");
 		return 2;
 	}
 	make(&disk[0], dir, size, KMEMBLK_PUNCH);
@@ -133,9 +133,9 @@ int main(int argc, char **argv)
 	}
 	kmemblk_get_info(disk[0].h, &after);
 	printf("device of %llu MiB, half mapped, trims and writes of 4 KiB at random, one thread\n"
-	       "CPU an operation: release=punch %.2f us, release=none %.2f us "
+	       "CPU an operation: punch=true %.2f us, punch=false %.2f us "
 	       "(medians of %u rounds of %llu)\n"
-	       "punch / none             %5.3f  (median of ratios pair by pair)\n"
+	       "true / false             %5.3f  (median of ratios pair by pair)\n"
 	       "pages punched            %llu in %llu operations\n",
 	       (unsigned long long)(size >> 20), median(disk[0].us, rounds),
 	       median(disk[1].us, rounds), rounds, (unsigned long long)operations,

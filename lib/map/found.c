@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * settle.c - make durable what an open finds.
+ * found.c - make durable what an open finds.
  *
  * What can be read need not be on the media.  A server that was killed between a store and its flush
  * leaves the store in the processor's cache, or in the kernel's.  And when the kernel cannot write a page
@@ -24,30 +24,29 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-#include "map/settle.h"
+#include "map/found.h"
 #include "media/guard.h"
 
-void settle_before_super(struct settle *settle, const struct device *device)
+void found_before_super(struct found *found, const struct device *device)
 {
-	pm_forget(&device->pm, device->fd, 0, 1, &settle->super_kept);
+	pm_forget(&device->pm, device->fd, 0, 1, &found->super_kept);
 }
 
-int settle_before_index(struct settle *settle, const struct device *device,
-			const struct super *super)
+int found_before_index(struct found *found, const struct device *device, const struct super *super)
 {
-	settle->kept = malloc(super->index_pages + 1);
-	if (settle->kept == NULL)
+	found->kept = malloc(super->index_pages + 1);
+	if (found->kept == NULL)
 		return fail(ENOMEM, "open: %s: out of memory for the index", device->path);
 	if (super->index_pages > 0)
 		pm_forget(&device->pm, device->fd, super->index_start, super->index_pages,
-			  settle->kept);
+			  found->kept);
 	return 0;
 }
 
-void settle_free(struct settle *settle)
+void found_free(struct found *found)
 {
-	free(settle->kept);
-	settle->kept = NULL;
+	free(found->kept);
+	found->kept = NULL;
 }
 
 struct run {
@@ -56,7 +55,7 @@ struct run {
 	int rc;
 };
 
-static void settle_access(void *opaque)
+static void persist_access(void *opaque)
 {
 	struct run *run = opaque;
 	uint8_t *at = pm_page(run->pm, run->page);
@@ -68,12 +67,12 @@ static void settle_access(void *opaque)
 	pm_drain(run->pm, PM_OPEN_FOUND);
 }
 
-static int settle_run(const struct device *device, uint64_t page, uint64_t count)
+static int persist_run(const struct device *device, uint64_t page, uint64_t count)
 {
 	struct run run = { .pm = &device->pm, .page = page, .count = count };
 	struct fault fault;
 
-	if (!guard_run(run.pm, settle_access, &run, &fault))
+	if (!guard_run(run.pm, persist_access, &run, &fault))
 		return fault_fail(device, &fault, "open", true);
 	if (run.rc != 0)
 		return fail_errno(-run.rc, "open: %s: what was found in it cannot be made durable",
@@ -81,19 +80,18 @@ static int settle_run(const struct device *device, uint64_t page, uint64_t count
 	return 0;
 }
 
-int settle_found(const struct settle *settle, const struct device *device,
-		 const struct index *index)
+int found_persist(const struct found *found, const struct device *device, const struct index *index)
 {
 	uint64_t leaf = 0, n;
-	int rc = settle->super_kept ? settle_run(device, 0, 1) : 0;
+	int rc = found->super_kept ? persist_run(device, 0, 1) : 0;
 
 	for (; rc == 0 && leaf < index->leaves; leaf += n + 1) {
 		/* One that has no storage has no entry. */
 		for (n = 0; leaf + n < index->leaves && index_leaf_present(index, leaf + n) &&
-			    settle->kept[leaf + n];)
+			    found->kept[leaf + n];)
 			n++;
 		if (n > 0)
-			rc = settle_run(device, index->start + leaf, n);
+			rc = persist_run(device, index->start + leaf, n);
 	}
 	return rc;
 }
