@@ -41,7 +41,7 @@ static void *allocate(size_t size)
 {
 	void *memory = malloc(size);
 
-	if (!memory) {
+	if (memory == NULL) {
 		fprintf(stderr, "bench: out of memory\n");
 		exit(1);
 	}

@@ -122,12 +122,12 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < load.depth; i++) {
 		load.slot[i].load = &load;
 		load.slot[i].buf = malloc(load.bytes);
-		if (!load.slot[i].buf)
+		if (load.slot[i].buf == NULL)
 			die("malloc", "no memory");
 		memset(load.slot[i].buf, 0x5a, load.bytes);
 	}
 	load.nbd = nbd_create();
-	if (!load.nbd || nbd_connect_uri(load.nbd, argv[1]) == -1)
+	if (load.nbd == NULL || nbd_connect_uri(load.nbd, argv[1]) == -1)
 		die(argv[1], nbd_get_error());
 
 	if (clock_getcpuclockid(atoi(argv[2]), &server) != 0)

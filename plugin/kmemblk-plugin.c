@@ -66,15 +66,15 @@ static int answer(int rc)
 
 static int config_path(const char *value)
 {
-	if (path) {
+	if (path != NULL) {
 		nbdkit_error("path=%s: a server serves one device, and that is %s", value, named);
 		return -1;
 	}
 	/* For messages: in the background the server has another current folder. */
 	path = nbdkit_absolute_path(value);
-	if (path)
+	if (path != NULL)
 		named = strdup(path);
-	if (!named)
+	if (named == NULL)
 		return -1;
 	printable_make(named);
 	return 0;
@@ -124,7 +124,7 @@ static int plugin_config(const char *key, const char *value)
 
 static int plugin_config_complete(void)
 {
-	if (!path) {
+	if (path == NULL) {
 		nbdkit_error("path= is missing: name a device, as in path=/dev/dax0.0, or a file "
 			     "to make, as in path=/dev/shm/disk.img create=1G");
 		return -1;
@@ -154,7 +154,7 @@ static bool can_be_made(void)
 	struct stat st;
 	bool can;
 
-	can = copy && lstat(path, &st) != 0 && stat(dirname(copy), &st) == 0;
+	can = copy != NULL && lstat(path, &st) != 0 && stat(dirname(copy), &st) == 0;
 	free(copy);
 	return can;
 }
@@ -296,7 +296,7 @@ static int plugin_after_fork(void)
 
 static void plugin_cleanup(void)
 {
-	if (device)
+	if (device != NULL)
 		memory_debug(device);
 	memory_cleanup();
 	close_device();

@@ -30,13 +30,13 @@ static bool given; /* one of those that need lend= was given */
 
 static int config_socket(const char *value)
 {
-	if (socket_path) {
+	if (socket_path != NULL) {
 		nbdkit_error("lend=%s: a server has one such socket, and that is %s", value,
 			     socket_path);
 		return -1;
 	}
 	socket_path = nbdkit_absolute_path(value);
-	return socket_path ? 0 : -1;
+	return socket_path != NULL ? 0 : -1;
 }
 
 static int config_mode(const char *value)
@@ -56,7 +56,7 @@ static int config_group(const char *value)
 {
 	const struct group *group = getgrnam(value);
 
-	if (!group) {
+	if (group == NULL) {
 		nbdkit_error("lend-group=%s: there is no such group", value);
 		return -1;
 	}
@@ -68,7 +68,7 @@ static int config_allow(const char *value)
 {
 	free(allow);
 	allow = strdup(value);
-	if (!allow) {
+	if (allow == NULL) {
 		nbdkit_error("lend-allow=: %s", strerror(errno));
 		return -1;
 	}
@@ -121,12 +121,12 @@ int lend_config(const char *key, const char *value)
 
 int lend_config_complete(bool readonly)
 {
-	if (given && !socket_path) {
+	if (given && socket_path == NULL) {
 		nbdkit_error("lend-mode=, lend-group=, lend-allow= and lend-limit= are about "
 			     "the socket of lend=: add lend=SOCKET");
 		return -1;
 	}
-	if (readonly && socket_path) {
+	if (readonly && socket_path != NULL) {
 		nbdkit_error("readonly=true has no free pages to lend: leave out lend=");
 		return -1;
 	}
@@ -145,7 +145,7 @@ unsigned int lend_timeout_ms(void)
 
 int lend_get_ready(struct kmemblk *device)
 {
-	if (!socket_path)
+	if (socket_path == NULL)
 		return 0;
 	options.socket = socket_path;
 	options.count_requests = requests_get;

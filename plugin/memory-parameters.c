@@ -113,30 +113,31 @@ static int config_allocator(const char *value)
 {
 	const struct kmemblk_allocator *(*get)(void);
 
-	if (module) {
+	if (module != NULL) {
 		nbdkit_error("allocator=%s: a device has one, and that is %s", value, module_path);
 		return -1;
 	}
 	module_path = realpath(value, NULL);
-	if (!module_path) {
+	if (module_path == NULL) {
 		nbdkit_error("allocator=%s: type the path of a module: %s", value, strerror(errno));
 		return -1;
 	}
 	module = dlopen(module_path, RTLD_NOW | RTLD_GLOBAL);
-	if (!module) {
+	if (module == NULL) {
 		nbdkit_error("allocator=%s: %s", value, dlerror());
 		return -1;
 	}
 	*(void **)&get = dlsym(module, "kmemblk_allocator");
-	allocator = get ? get() : NULL;
-	if (!allocator || allocator->version != KMEMBLK_ALLOCATOR_VERSION || !allocator->start) {
+	allocator = get != NULL ? get() : NULL;
+	if (allocator == NULL || allocator->version != KMEMBLK_ALLOCATOR_VERSION ||
+	    allocator->start == NULL) {
 		nbdkit_error("allocator=%s: not an allocator for this kmemblk, whose interface has "
 			     "version %d: see kmemblk-allocator.h",
 			     value, KMEMBLK_ALLOCATOR_VERSION);
 		return -1;
 	}
-	options.user.offer = allocator->offer ? offer : NULL;
-	options.user.recall = allocator->recall ? recall : NULL;
+	options.user.offer = allocator->offer != NULL ? offer : NULL;
+	options.user.recall = allocator->recall != NULL ? recall : NULL;
 	options.user.opaque = allocator->opaque;
 	return 0;
 }
@@ -188,7 +189,7 @@ int memory_after_fork(struct kmemblk *device)
 	rc = kmemblk_start(device);
 	if (rc < 0) {
 		start_failed("%s", kmemblk_error());
-	} else if (allocator) {
+	} else if (allocator != NULL) {
 		rc = allocator->start(&calls);
 		if (rc < 0)
 			start_failed("allocator=%s: cannot start: %s", module_path, strerror(-rc));
@@ -201,7 +202,7 @@ int memory_after_fork(struct kmemblk *device)
 void memory_cleanup(void)
 {
 	pthread_mutex_lock(&turn);
-	if (started && allocator && allocator->stop)
+	if (started && allocator != NULL && allocator->stop != NULL)
 		allocator->stop();
 	started = false;
 	pthread_mutex_unlock(&turn);

@@ -59,7 +59,7 @@ int __register_atfork(handler_fn *prepare, handler_fn *parent, handler_fn *child
 	if (!atomic_flag_test_and_set(&registered))
 		NEXT(__register_atfork)
 	(protect_before_fork, protect_in_parent, protect_in_child, NULL);
-	if (!prepare && !parent && !child)
+	if (prepare == NULL && parent == NULL && child == NULL)
 		return 0;
 	return NEXT(__register_atfork)(prepare, parent, child, object);
 }
@@ -91,7 +91,7 @@ int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 		protect_action(action, old);
 		return 0;
 	}
-	if (action) {
+	if (action != NULL) {
 		changed = *action;
 		sigdelset(&changed.sa_mask, SIGSEGV);
 		action = &changed;
@@ -113,7 +113,7 @@ __sighandler_t signal(int number, __sighandler_t handler)
 /* The set without SIGSEGV, in `changed`, unless it is to be unblocked. */
 static const sigset_t *without_fault(int how, const sigset_t *set, sigset_t *changed)
 {
-	if (!heap.active || !set || how == SIG_UNBLOCK)
+	if (!heap.active || set == NULL || how == SIG_UNBLOCK)
 		return set;
 	*changed = *set;
 	sigdelset(changed, SIGSEGV);

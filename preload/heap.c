@@ -68,7 +68,8 @@ int heap_init(struct kmemblk_borrower *borrower, uint64_t limit, bool strict)
 	heap.slot = map_table(heap.slots * sizeof(*heap.slot));
 	heap.free_bits = map_table(size / HEAP_PAGE / 8);
 	heap.clean_bits = map_table(size / HEAP_PAGE / 8);
-	if (!heap.slot || !heap.free_bits || !heap.clean_bits || heap.zone_pages < 64)
+	if (heap.slot == NULL || heap.free_bits == NULL || heap.clean_bits == NULL ||
+	    heap.zone_pages < 64)
 		return -ENOMEM;
 	heap.borrower = borrower;
 	heap.zones_max = limit / zone;
@@ -147,13 +148,13 @@ static bool wholly_free(size_t s)
 
 static bool fill_with_zone(size_t s)
 {
-	int err = -ENOMEM, attempts = heap.strict ? STRICT_ATTEMPTS : 1;
+	int rc = -ENOMEM, attempts = heap.strict ? STRICT_ATTEMPTS : 1;
 
-	if (!heap.borrower || heap.zones >= heap.zones_max || now_ms() < heap.retry_at)
+	if (heap.borrower == NULL || heap.zones >= heap.zones_max || now_ms() < heap.retry_at)
 		return false;
-	while (attempts-- && err == -ENOMEM)
-		err = borrower_borrow(heap.borrower, heap_slot_at(s), WAIT_MS);
-	if (err) {
+	while (attempts-- && rc == -ENOMEM)
+		rc = borrower_borrow(heap.borrower, heap_slot_at(s), WAIT_MS);
+	if (rc != 0) {
 		heap.retry_at = now_ms() + PAUSE_MS;
 		return false;
 	}
@@ -164,7 +165,7 @@ static bool fill_with_zone(size_t s)
 
 static bool fill_with_ordinary(size_t s)
 {
-	if (heap.strict && heap.borrower)
+	if (heap.strict && heap.borrower != NULL)
 		return false;
 	if (mprotect(heap_slot_at(s), heap.zone_size, PROT_READ | PROT_WRITE))
 		return false;
@@ -191,7 +192,7 @@ static bool vacate(size_t s)
 		return false;
 	put_bits(heap.free_bits, s * heap.zone_pages, heap.zone_pages, false);
 	survey(s);
-	if (heap.slot[s].kind == SLOT_ZONE && heap.borrower) {
+	if (heap.slot[s].kind == SLOT_ZONE && heap.borrower != NULL) {
 		heap.zones--;
 		borrower_gone(heap.borrower, heap_slot_at(s));
 	}

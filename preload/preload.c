@@ -51,10 +51,10 @@ static void *take(extent_hooks_t *hooks, void *at, size_t size, size_t alignment
 	(void)hooks;
 	(void)arena;
 	/* Growing in place is a convenience. */
-	if (at)
+	if (at != NULL)
 		return NULL;
 	memory = heap_take(size, alignment, &clean);
-	if (!memory)
+	if (memory == NULL)
 		return NULL;
 	if (*zero && !clean)
 		memset(memory, 0, size);
@@ -135,7 +135,7 @@ static int set_hooks(void)
 	int err;
 
 	err = mallctl("arenas.narenas", &arenas, &size, NULL, 0);
-	for (unsigned int i = 0; !err && i < arenas; i++) {
+	for (unsigned int i = 0; err == 0 && i < arenas; i++) {
 		snprintf(name, sizeof(name), "arena.%u.extent_hooks", i);
 		err = mallctl(name, NULL, NULL, &ours, sizeof(ours));
 	}
@@ -169,10 +169,10 @@ static void *help(void *opaque)
 static int start_helper(void)
 {
 	pthread_t thread;
-	int err = thread_start(&thread, HELPER_STACK, help, NULL);
+	int rc = thread_start(&thread, HELPER_STACK, help, NULL);
 
-	if (err)
-		return thread_fail(err, "borrow", getenv(ENVIRONMENT_SOCKET), "helper");
+	if (rc != 0)
+		return thread_fail(rc, "borrow", getenv(ENVIRONMENT_SOCKET), "helper");
 	pthread_detach(thread);
 	return 0;
 }
@@ -181,7 +181,7 @@ static int start_helper(void)
 
 static uint64_t limit_of(const char *text)
 {
-	uint64_t limit = text ? strtoull(text, NULL, 10) : UINT64_MAX;
+	uint64_t limit = text != NULL ? strtoull(text, NULL, 10) : UINT64_MAX;
 
 	return limit < borrower.connection.limit ? limit : borrower.connection.limit;
 }
@@ -189,48 +189,48 @@ static uint64_t limit_of(const char *text)
 static int begin(const char *socket)
 {
 	uint64_t limit;
-	int err;
+	int rc;
 
 	calls_register_fork();
-	err = borrower_init(&borrower, socket);
-	if (err)
-		return err;
+	rc = borrower_init(&borrower, socket);
+	if (rc != 0)
+		return rc;
 	limit = limit_of(getenv(ENVIRONMENT_LIMIT));
 	if (limit < borrower.connection.zone_size)
 		return fail(EINVAL,
 			    "borrow: %s: the limit of %llu bytes is less than a zone, which has "
 			    "%zu: raise --limit, or lend-limit= of the server",
 			    socket, (unsigned long long)limit, borrower.connection.zone_size);
-	err = heap_init(&borrower, limit, getenv(ENVIRONMENT_STRICT) != NULL);
-	if (err)
-		return fail_errno(-err, "borrow: %s: no addresses for the heap (see ulimit -v)",
+	rc = heap_init(&borrower, limit, getenv(ENVIRONMENT_STRICT) != NULL);
+	if (rc != 0)
+		return fail_errno(-rc, "borrow: %s: no addresses for the heap (see ulimit -v)",
 				  socket);
-	err = protect_init();
-	if (err)
-		return fail_errno(-err, "borrow: %s: cannot watch for faults", socket);
-	err = set_hooks();
+	rc = protect_init();
+	if (rc != 0)
+		return fail_errno(-rc, "borrow: %s: cannot watch for faults", socket);
+	rc = set_hooks();
 	/* What jemalloc says of an arena that gets no memory. */
-	if (err == -EFAULT)
-		return fail(-err,
+	if (rc == -EFAULT)
+		return fail(-rc,
 			    "borrow: %s: no zone is free for the heap: to see what the pages are "
 			    "used for, type: kmemblk stat %s",
 			    socket, SHELL_WORD(socket));
-	if (err)
-		return fail_errno(-err, "borrow: %s: jemalloc does not take its hooks", socket);
+	if (rc != 0)
+		return fail_errno(-rc, "borrow: %s: jemalloc does not take its hooks", socket);
 	return start_helper();
 }
 
 __attribute__((constructor)) static void start(void)
 {
 	const char *socket = getenv(ENVIRONMENT_SOCKET), *pid = getenv(ENVIRONMENT_PID);
-	int err;
+	int rc;
 
-	if (!socket || !pid || strtol(pid, NULL, 10) != (long)getpid())
+	if (socket == NULL || pid == NULL || strtol(pid, NULL, 10) != (long)getpid())
 		return;
-	err = begin(socket);
-	if (!err)
+	rc = begin(socket);
+	if (rc == 0)
 		return;
 	fprintf(stderr, "kmemblk: run: %s\n", kmemblk_error());
-	if (getenv(ENVIRONMENT_STRICT))
+	if (getenv(ENVIRONMENT_STRICT) != NULL)
 		_exit(ENVIRONMENT_FAILED);
 }

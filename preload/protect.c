@@ -174,7 +174,7 @@ void protect_before_fork(void)
 	if (!heap.active)
 		return;
 	pthread_mutex_lock(&heap.lock);
-	if (!heap.borrower)
+	if (heap.borrower == NULL)
 		return;
 	if (heap.zones && pipe2(protect.pipe, O_CLOEXEC)) {
 		protect.pipe[0] = protect.pipe[1] = -1;
@@ -192,7 +192,7 @@ void protect_in_parent(void)
 
 	if (!heap.active)
 		return;
-	if (heap.borrower) {
+	if (heap.borrower != NULL) {
 		if (protect.pipe[0] >= 0) {
 			close(protect.pipe[1]);
 			while (read(protect.pipe[0], &byte, 1) < 0 && errno == EINTR)
@@ -240,7 +240,7 @@ void protect_in_child(void)
 {
 	if (!heap.active)
 		return;
-	if (heap.borrower) {
+	if (heap.borrower != NULL) {
 		if (!atomic_load(protect.here))
 			copy_all();
 		connection_in_child(&heap.borrower->connection);
@@ -311,10 +311,10 @@ void protect_action(const struct sigaction *action, struct sigaction *old)
 
 	lock_action(&saved);
 	before = protect.action;
-	if (action)
+	if (action != NULL)
 		protect.action = *action;
 	unlock_action(&saved);
-	if (old)
+	if (old != NULL)
 		*old = before;
 }
 

@@ -95,9 +95,9 @@ static void keep_finding(void *opaque, enum kmemblk_finding_kind kind, const cha
 	struct findings *findings = opaque;
 	struct finding *finding = calloc(1, sizeof(*finding));
 
-	if (finding)
+	if (finding != NULL)
 		finding->text = strdup(text);
-	if (!finding || !finding->text) {
+	if (finding == NULL || finding->text == NULL) {
 		free(finding);
 		findings->lost = true;
 		return;
@@ -141,7 +141,7 @@ static void print_json(const char *path, const struct findings *findings,
 	json_put_number(object, "pages_used", result->pages_used);
 	array = json_object_new_array();
 	json_put(object, "findings", array);
-	for (finding = findings->first; finding; finding = finding->next) {
+	for (finding = findings->first; finding != NULL; finding = finding->next) {
 		item = json_new_object();
 		json_put_text(item, "kind", kind_name(finding->kind));
 		json_put_text(item, "text", finding->text);
@@ -182,7 +182,7 @@ static void print_human(const char *path, const struct findings *findings,
 	const struct finding *finding;
 	char *printable;
 
-	for (finding = findings->first; finding; finding = finding->next) {
+	for (finding = findings->first; finding != NULL; finding = finding->next) {
 		printable = text_printable(finding->text);
 		printf("%s: %s\n", kind_name(finding->kind), printable);
 		free(printable);
@@ -220,5 +220,5 @@ int check_main(int argc, char **argv)
 	else
 		print_human(arguments.path, &findings, &result);
 	free_findings(&findings);
-	return rc ? rc : exit_status(&result);
+	return rc != 0 ? rc : exit_status(&result);
 }

@@ -68,7 +68,7 @@ static void parse_size(struct argp_state *state, const char *option, const char 
 {
 	const char *wrong = size_parse(arg, bytes);
 
-	if (wrong)
+	if (wrong != NULL)
 		argp_error(state, "--%s=%s: %s", option, arg, wrong);
 }
 
@@ -137,7 +137,7 @@ static void print_next(const char *path, const struct kmemblk_info *info)
 		/* nbdkit takes a word with '=' for a parameter; in the build tree, ours is there. */
 		printf("Serve it:  nbdkit %s %s%s\n",
 		       access("./kmemblk.so", F_OK) ? "kmemblk" : "./kmemblk.so",
-		       strchr(path, '=') ? "path=" : "", word);
+		       strchr(path, '=') != NULL ? "path=" : "", word);
 	free(word);
 }
 

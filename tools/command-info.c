@@ -140,7 +140,7 @@ static void print_format(const struct kmemblk_info *info)
 	char date[64];
 	struct tm tm;
 
-	if (info->created > INT64_MAX || !gmtime_r(&created, &tm) ||
+	if (info->created > INT64_MAX || gmtime_r(&created, &tm) == NULL ||
 	    !strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S UTC", &tm))
 		snprintf(date, sizeof(date), "%" PRIu64 " s after 1970", info->created);
 	printf("  format       version %" PRIu32 ", generation %" PRIu64 ", made %s\n",

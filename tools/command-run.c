@@ -74,7 +74,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_LIMIT:
 		wrong = size_parse(arg, &arguments->limit);
-		if (wrong)
+		if (wrong != NULL)
 			argp_error(state, "--limit=%s: %s", arg, wrong);
 		return 0;
 	case OPTION_STRICT:
@@ -89,7 +89,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 		argp_error(state, "PROGRAM is missing: name what to run, such as: -- redis-server");
 		return 0;
 	case ARGP_KEY_END:
-		if (!arguments->socket)
+		if (arguments->socket == NULL)
 			argp_error(state,
 				   "--lend=SOCKET is missing: the socket that the server was given "
 				   "as lend=SOCKET");
@@ -136,7 +136,7 @@ static void add(const char *name, const char *value, const char *separator, bool
 	const char *had = getenv(name);
 	char *all;
 
-	if (!had || !*had) {
+	if (had == NULL || !*had) {
 		set(name, value);
 		return;
 	}
@@ -151,7 +151,7 @@ static void set_environment(const struct arguments *arguments, const char *prelo
 	char number[32], *socket = realpath(arguments->socket, NULL);
 	char libraries[PATH_MAX + sizeof(JEMALLOC)];
 
-	if (!socket) {
+	if (socket == NULL) {
 		fprintf(stderr, "kmemblk: run: %s: %s\n", arguments->socket, strerror(errno));
 		exit(STATUS_FAILED);
 	}
@@ -178,10 +178,10 @@ static int look(const struct arguments *arguments, const char *preload)
 {
 	struct kmemblk_borrower *borrower;
 	size_t zone;
-	int err;
+	int rc;
 
-	err = kmemblk_borrower_connect(arguments->socket, NULL, NULL, &borrower);
-	if (err)
+	rc = kmemblk_borrower_connect(arguments->socket, NULL, NULL, &borrower);
+	if (rc != 0)
 		return command_failed();
 	zone = kmemblk_borrower_zone_size(borrower);
 	kmemblk_borrower_close(borrower);
@@ -212,7 +212,8 @@ int run_main(int argc, char **argv)
 	const char *reason;
 	int status;
 
-	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments) || !arguments.program)
+	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments) ||
+	    arguments.program == NULL)
 		return STATUS_USAGE;
 	find_preload(preload);
 	status = look(&arguments, preload);

@@ -114,9 +114,9 @@ static void print_human(const char *socket, const struct report *report)
 {
 	char *printable = text_printable(socket);
 
-	printf("%s: lends from %s\n", printable, report->path ? report->path : "?");
+	printf("%s: lends from %s\n", printable, report->path != NULL ? report->path : "?");
 	free(printable);
-	if (report->uuid)
+	if (report->uuid != NULL)
 		printf("  uuid         %s\n", report->uuid);
 	print_pages(report);
 	print_zones(report);
@@ -135,7 +135,7 @@ int stat_main(int argc, char **argv)
 	struct arguments arguments = { NULL, false };
 	struct report report;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) || !arguments.socket)
+	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) || arguments.socket == NULL)
 		return STATUS_USAGE;
 	if (report_get(arguments.socket, &report))
 		return STATUS_FAILED;

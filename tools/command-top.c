@@ -128,7 +128,7 @@ static void draw_borrowers(struct report *s)
 	char size[REPORT_TEXT], age[REPORT_TEXT];
 	size_t room = LINES > 27 ? (size_t)LINES - 24 : 3;
 
-	if (s->borrowers)
+	if (s->borrowers != NULL)
 		qsort(s->borrowers, s->borrowers_count, sizeof(*s->borrowers), by_zones);
 	attron(A_BOLD);
 	printw("\n  %8s %8s %-16s %12s %8s %10s\n", "pid", "uid", "borrower", "borrowed", "since",
@@ -150,7 +150,7 @@ static void draw(const char *socket, struct report *s, const struct report *befo
 	erase();
 	move(0, 0);
 	attron(A_REVERSE);
-	printw("%s: %s%*s", socket, s->path ? s->path : "?", COLS, "");
+	printw("%s: %s%*s", socket, s->path != NULL ? s->path : "?", COLS, "");
 	attroff(A_REVERSE);
 	move(1, 0);
 	printw("  zones");
@@ -163,13 +163,13 @@ static void draw(const char *socket, struct report *s, const struct report *befo
 	refresh();
 }
 
-static void draw_absence(const char *socket, int err)
+static void draw_absence(const char *socket, int rc)
 {
 	char *reason = text_printable(kmemblk_error());
 
 	erase();
 	mvprintw(0, 0, "%s", socket);
-	if (err == -EBADMSG)
+	if (rc == -EBADMSG)
 		mvprintw(1, 0, "  the server's answer is not a JSON object");
 	else
 		mvprintw(1, 0, "  %s", reason);
@@ -183,26 +183,26 @@ static void watch(const struct arguments *arguments, const char *name, struct re
 {
 	struct report before = { 0 };
 	double then = now(), time;
-	int key, err = 0;
+	int key, rc = 0;
 
 	timeout((int)(arguments->interval * 1000));
 	draw(name, s, &before, 0);
 	while ((key = getch()) != 'q' && key != 'Q') {
 		/* A change of the window's size, or a key that means nothing: draw again. */
-		if (!err) {
+		if (rc == 0) {
 			report_free(&before);
 			before = *s;
 		}
 		time = now();
-		err = report_ask(arguments->socket, s);
-		if (!err) {
+		rc = report_ask(arguments->socket, s);
+		if (rc == 0) {
 			draw(name, s, &before, time - then);
 			then = time;
 		} else {
-			draw_absence(name, err);
+			draw_absence(name, rc);
 		}
 	}
-	if (!err)
+	if (rc == 0)
 		report_free(s);
 	report_free(&before);
 }
@@ -220,14 +220,14 @@ int top_main(int argc, char **argv)
 	char *name;
 	SCREEN *screen;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) || !arguments.socket)
+	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) || arguments.socket == NULL)
 		return STATUS_USAGE;
 	if (report_get(arguments.socket, &report))
 		return STATUS_FAILED;
 	setlocale(LC_CTYPE, "");
 	screen =
 		isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) ? newterm(NULL, stdout, stdin) : NULL;
-	if (!screen) {
+	if (screen == NULL) {
 		report_free(&report);
 		name = text_shell_word(arguments.socket);
 		fprintf(stderr, "kmemblk: top: needs a terminal; for one look: kmemblk stat %s\n",

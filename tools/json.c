@@ -23,14 +23,14 @@ struct json_object *json_new_object(void)
 {
 	struct json_object *object = json_object_new_object();
 
-	if (!object)
+	if (object == NULL)
 		command_no_memory();
 	return object;
 }
 
 void json_put(struct json_object *object, const char *key, struct json_object *value)
 {
-	if (!value)
+	if (value == NULL)
 		command_no_memory();
 	add(object, key, value);
 }
@@ -63,7 +63,7 @@ void json_print(struct json_object *object)
 	const char *text = json_object_to_json_string_ext(
 		object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE);
 
-	if (!text)
+	if (text == NULL)
 		command_no_memory();
 	puts(text);
 	json_object_put(object);

@@ -110,7 +110,7 @@ static char *filter_help(int key, const char *text, void *input)
 	if (key != ARGP_KEY_HELP_EXTRA)
 		return (char *)text;
 	stream = open_memstream(&list, &size);
-	if (!stream)
+	if (stream == NULL)
 		command_no_memory();
 	list_subcommands(stream);
 	if (fclose(stream))
@@ -134,7 +134,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case ARGP_KEY_ARG:
 		choice->subcommand = find_subcommand(arg);
-		if (!choice->subcommand) {
+		if (choice->subcommand == NULL) {
 			fprintf(stderr, "kmemblk: unknown subcommand '%s'\n\n", arg);
 			list_subcommands(stderr);
 			exit(STATUS_USAGE);
@@ -186,7 +186,8 @@ int main(int argc, char **argv)
 	/* Not what the file is called (libtool calls it otherwise in the build tree). */
 	if (argc > 0)
 		argv[0] = command_name;
-	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &choice) || !choice.subcommand)
+	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &choice) ||
+	    choice.subcommand == NULL)
 		return STATUS_USAGE;
 	snprintf(name, sizeof(name), "kmemblk %s", choice.subcommand->name);
 	argv[choice.index] = name;

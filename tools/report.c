@@ -92,7 +92,7 @@ static void get_borrowers(struct json_object *json, struct report *report)
 	if (!n)
 		return;
 	report->borrowers = calloc(n, sizeof(*report->borrowers));
-	if (!report->borrowers)
+	if (report->borrowers == NULL)
 		command_no_memory();
 	for (size_t i = 0; i < n; i++) {
 		one = json_object_array_get_idx(list, i);
@@ -100,7 +100,7 @@ static void get_borrowers(struct json_object *json, struct report *report)
 			continue;
 		name = get_text(one, "name");
 		report->borrowers[report->borrowers_count++] = (struct report_borrower){
-			.name = name ? name : "?",
+			.name = name != NULL ? name : "?",
 			.pid = get_count(one, "pid"),
 			.uid = get_count(one, "uid"),
 			.zones = get_count(one, "zones"),
@@ -114,12 +114,12 @@ int report_ask(const char *socket, struct report *report)
 {
 	struct json_object *json, *part;
 	char *text;
-	int err;
+	int rc;
 
 	memset(report, 0, sizeof(*report));
-	err = kmemblk_borrower_stat(socket, &text);
-	if (err)
-		return err;
+	rc = kmemblk_borrower_stat(socket, &text);
+	if (rc != 0)
+		return rc;
 	json = json_tokener_parse(text);
 	free(text);
 	if (!json_object_is_type(json, json_type_object)) {
@@ -145,18 +145,18 @@ int report_ask(const char *socket, struct report *report)
 
 int report_get(const char *socket, struct report *report)
 {
-	int err = report_ask(socket, report);
+	int rc = report_ask(socket, report);
 	char *printable = text_printable(socket);
 
-	if (err == -EBADMSG)
+	if (rc == -EBADMSG)
 		fprintf(stderr,
 			"kmemblk: stat: %s: the server's answer is not a JSON object: is it of "
 			"another version of kmemblk?\n",
 			printable);
-	else if (err)
+	else if (rc != 0)
 		command_failed();
 	free(printable);
-	return err;
+	return rc;
 }
 
 void report_free(struct report *report)

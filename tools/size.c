@@ -30,7 +30,7 @@ const char *size_parse(const char *text, uint64_t *bytes)
 	}
 	if (*text) {
 		suffix = strchr(suffixes, toupper((unsigned char)*text));
-		if (!suffix || text[1])
+		if (suffix == NULL || text[1])
 			return malformed;
 		if (__builtin_mul_overflow(size, 1ull << (10 * (suffix - suffixes + 1)), &size))
 			return large;

@@ -26,7 +26,7 @@ char *text_printable(const char *text)
 	char *copy = malloc(left + 1), *to = copy;
 	wchar_t wide;
 
-	while (copy && left) {
+	while (copy != NULL && left) {
 		length = mbrtowc(&wide, text, left, &state);
 		if (length <= left && iswprint(wide)) {
 			to = mempcpy(to, text, length);
@@ -40,11 +40,11 @@ char *text_printable(const char *text)
 		text += length;
 		left -= length;
 	}
-	if (utf8) {
+	if (utf8 != NULL) {
 		uselocale(before);
 		freelocale(utf8);
 	}
-	if (!copy)
+	if (copy == NULL)
 		command_no_memory();
 	*to = 0;
 	return copy;
@@ -55,7 +55,7 @@ char *text_shell_word(const char *word)
 	size_t room = SHELL_ROOM(strlen(word));
 	char *copy = malloc(room);
 
-	if (!copy)
+	if (copy == NULL)
 		command_no_memory();
 	/* For people to replace. */
 	if (!shell_quote(copy, room, word))

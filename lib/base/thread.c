@@ -46,12 +46,12 @@ int thread_start(pthread_t *thread, size_t stack, void *(*run)(void *opaque), vo
 	return -err;
 }
 
-int thread_fail(int err, const char *what, const char *object, const char *name)
+int thread_fail(int rc, const char *what, const char *object, const char *name)
 {
 	char reason[128];
 
-	return fail(-err,
+	return fail(-rc,
 		    "%s: %s: cannot make the %s thread: %s: raise the limit on threads (ulimit -u, "
 		    "or TasksMax= of a service)",
-		    what, object, name, strerror_r(-err, reason, sizeof(reason)));
+		    what, object, name, strerror_r(-rc, reason, sizeof(reason)));
 }

@@ -13,7 +13,7 @@
  */
 int thread_start(pthread_t *thread, size_t stack, void *(*run)(void *opaque), void *opaque);
 
-/* Set the message for a thread of that name that could not be started, and return err. */
-int thread_fail(int err, const char *what, const char *object, const char *name);
+/* Set the message for a thread of that name that could not be started, and return rc. */
+int thread_fail(int rc, const char *what, const char *object, const char *name);
 
 #endif /* THREAD_H */

@@ -58,7 +58,7 @@ static int make_room(struct kmemblk_borrower *b)
 	if (2 * (b->used + 1) <= places)
 		return 0;
 	table = make_table(2 * places);
-	if (!table)
+	if (table == NULL)
 		return -ENOMEM;
 	b->zones = table;
 	b->places = 2 * places;
@@ -93,18 +93,18 @@ static void forget(struct kmemblk_borrower *b, size_t i)
 
 int borrower_init(struct kmemblk_borrower *b, const char *socket)
 {
-	int err;
+	int rc;
 
 	memset(b, 0, sizeof(*b));
 	b->places = FIRST_PLACES;
 	b->zones = make_table(b->places);
-	if (!b->zones)
+	if (b->zones == NULL)
 		return fail_errno(errno, "borrow: %s", socket);
 	pthread_mutex_init(&b->lock, NULL);
-	err = connection_open(&b->connection, socket);
-	if (err)
+	rc = connection_open(&b->connection, socket);
+	if (rc != 0)
 		munmap(b->zones, b->places * sizeof(*b->zones));
-	return err;
+	return rc;
 }
 
 void borrower_destroy(struct kmemblk_borrower *b)
@@ -116,17 +116,17 @@ void borrower_destroy(struct kmemblk_borrower *b)
 
 static int put_in(struct kmemblk_borrower *b, const void *memory, uint64_t offset)
 {
-	int err;
+	int rc;
 
 	pthread_mutex_lock(&b->lock);
-	err = make_room(b);
-	if (!err) {
+	rc = make_room(b);
+	if (rc == 0) {
 		b->zones[find(b, (uintptr_t)memory)] =
 			(struct borrowed){ .memory = (uintptr_t)memory, .offset = offset };
 		b->used++;
 	}
 	pthread_mutex_unlock(&b->lock);
-	return err;
+	return rc;
 }
 
 /* Unmaps, and keeps the addresses from being used. */
@@ -141,46 +141,46 @@ static int vacate(void *memory, size_t size)
 int borrower_borrow(struct kmemblk_borrower *b, void *at, unsigned int wait_ms)
 {
 	uint64_t offset;
-	int err;
+	int rc;
 
-	err = connection_ask(&b->connection, at, wait_ms, &offset);
-	if (err)
-		return err;
-	err = put_in(b, at, offset);
-	if (err) {
+	rc = connection_ask(&b->connection, at, wait_ms, &offset);
+	if (rc != 0)
+		return rc;
+	rc = put_in(b, at, offset);
+	if (rc != 0) {
 		vacate(at, b->connection.zone_size);
 		connection_tell(&b->connection, LEND_RETURNED, offset, 0);
 	}
-	return err;
+	return rc;
 }
 
 /* Takes the zone from the table. */
 static int take_out(struct kmemblk_borrower *b, const void *memory, uint64_t *offset)
 {
-	int err = -EINVAL;
+	int rc = -EINVAL;
 	size_t i;
 
 	pthread_mutex_lock(&b->lock);
 	i = find(b, (uintptr_t)memory);
-	if (memory && b->zones[i].memory) {
+	if (memory != NULL && b->zones[i].memory) {
 		*offset = b->zones[i].offset;
 		forget(b, i);
 		b->returned += b->connection.zone_size;
-		err = 0;
+		rc = 0;
 	}
 	pthread_mutex_unlock(&b->lock);
-	return err;
+	return rc;
 }
 
 int borrower_gone(struct kmemblk_borrower *b, const void *memory)
 {
 	uint64_t offset;
-	int err;
+	int rc;
 
-	err = take_out(b, memory, &offset);
-	if (!err)
+	rc = take_out(b, memory, &offset);
+	if (rc == 0)
 		connection_tell(&b->connection, LEND_RETURNED, offset, 0);
-	return err;
+	return rc;
 }
 
 void borrower_answer(struct kmemblk_borrower *b, uint64_t returned)
@@ -214,20 +214,20 @@ int kmemblk_borrower_connect(const char *socket, void (*recall)(void *opaque, si
 			     void *opaque, struct kmemblk_borrower **borrower)
 {
 	struct kmemblk_borrower *b = malloc(sizeof(*b));
-	int err;
+	int rc;
 
 	*borrower = NULL;
-	if (!b)
+	if (b == NULL)
 		return fail_errno(ENOMEM, "borrow: %s", socket);
-	err = borrower_init(b, socket);
-	if (err)
+	rc = borrower_init(b, socket);
+	if (rc != 0)
 		goto out;
 	b->recall = recall;
 	b->opaque = opaque;
-	if (recall) {
-		err = thread_start(&b->thread, 0, run_recall, b);
-		if (err) {
-			thread_fail(err, "borrow", socket, "callback");
+	if (recall != NULL) {
+		rc = thread_start(&b->thread, 0, run_recall, b);
+		if (rc != 0) {
+			thread_fail(rc, "borrow", socket, "callback");
 			borrower_destroy(b);
 			goto out;
 		}
@@ -236,7 +236,7 @@ int kmemblk_borrower_connect(const char *socket, void (*recall)(void *opaque, si
 	return 0;
 out:
 	free(b);
-	return err;
+	return rc;
 }
 
 size_t kmemblk_borrower_zone_size(const struct kmemblk_borrower *borrower)
@@ -259,43 +259,43 @@ static void *reserve(size_t size)
 	return aligned;
 }
 
-static int fail_borrow(const struct kmemblk_borrower *b, int err)
+static int fail_borrow(const struct kmemblk_borrower *b, int rc)
 {
 	const char *socket = b->connection.address.sun_path;
 	char reason[128];
 
-	if (err < -CONNECTION_NOT_MAPPED) {
-		err += CONNECTION_NOT_MAPPED;
-		return fail(-err,
+	if (rc < -CONNECTION_NOT_MAPPED) {
+		rc += CONNECTION_NOT_MAPPED;
+		return fail(-rc,
 			    "borrow: %s: cannot map a zone: %s: raise the limits on this process's "
 			    "memory (sysctl vm.max_map_count, ulimit -v)",
-			    socket, strerror_r(-err, reason, sizeof(reason)));
+			    socket, strerror_r(-rc, reason, sizeof(reason)));
 	}
-	switch (-err) {
+	switch (-rc) {
 	case ENOMEM:
 		return fail(
-			-err,
+			-rc,
 			"borrow: %s: no zone is free: to see what the pages are used for, type: "
 			"kmemblk stat %s",
 			socket, SHELL_WORD(socket));
 	case EDQUOT:
-		return fail(-err,
+		return fail(-rc,
 			    "borrow: %s: this borrower has as much as the server gives one "
 			    "(lend-limit=, %llu bytes): return a zone first",
 			    socket, (unsigned long long)b->connection.limit);
 	case ENOTCONN:
 		if (b->connection.pid != getpid())
-			return fail(-err,
+			return fail(-rc,
 				    "borrow: %s: the connection is that of the parent process: "
 				    "connect in this one",
 				    socket);
-		return fail(-err,
+		return fail(-rc,
 			    "borrow: %s: the server is away: the connection is made again when it "
 			    "is back",
 			    socket);
 	default:
-		return fail(-err, "borrow: %s: the server cannot lend a zone: %s", socket,
-			    strerror_r(-err, reason, sizeof(reason)));
+		return fail(-rc, "borrow: %s: the server cannot lend a zone: %s", socket,
+			    strerror_r(-rc, reason, sizeof(reason)));
 	}
 }
 
@@ -305,10 +305,10 @@ int kmemblk_borrower_borrow(struct kmemblk_borrower *borrower, void *at, unsigne
 	size_t size = borrower->connection.zone_size;
 	void *range = at;
 	bool known;
-	int err;
+	int rc;
 
 	*memory = NULL;
-	if (at) {
+	if (at != NULL) {
 		if ((uintptr_t)at % size)
 			return fail(EINVAL, "borrow: %p: not aligned to a zone", at);
 		pthread_mutex_lock(&borrower->lock);
@@ -318,14 +318,14 @@ int kmemblk_borrower_borrow(struct kmemblk_borrower *borrower, void *at, unsigne
 			return fail(EINVAL, "borrow: %p: a zone is there already", at);
 	} else {
 		range = reserve(size);
-		if (!range)
+		if (range == NULL)
 			return fail_errno(errno, "borrow: cannot reserve addresses for a zone");
 	}
-	err = borrower_borrow(borrower, range, wait_ms);
-	if (err) {
-		if (!at)
+	rc = borrower_borrow(borrower, range, wait_ms);
+	if (rc != 0) {
+		if (at == NULL)
 			munmap(range, size);
-		return fail_borrow(borrower, err);
+		return fail_borrow(borrower, rc);
 	}
 	*memory = range;
 	return 0;
@@ -335,15 +335,15 @@ int kmemblk_borrower_return(struct kmemblk_borrower *borrower, void *memory, int
 {
 	size_t size = borrower->connection.zone_size;
 	uint64_t offset;
-	int err;
+	int rc;
 
 	/* First out of the table: once unmapped, the range may be another zone's at once. */
 	if (take_out(borrower, memory, &offset))
 		return fail(EINVAL, "return: %p: not a zone of this borrower's", memory);
-	err = keep_place ? vacate(memory, size) : (munmap(memory, size) ? -errno : 0);
-	if (err) {
+	rc = keep_place ? vacate(memory, size) : (munmap(memory, size) ? -errno : 0);
+	if (rc != 0) {
 		put_in(borrower, memory, offset);
-		return fail_errno(-err, "return: %p", memory);
+		return fail_errno(-rc, "return: %p", memory);
 	}
 	connection_tell(&borrower->connection, LEND_RETURNED, offset, 0);
 	return 0;
@@ -353,10 +353,10 @@ void kmemblk_borrower_close(struct kmemblk_borrower *borrower)
 {
 	bool ours;
 
-	if (!borrower)
+	if (borrower == NULL)
 		return;
 	ours = borrower->connection.pid == getpid();
-	if (ours && borrower->recall) {
+	if (ours && borrower->recall != NULL) {
 		connection_end(&borrower->connection);
 		pthread_join(borrower->thread, NULL);
 	}

@@ -65,7 +65,7 @@ static int take_descriptor(struct msghdr *header)
 {
 	int first = -1, fd;
 
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c; c = CMSG_NXTHDR(header, c)) {
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(header); c != NULL; c = CMSG_NXTHDR(header, c)) {
 		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
 			continue;
 		for (size_t at = CMSG_LEN(0); at + sizeof(fd) <= c->cmsg_len; at += sizeof(fd)) {
@@ -92,7 +92,7 @@ static int receive(int fd, int flags, struct lend_message *message, int *zone, c
 		char space[CMSG_SPACE(4 * sizeof(int))];
 	} control;
 	struct msghdr header = { .msg_iov = parts,
-				 .msg_iovlen = text ? 2 : 1,
+				 .msg_iovlen = text != NULL ? 2 : 1,
 				 .msg_control = &control,
 				 .msg_controllen = sizeof(control) };
 	ssize_t n;
@@ -109,7 +109,7 @@ static int receive(int fd, int flags, struct lend_message *message, int *zone, c
 		return -ENOTCONN;
 	if ((size_t)n < sizeof(*message) || message->version != LEND_VERSION)
 		return -EPROTO;
-	if (length)
+	if (length != NULL)
 		*length = (size_t)n - sizeof(*message);
 	return 0;
 }
@@ -119,18 +119,18 @@ static int expect(int fd, uint32_t kind, struct lend_message *message, char *tex
 		  size_t *length)
 {
 	struct pollfd poll_for = { .fd = fd, .events = POLLIN };
-	int zone, n, err;
+	int zone, n, rc;
 
 	do {
 		n = poll(&poll_for, 1, PATIENCE_MS);
 	} while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return n ? -errno : -ETIMEDOUT;
-	err = receive(fd, MSG_DONTWAIT, message, &zone, text, room, length);
+	rc = receive(fd, MSG_DONTWAIT, message, &zone, text, room, length);
 	if (zone >= 0)
 		close(zone);
-	if (err)
-		return err == -ENOTCONN ? -EPROTO : err;
+	if (rc != 0)
+		return rc == -ENOTCONN ? -EPROTO : rc;
 	if (message->status < 0)
 		return message->status;
 	return message->kind != kind || message->status > 0 ? -EPROTO : 0;
@@ -151,7 +151,7 @@ static int make_address(struct sockaddr_un *address, const char *socket)
 	if (strlen(socket) >= room)
 		return -ENAMETOOLONG;
 	strcpy(address->sun_path, socket);
-	if (socket[0] == '/' || !getcwd(address->sun_path, room))
+	if (socket[0] == '/' || getcwd(address->sun_path, room) == NULL)
 		return 0;
 	folder = strlen(address->sun_path);
 	if (folder + 1 + strlen(socket) < room)
@@ -164,15 +164,15 @@ static int make_address(struct sockaddr_un *address, const char *socket)
 /* A connected descriptor with a high number, or -errno. */
 static int connect_to(const struct sockaddr_un *address)
 {
-	int fd, high, err;
+	int fd, high, rc;
 
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	if (connect(fd, (const struct sockaddr *)address, sizeof(*address))) {
-		err = errno == EPROTOTYPE ? EPROTO : errno;
+		rc = errno == EPROTOTYPE ? -EPROTO : -errno;
 		close(fd);
-		return -err;
+		return rc;
 	}
 	high = fcntl(fd, F_DUPFD_CLOEXEC, HIGH_DESCRIPTOR);
 	if (high < 0)
@@ -186,23 +186,23 @@ static int connect_anew(struct connection *connection)
 {
 	struct lend_message hello = message_of(LEND_HELLO, 0, 0), welcome;
 	struct stat st;
-	int fd, err;
+	int fd, rc;
 
 	fd = connect_to(&connection->address);
 	if (fd < 0)
 		return fd;
 	/* If it has hung up already, it may have said why. */
 	send_message(fd, &hello, MSG_DONTWAIT);
-	err = expect(fd, LEND_WELCOME, &welcome, NULL, 0, NULL);
-	if (!err && fstat(fd, &st))
-		err = -errno;
+	rc = expect(fd, LEND_WELCOME, &welcome, NULL, 0, NULL);
+	if (rc == 0 && fstat(fd, &st))
+		rc = -errno;
 	/* A power of two, and what it was: the zones that are here stay where they are. */
-	if (!err && (welcome.length < 4096 || welcome.length & (welcome.length - 1) ||
-		     (connection->zone_size && connection->zone_size != welcome.length)))
-		err = -EPROTO;
-	if (err) {
+	if (rc == 0 && (welcome.length < 4096 || welcome.length & (welcome.length - 1) ||
+			(connection->zone_size && connection->zone_size != welcome.length)))
+		rc = -EPROTO;
+	if (rc != 0) {
 		close(fd);
-		return err;
+		return rc;
 	}
 	connection->zone_size = welcome.length;
 	connection->limit = welcome.value;
@@ -260,19 +260,19 @@ static void take_zone(struct connection *connection, const struct lend_message *
 static void take_all(struct connection *connection)
 {
 	struct lend_message message;
-	int zone, err;
+	int zone, rc;
 
 	for (;;) {
-		err = receive(connection->fd, MSG_DONTWAIT, &message, &zone, NULL, 0, NULL);
-		if (err == -EAGAIN)
+		rc = receive(connection->fd, MSG_DONTWAIT, &message, &zone, NULL, 0, NULL);
+		if (rc == -EAGAIN)
 			return;
-		if (!err && message.kind == LEND_ZONE) {
+		if (rc == 0 && message.kind == LEND_ZONE) {
 			take_zone(connection, &message, zone);
 			continue;
 		}
 		if (zone >= 0)
 			close(zone);
-		if (err) {
+		if (rc != 0) {
 			lose(connection);
 			return;
 		}
@@ -317,26 +317,26 @@ static void *run_receiver(void *opaque)
 int connection_open(struct connection *connection, const char *socket)
 {
 	pthread_condattr_t attr;
-	int err;
+	int rc;
 
 	memset(connection, 0, sizeof(*connection));
 	connection->fd = connection->zone = -1;
 	connection->pid = getpid();
-	err = make_address(&connection->address, socket);
-	if (!err)
-		err = connect_anew(connection);
-	if (err)
-		return refusal_fail(err, "borrow", socket);
+	rc = make_address(&connection->address, socket);
+	if (rc == 0)
+		rc = connect_anew(connection);
+	if (rc != 0)
+		return refusal_fail(rc, "borrow", socket);
 	pthread_mutex_init(&connection->turn, NULL);
 	pthread_mutex_init(&connection->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&connection->changed, &attr);
 	pthread_condattr_destroy(&attr);
-	err = thread_start(&connection->receiver, RECEIVER_STACK, run_receiver, connection);
-	if (err) {
+	rc = thread_start(&connection->receiver, RECEIVER_STACK, run_receiver, connection);
+	if (rc != 0) {
 		close(connection->fd);
-		return thread_fail(err, "borrow", socket, "receiver");
+		return thread_fail(rc, "borrow", socket, "receiver");
 	}
 	return 0;
 }
@@ -372,15 +372,15 @@ static int ask(struct connection *connection, unsigned int wait_ms)
 {
 	struct lend_message question = message_of(LEND_BORROW, 0, wait_ms);
 	struct timespec until = deadline_after((uint64_t)wait_ms + PATIENCE_MS);
-	int err;
+	int rc;
 
 	if (connection->ended || !still_ours(connection))
 		return -ENOTCONN;
 	if (connection->answered != connection->asked)
 		return -ENOMEM;
-	err = send_message(connection->fd, &question, MSG_DONTWAIT);
-	if (err)
-		return err == -EAGAIN ? -ENOMEM : -ENOTCONN;
+	rc = send_message(connection->fd, &question, MSG_DONTWAIT);
+	if (rc != 0)
+		return rc == -EAGAIN ? -ENOMEM : -ENOTCONN;
 	connection->asked++;
 	connection->waiting = true;
 	while (connection->waiting) {
@@ -397,25 +397,25 @@ static int ask(struct connection *connection, unsigned int wait_ms)
 
 int connection_ask(struct connection *connection, void *at, unsigned int wait_ms, uint64_t *offset)
 {
-	int err;
+	int rc;
 
 	if (connection->pid != getpid())
 		return -ENOTCONN;
 	pthread_mutex_lock(&connection->turn);
 	pthread_mutex_lock(&connection->lock);
-	err = ask(connection, wait_ms);
+	rc = ask(connection, wait_ms);
 	/* The server has given the zone its storage; populating saves a fault a page. */
-	if (!err && mmap(at, connection->zone_size, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_FIXED | MAP_POPULATE, connection->zone,
-			 (off_t)connection->offset) == MAP_FAILED)
-		err = -(CONNECTION_NOT_MAPPED + errno);
+	if (rc == 0 && mmap(at, connection->zone_size, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_FIXED | MAP_POPULATE, connection->zone,
+			    (off_t)connection->offset) == MAP_FAILED)
+		rc = -(CONNECTION_NOT_MAPPED + errno);
 	*offset = connection->offset;
 	if (connection->zone >= 0)
 		close(connection->zone);
 	connection->zone = -1;
 	pthread_mutex_unlock(&connection->lock);
 	pthread_mutex_unlock(&connection->turn);
-	return err;
+	return rc;
 }
 
 void connection_tell(struct connection *connection, uint32_t kind, uint64_t offset, uint64_t value)
@@ -472,25 +472,25 @@ int connection_question(const char *socket, char **text)
 	struct lend_message stat = message_of(LEND_STAT, 0, 0), status;
 	struct sockaddr_un address;
 	size_t length = 0;
-	int fd, err;
+	int fd, rc;
 
 	*text = malloc(LEND_PACKET_MAX + 1);
 	if (!*text)
 		return fail_errno(ENOMEM, "stat: %s", socket);
-	err = make_address(&address, socket);
-	fd = err ? err : connect_to(&address);
+	rc = make_address(&address, socket);
+	fd = rc != 0 ? rc : connect_to(&address);
 	if (fd < 0) {
-		err = fd;
+		rc = fd;
 		goto out;
 	}
 	send_message(fd, &stat, MSG_DONTWAIT);
-	err = expect(fd, LEND_STATUS, &status, *text, LEND_PACKET_MAX, &length);
+	rc = expect(fd, LEND_STATUS, &status, *text, LEND_PACKET_MAX, &length);
 	close(fd);
 	(*text)[length] = 0;
 out:
-	if (!err)
+	if (rc == 0)
 		return 0;
 	free(*text);
 	*text = NULL;
-	return refusal_fail(err, "stat", socket);
+	return refusal_fail(rc, "stat", socket);
 }

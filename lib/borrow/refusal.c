@@ -56,72 +56,70 @@ static int fail_denied(const char *what, const char *socket)
 }
 
 /* What is wrong with the name; 0 for nothing. */
-static int fail_name(int err, const char *what, const char *socket)
+static int fail_name(int rc, const char *what, const char *socket)
 {
 	struct stat st;
 
 	if (socket[0] == '\0')
-		return fail(-err,
+		return fail(-rc,
 			    "%s: no socket is named: name the socket that a server was given as "
 			    "lend=SOCKET",
 			    what);
 	if (stat(socket, &st) == 0 && !S_ISSOCK(st.st_mode))
-		return fail(-err,
+		return fail(-rc,
 			    "%s: %s: %s is there, not a socket: name the socket that a server was "
 			    "given as lend=SOCKET",
 			    what, socket, kind_name(st.st_mode));
-	switch (-err) {
+	switch (-rc) {
 	case ENOENT:
 		return fail_absent(what, socket);
 	case EACCES:
 		return fail_denied(what, socket);
 	case ENOTDIR:
-		return fail(-err,
+		return fail(-rc,
 			    "%s: %s: its folder is not one: name the socket that a server was "
 			    "given as lend=SOCKET",
 			    what, socket);
 	case ENAMETOOLONG:
-		return fail(-err, "%s: %s: longer than the %zu bytes of a socket's path", what,
+		return fail(-rc, "%s: %s: longer than the %zu bytes of a socket's path", what,
 			    socket, sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
 	default:
 		return 0;
 	}
 }
 
-int refusal_fail(int err, const char *what, const char *socket)
+int refusal_fail(int rc, const char *what, const char *socket)
 {
-	int rc = fail_name(err, what, socket);
-
-	if (rc != 0)
+	if (fail_name(rc, what, socket) != 0)
 		return rc;
-	switch (-err) {
+	switch (-rc) {
 	case ECONNREFUSED:
-		return fail(-err,
+		return fail(-rc,
 			    "%s: %s: the server has ended; start it again: nbdkit kmemblk DEVICE "
 			    "lend=%s",
 			    what, socket, SHELL_WORD(socket));
 	case EPERM:
-		return fail(-err,
+		return fail(-rc,
 			    "%s: %s: the server does not lend to this user: see lend-allow= in "
 			    "nbdkit-kmemblk-plugin(1)",
 			    what, socket);
 	case EUSERS:
-		return fail(-err,
+		return fail(-rc,
 			    "%s: %s: the server has no room for one more borrower: raise its limit "
 			    "on open files (ulimit -n, or LimitNOFILE= of a service)",
 			    what, socket);
 	case EPROTO:
-		return fail(-err,
+		return fail(-rc,
 			    "%s: %s: what answers is no lending server, or one of another version "
 			    "of kmemblk",
 			    what, socket);
 	case ETIMEDOUT:
 		return fail(
-			-err,
+			-rc,
 			"%s: %s: the server is there and does not answer: it is stopped or busy; "
 			"try again",
 			what, socket);
 	default:
-		return fail_errno(-err, "%s: %s", what, socket);
+		return fail_errno(-rc, "%s: %s", what, socket);
 	}
 }

@@ -3,7 +3,7 @@
 #ifndef REFUSAL_H
 #define REFUSAL_H
 
-/* The message of "`what`: `socket`: ..." for `err`, a negative errno, which is returned. */
-int refusal_fail(int err, const char *what, const char *socket);
+/* The message of "`what`: `socket`: ..." for `rc`, a negative errno, which is returned. */
+int refusal_fail(int rc, const char *what, const char *socket);
 
 #endif /* REFUSAL_H */
