@@ -19,8 +19,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
+#include "base/deadline.h"
 #include "heap.h"
 
 #define RANGE_MAX ((size_t)1 << 40)
@@ -32,14 +32,6 @@
 #define NOWHERE		((size_t)-1)
 
 struct heap heap = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static void *map_table(size_t size)
 {
@@ -150,12 +142,13 @@ static bool fill_with_zone(size_t s)
 {
 	int rc = -ENOMEM, attempts = heap.strict ? STRICT_ATTEMPTS : 1;
 
-	if (heap.borrower == NULL || heap.zones >= heap.zones_max || now_ms() < heap.retry_at)
+	if (heap.borrower == NULL || heap.zones >= heap.zones_max ||
+	    !deadline_passed(&heap.retry_at))
 		return false;
 	while (attempts-- && rc == -ENOMEM)
 		rc = borrower_borrow(heap.borrower, heap_slot_at(s), WAIT_MS);
 	if (rc != 0) {
-		heap.retry_at = now_ms() + PAUSE_MS;
+		heap.retry_at = deadline_after(PAUSE_MS);
 		return false;
 	}
 	heap.zones++;
@@ -357,6 +350,6 @@ uint64_t heap_trim(unsigned int rounds)
 void heap_pause(void)
 {
 	pthread_mutex_lock(&heap.lock);
-	heap.retry_at = now_ms() + PAUSE_MS;
+	heap.retry_at = deadline_after(PAUSE_MS);
 	pthread_mutex_unlock(&heap.lock);
 }

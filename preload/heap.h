@@ -48,7 +48,7 @@ struct heap {
 	uint64_t *clean_bits; /* and holds zeroes */
 	size_t top;	      /* no slot from here on has ever been used */
 	uint64_t zones;
-	uint64_t retry_at; /* in ms: the server had none; until then it is not asked */
+	struct timespec retry_at; /* the server had none; until then it is not asked */
 };
 
 extern struct heap heap;

@@ -31,18 +31,16 @@ static const char doc[] =
 
 enum {
 	OPTION_REPAIR = 256,
-	OPTION_JSON,
 };
 
 static const struct argp_option options[] = {
 	{ "repair", OPTION_REPAIR, NULL, 0, "correct what can be corrected without guessing", 0 },
-	{ "json", OPTION_JSON, NULL, 0, "print a JSON object, for programs", 0 },
+	COMMAND_JSON,
 	{ 0 },
 };
 
 struct arguments {
-	const char *path;
-	bool json;
+	struct command command;
 	bool repair;
 };
 
@@ -66,11 +64,8 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 	case OPTION_REPAIR:
 		arguments->repair = true;
 		return 0;
-	case OPTION_JSON:
-		arguments->json = true;
-		return 0;
 	default:
-		return command_parse_path(key, arg, state, &arguments->path);
+		return command_parse(key, arg, state);
 	}
 }
 
@@ -193,7 +188,7 @@ static void print_human(const char *path, const struct findings *findings,
 int check_main(int argc, char **argv)
 {
 	static const struct argp argp = { options, parse_opt, "PATH", doc, NULL, NULL, NULL };
-	struct arguments arguments = { 0 };
+	struct arguments arguments = { .command.what = "PATH" };
 	struct findings findings = { 0 };
 	struct kmemblk_check_result result = { 0 };
 	struct kmemblk_check_options check = { 0 };
@@ -209,16 +204,16 @@ int check_main(int argc, char **argv)
 	check.finding_opaque = &findings;
 	check.progress = progress_update;
 	check.progress_opaque = &progress;
-	rc = kmemblk_check(arguments.path, &check, &result);
+	rc = kmemblk_check(arguments.command.object, &check, &result);
 	progress_end(&progress);
 	if (rc < 0)
 		rc = command_failed();
 	else if (findings.lost)
 		command_no_memory();
-	else if (arguments.json)
-		print_json(arguments.path, &findings, &result);
+	else if (arguments.command.json)
+		print_json(arguments.command.object, &findings, &result);
 	else
-		print_human(arguments.path, &findings, &result);
+		print_human(arguments.command.object, &findings, &result);
 	free_findings(&findings);
 	return rc != 0 ? rc : exit_status(&result);
 }

@@ -59,8 +59,8 @@ static const struct argp_option options[] = {
 };
 
 struct arguments {
+	struct command command;
 	struct kmemblk_format_options format;
-	const char *path;
 };
 
 static void parse_size(struct argp_state *state, const char *option, const char *arg,
@@ -123,7 +123,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 		format->flags |= KMEMBLK_FORMAT_FORCE;
 		return 0;
 	default:
-		return command_parse_path(key, arg, state, &arguments->path);
+		return command_parse(key, arg, state);
 	}
 }
 
@@ -145,9 +145,9 @@ static void print_next(const char *path, const struct kmemblk_info *info)
 static void print_summary(const struct arguments *arguments)
 {
 	struct kmemblk_info info;
-	char size[SIZE_TEXT], *path = text_printable(arguments->path);
+	char size[SIZE_TEXT], *path = text_printable(arguments->command.object);
 
-	if (kmemblk_probe(arguments->path, &info) < 0) {
+	if (kmemblk_probe(arguments->command.object, &info) < 0) {
 		printf("%s: made\n", path);
 		fprintf(stderr, "kmemblk: warning: it is made, but cannot be looked at: %s\n",
 			kmemblk_error());
@@ -162,13 +162,13 @@ static void print_summary(const struct arguments *arguments)
 		printf("%s: no disk, %s of memory to lend, on %s\n", path,
 		       size_text(info.data_pages * info.page_size, size), info.media);
 	free(path);
-	print_next(arguments->path, &info);
+	print_next(arguments->command.object, &info);
 }
 
 int format_main(int argc, char **argv)
 {
 	static const struct argp argp = { options, parse_opt, "PATH", doc, NULL, NULL, NULL };
-	struct arguments arguments = { 0 };
+	struct arguments arguments = { .command.what = "PATH" };
 	struct progress progress;
 	int rc;
 
@@ -177,7 +177,7 @@ int format_main(int argc, char **argv)
 	progress_begin(&progress, "format");
 	arguments.format.progress = progress_update;
 	arguments.format.progress_opaque = &progress;
-	rc = kmemblk_format(arguments.path, &arguments.format);
+	rc = kmemblk_format(arguments.command.object, &arguments.format);
 	progress_end(&progress);
 	if (rc < 0)
 		return command_failed();

@@ -24,45 +24,11 @@ static const char doc[] =
 	"  kmemblk info /dev/shm/d.img\n"
 	"  kmemblk info --json /dev/dax0.0 | jq .pages_free\n";
 
-enum {
-	OPTION_JSON = 256,
-};
-
-static const struct argp_option options[] = {
-	{ "json", OPTION_JSON, NULL, 0, "print a JSON object, for programs", 0 },
-	{ 0 },
-};
-
-struct arguments {
-	const char *path;
-	bool json;
-};
-
-static error_t parse_opt(int key, char *arg, struct argp_state *state)
-{
-	struct arguments *arguments = state->input;
-
-	switch (key) {
-	case OPTION_JSON:
-		arguments->json = true;
-		return 0;
-	default:
-		return command_parse_path(key, arg, state, &arguments->path);
-	}
-}
-
-/* What only the process that serves the device knows; a 0 would claim to. */
-static void put_served(struct json_object *object, const char *key, uint64_t value,
-		       const struct kmemblk_info *info)
-{
-	if (info->holder_pid)
-		json_put_null(object, key);
-	else
-		json_put_number(object, key, value);
-}
-
 static void print_json(const char *path, const struct kmemblk_info *info)
 {
+	static const char *const copies[] = { NULL, "always", "shared" };
+	/* What only the process that serves the device knows; a 0 would claim to. */
+	bool known = info->holder_pid == 0, seen = info->holder_pid > 0;
 	struct json_object *object = json_new_object(), *holder;
 
 	json_put_text(object, "path", path);
@@ -74,15 +40,8 @@ static void print_json(const char *path, const struct kmemblk_info *info)
 	json_put_number(object, "created", info->created);
 	json_put_text(object, "media", info->media);
 	json_put_text(object, "persistence", info->persistence);
-	if (info->copies_on_write)
-		json_put_text(object, "copies_on_write",
-			      info->copies_on_write == 1 ? "always" : "shared");
-	else
-		json_put_null(object, "copies_on_write");
-	if (info->numa_node < 0)
-		json_put_null(object, "numa_node");
-	else
-		json_put_number(object, "numa_node", (uint64_t)info->numa_node);
+	json_put_text(object, "copies_on_write", copies[info->copies_on_write]);
+	json_put_known(object, "numa_node", info->numa_node >= 0, (uint64_t)info->numa_node);
 	json_put_number(object, "page_size", info->page_size);
 	json_put_number(object, "device_pages", info->device_pages);
 	json_put_number(object, "index_pages", info->index_pages);
@@ -93,23 +52,18 @@ static void print_json(const char *path, const struct kmemblk_info *info)
 	json_put_number(object, "pages_free", info->pages_free);
 	json_put_number(object, "pages_spare", info->pages_spare);
 	json_put_number(object, "pages_resident", info->pages_resident);
-	put_served(object, "pages_lent", info->pages_lent, info);
-	put_served(object, "pages_retired", info->pages_retired, info);
-	put_served(object, "pages_reclaimed", info->pages_reclaimed, info);
-	put_served(object, "pages_punched", info->pages_punched, info);
-	put_served(object, "pages_returned", info->pages_returned, info);
+	json_put_known(object, "pages_lent", known, info->pages_lent);
+	json_put_known(object, "pages_retired", known, info->pages_retired);
+	json_put_known(object, "pages_reclaimed", known, info->pages_reclaimed);
+	json_put_known(object, "pages_punched", known, info->pages_punched);
+	json_put_known(object, "pages_returned", known, info->pages_returned);
 	json_put_number(object, "entries_damaged", info->entries_damaged);
-	if (!info->holder_pid) {
-		json_put_null(object, "served_by");
+	if (known) {
+		json_put_text(object, "served_by", NULL);
 	} else {
 		holder = json_new_object();
-		if (info->holder_pid > 0) {
-			json_put_number(holder, "pid", (uint64_t)info->holder_pid);
-			json_put_text(holder, "name", info->holder_name);
-		} else {
-			json_put_null(holder, "pid");
-			json_put_null(holder, "name");
-		}
+		json_put_known(holder, "pid", seen, (uint64_t)info->holder_pid);
+		json_put_text(holder, "name", seen ? info->holder_name : NULL);
 		json_put(object, "served_by", holder);
 	}
 	json_print(object);
@@ -265,17 +219,19 @@ static void print_human(const char *path, const struct kmemblk_info *info)
 
 int info_main(int argc, char **argv)
 {
-	static const struct argp argp = { options, parse_opt, "PATH", doc, NULL, NULL, NULL };
-	struct arguments arguments = { 0 };
+	static const struct argp argp = {
+		command_options, command_parse, "PATH", doc, NULL, NULL, NULL
+	};
+	struct command command = { .what = "PATH" };
 	struct kmemblk_info info;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments))
+	if (argp_parse(&argp, argc, argv, 0, NULL, &command))
 		return STATUS_USAGE;
-	if (kmemblk_probe(arguments.path, &info) < 0)
+	if (kmemblk_probe(command.object, &info) < 0)
 		return command_failed();
-	if (arguments.json)
-		print_json(arguments.path, &info);
+	if (command.json)
+		print_json(command.object, &info);
 	else
-		print_human(arguments.path, &info);
+		print_human(command.object, &info);
 	return STATUS_OK;
 }

@@ -24,33 +24,6 @@ static const char doc[] =
 	"  kmemblk stat /run/kmemblk/lend.sock\n"
 	"  kmemblk stat --json /run/kmemblk/lend.sock | jq .pages.lent\n";
 
-enum {
-	OPTION_JSON = 256,
-};
-
-static const struct argp_option options[] = {
-	{ "json", OPTION_JSON, NULL, 0, "print a JSON object, for programs", 0 },
-	{ 0 },
-};
-
-struct arguments {
-	const char *socket;
-	bool json;
-};
-
-static error_t parse_opt(int key, char *arg, struct argp_state *state)
-{
-	struct arguments *arguments = state->input;
-
-	switch (key) {
-	case OPTION_JSON:
-		arguments->json = true;
-		return 0;
-	default:
-		return command_parse_socket(key, arg, state, &arguments->socket);
-	}
-}
-
 static void print_pages(const struct report *report)
 {
 	char size[REPORT_TEXT], count[REPORT_TEXT];
@@ -127,23 +100,20 @@ static void print_human(const char *socket, const struct report *report)
 int stat_main(int argc, char **argv)
 {
 	static const struct argp argp = {
-		.options = options,
-		.parser = parse_opt,
-		.args_doc = "SOCKET",
-		.doc = doc,
+		command_options, command_parse, "SOCKET", doc, NULL, NULL, NULL
 	};
-	struct arguments arguments = { NULL, false };
+	struct command command = { .what = "SOCKET" };
 	struct report report;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) || arguments.socket == NULL)
+	if (argp_parse(&argp, argc, argv, 0, NULL, &command))
 		return STATUS_USAGE;
-	if (report_get(arguments.socket, &report))
+	if (report_get(command.object, &report))
 		return STATUS_FAILED;
-	if (arguments.json) {
+	if (command.json) {
 		/* json_print() takes one reference; report_free() has the other. */
 		json_print(json_object_get(report.json));
 	} else {
-		print_human(arguments.socket, &report);
+		print_human(command.object, &report);
 	}
 	report_free(&report);
 	return STATUS_OK;

@@ -38,7 +38,7 @@ static const struct argp_option options[] = {
 };
 
 struct arguments {
-	const char *socket;
+	struct command command;
 	double interval;
 };
 
@@ -55,16 +55,8 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 			argp_error(state, "--interval=%s: write seconds, from 0.1 to 3600", arg);
 		return 0;
 	default:
-		return command_parse_socket(key, arg, state, &arguments->socket);
+		return command_parse(key, arg, state);
 	}
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* What a number has grown by in a second; unknown at first, and when the server is another one. */
@@ -182,7 +174,7 @@ static void draw_absence(const char *socket, int rc)
 static void watch(const struct arguments *arguments, const char *name, struct report *s)
 {
 	struct report before = { 0 };
-	double then = now(), time;
+	double then = progress_now(), time;
 	int key, rc = 0;
 
 	timeout((int)(arguments->interval * 1000));
@@ -193,8 +185,8 @@ static void watch(const struct arguments *arguments, const char *name, struct re
 			report_free(&before);
 			before = *s;
 		}
-		time = now();
-		rc = report_ask(arguments->socket, s);
+		time = progress_now();
+		rc = report_ask(arguments->command.object, s);
 		if (rc == 0) {
 			draw(name, s, &before, time - then);
 			then = time;
@@ -209,27 +201,22 @@ static void watch(const struct arguments *arguments, const char *name, struct re
 
 int top_main(int argc, char **argv)
 {
-	static const struct argp argp = {
-		.options = options,
-		.parser = parse_opt,
-		.args_doc = "SOCKET",
-		.doc = doc,
-	};
-	struct arguments arguments = { NULL, 1 };
+	static const struct argp argp = { options, parse_opt, "SOCKET", doc, NULL, NULL, NULL };
+	struct arguments arguments = { .command.what = "SOCKET", .interval = 1 };
 	struct report report;
 	char *name;
 	SCREEN *screen;
 
-	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) || arguments.socket == NULL)
+	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments))
 		return STATUS_USAGE;
-	if (report_get(arguments.socket, &report))
+	if (report_get(arguments.command.object, &report))
 		return STATUS_FAILED;
 	setlocale(LC_CTYPE, "");
 	screen =
 		isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) ? newterm(NULL, stdout, stdin) : NULL;
 	if (screen == NULL) {
 		report_free(&report);
-		name = text_shell_word(arguments.socket);
+		name = text_shell_word(arguments.command.object);
 		fprintf(stderr, "kmemblk: top: needs a terminal; for one look: kmemblk stat %s\n",
 			name);
 		free(name);
@@ -238,7 +225,7 @@ int top_main(int argc, char **argv)
 	cbreak();
 	noecho();
 	curs_set(0);
-	name = text_printable(arguments.socket);
+	name = text_printable(arguments.command.object);
 	watch(&arguments, name, &report);
 	endwin();
 	delscreen(screen);

@@ -43,14 +43,26 @@ int command_failed(void);
 /* Ends the command because memory ran out.  Call it only while no device is being changed. */
 void command_no_memory(void) __attribute__((noreturn));
 
-/*
- * The handling of the one argument PATH, for the argp parsers of subcommands: call it with the keys
- * that the parser does not know.
- */
-error_t command_parse_path(int key, char *arg, struct argp_state *state, const char **path);
+/* What a subcommand is told: the one PATH or SOCKET that it is about, and --json where it has that. */
+struct command {
+	const char *what; /* "PATH" or "SOCKET" */
+	const char *object;
+	bool json;
+};
 
-/* The same for SOCKET. */
-error_t command_parse_socket(int key, char *arg, struct argp_state *state, const char **socket);
+/*
+ * The argp parser of these two, for what a subcommand's own parser does not know; a struct command is the
+ * input, or the first member of it.
+ */
+error_t command_parse(int key, char *arg, struct argp_state *state);
+
+/* Its option among a subcommand's own; and the options of one that has no others. */
+#define COMMAND_JSON                                                                               \
+	{                                                                                          \
+		"json", COMMAND_KEY_JSON, NULL, 0, "print a JSON object, for programs", 0          \
+	}
+#define COMMAND_KEY_JSON 1024
+extern const struct argp_option command_options[];
 
 /* ---- progress.c ----------------------------------------------------------------------------- */
 
@@ -62,6 +74,8 @@ struct progress {
 	bool terminal;
 };
 
+/* Seconds since some instant. */
+double progress_now(void);
 void progress_begin(struct progress *progress, const char *what);
 /* A kmemblk_progress_fn; `progress` is the struct. */
 void progress_update(void *progress, uint64_t done, uint64_t total);
@@ -98,10 +112,12 @@ struct json_object;
 /* Each ends the command when memory runs out; `object` owns what is added to it. */
 struct json_object *json_new_object(void);
 void json_put(struct json_object *object, const char *key, struct json_object *value);
+/* NULL is null. */
 void json_put_text(struct json_object *object, const char *key, const char *text);
 void json_put_number(struct json_object *object, const char *key, uint64_t number);
+/* null where it is not known. */
+void json_put_known(struct json_object *object, const char *key, bool known, uint64_t number);
 void json_put_bool(struct json_object *object, const char *key, bool value);
-void json_put_null(struct json_object *object, const char *key);
 /* Prints `object` on standard output and frees it. */
 void json_print(struct json_object *object);
 

@@ -37,8 +37,13 @@ void json_put(struct json_object *object, const char *key, struct json_object *v
 
 void json_put_text(struct json_object *object, const char *key, const char *text)
 {
-	char *printable = text_printable(text);
+	char *printable;
 
+	if (text == NULL) {
+		add(object, key, NULL);
+		return;
+	}
+	printable = text_printable(text);
 	json_put(object, key, json_object_new_string(printable));
 	free(printable);
 }
@@ -53,9 +58,12 @@ void json_put_bool(struct json_object *object, const char *key, bool value)
 	json_put(object, key, json_object_new_boolean(value));
 }
 
-void json_put_null(struct json_object *object, const char *key)
+void json_put_known(struct json_object *object, const char *key, bool known, uint64_t number)
 {
-	add(object, key, NULL);
+	if (known)
+		json_put_number(object, key, number);
+	else
+		add(object, key, NULL);
 }
 
 void json_print(struct json_object *object)

@@ -58,33 +58,27 @@ void command_no_memory(void)
 	exit(STATUS_FAILED);
 }
 
-error_t command_parse_path(int key, char *arg, struct argp_state *state, const char **path)
-{
-	switch (key) {
-	case ARGP_KEY_ARG:
-		if (*path)
-			argp_error(state, "one PATH at a time: '%s' is the second", arg);
-		*path = arg;
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "PATH is missing: name the device, such as /dev/dax0.0 or "
-				  "/dev/shm/d.img");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
+const struct argp_option command_options[] = { COMMAND_JSON, { 0 } };
 
-error_t command_parse_socket(int key, char *arg, struct argp_state *state, const char **socket)
+error_t command_parse(int key, char *arg, struct argp_state *state)
 {
+	struct command *command = state->input;
+
 	switch (key) {
+	case COMMAND_KEY_JSON:
+		command->json = true;
+		return 0;
 	case ARGP_KEY_ARG:
-		if (*socket)
-			argp_error(state, "one SOCKET at a time: '%s' is the second", arg);
-		*socket = arg;
+		if (command->object != NULL)
+			argp_error(state, "one %s at a time: '%s' is the second", command->what,
+				   arg);
+		command->object = arg;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "SOCKET is missing: what the server was given as lend=SOCKET");
+		argp_error(state, "%s is missing: %s", command->what,
+			   strcmp(command->what, "PATH") == 0
+				   ? "name the device, such as /dev/dax0.0 or /dev/shm/d.img"
+				   : "what the server was given as lend=SOCKET");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

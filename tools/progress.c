@@ -20,7 +20,7 @@
 #define BAR_CELLS      40
 #define LINE_WIDTH     79
 
-static double now(void)
+double progress_now(void)
 {
 	struct timespec ts;
 
@@ -31,7 +31,7 @@ static double now(void)
 void progress_begin(struct progress *progress, const char *what)
 {
 	progress->what = what;
-	progress->begun = now();
+	progress->begun = progress_now();
 	progress->drawn = 0;
 	progress->terminal = isatty(STDERR_FILENO);
 }
@@ -45,7 +45,7 @@ void progress_update(void *opaque, uint64_t done, uint64_t total)
 
 	if (!progress->terminal || !total || !done)
 		return;
-	time = now();
+	time = progress_now();
 	if (time - progress->begun < QUIET_SECONDS || time - progress->drawn < REDRAW_SECONDS)
 		return;
 	part = done < total ? (double)done / (double)total : 1;

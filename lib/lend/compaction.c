@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/deadline.h"
 #include "base/thread.h"
 #include "io/write.h"
 #include "lend/compaction.h"
@@ -145,14 +146,6 @@ static void find_access(void *opaque)
 			leaf->found = leaf->found + 1;
 		}
 	}
-}
-
-static int64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
 static void sleep_ns(int64_t ns)
