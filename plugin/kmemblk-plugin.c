@@ -38,6 +38,7 @@
 #include "node.h"
 #include "requests.h"
 #include "start.h"
+#include "value.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -92,16 +93,6 @@ static int config_create(const char *value)
 	return 0;
 }
 
-static int config_readonly(const char *value)
-{
-	int r = nbdkit_parse_bool(value);
-
-	if (r == -1)
-		nbdkit_error("readonly=%s: type readonly=true or readonly=false", value);
-	readonly = r == 1;
-	return r == -1 ? -1 : 0;
-}
-
 static int plugin_config(const char *key, const char *value)
 {
 	int r;
@@ -111,7 +102,7 @@ static int plugin_config(const char *key, const char *value)
 	if (strcmp(key, "create") == 0)
 		return config_create(value);
 	if (strcmp(key, "readonly") == 0)
-		return config_readonly(value);
+		return value_bool(key, value, &readonly);
 	if (strcmp(key, "numa") == 0)
 		return node_config(value);
 	r = memory_config(key, value);

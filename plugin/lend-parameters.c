@@ -17,6 +17,7 @@
 
 #include "lend-parameters.h"
 #include "requests.h"
+#include "value.h"
 
 static char *socket_path;
 static char *allow;
@@ -76,18 +77,6 @@ static int config_allow(const char *value)
 	return 0;
 }
 
-static int config_limit(const char *value)
-{
-	int64_t limit = nbdkit_parse_size(value);
-
-	if (limit < 0) {
-		nbdkit_error("lend-limit=%s: type a size, as in lend-limit=512M", value);
-		return -1;
-	}
-	options.limit = (uint64_t)limit;
-	return 0;
-}
-
 static int config_timeout(const char *value)
 {
 	char *end;
@@ -115,7 +104,7 @@ int lend_config(const char *key, const char *value)
 	if (strcmp(key, "lend-allow") == 0)
 		return config_allow(value);
 	if (strcmp(key, "lend-limit") == 0)
-		return config_limit(value);
+		return value_size(key, value, &options.limit);
 	return 1;
 }
 

@@ -23,6 +23,7 @@
 #include "kmemblk-allocator.h"
 #include "memory-parameters.h"
 #include "start.h"
+#include "value.h"
 
 /* The parameters. */
 static struct kmemblk_memory_options options = {
@@ -70,25 +71,11 @@ static int recall(void *opaque, size_t length)
 
 static int config_punch(const char *value)
 {
-	int punch = nbdkit_parse_bool(value);
+	bool punch;
 
-	if (punch < 0) {
-		nbdkit_error("punch=%s: type punch=true or punch=false", value);
+	if (value_bool("punch", value, &punch) == -1)
 		return -1;
-	}
 	options.punch = punch ? KMEMBLK_PUNCH : KMEMBLK_PUNCH_NEVER;
-	return 0;
-}
-
-static int config_size(const char *key, const char *value, uint64_t *size)
-{
-	int64_t n = nbdkit_parse_size(value);
-
-	if (n < 0) {
-		nbdkit_error("%s=%s: type a size, as in %s=64M", key, value, key);
-		return -1;
-	}
-	*size = (uint64_t)n;
 	return 0;
 }
 
@@ -99,7 +86,7 @@ static int config_headroom(const char *value)
 	long percent;
 
 	if (length == 0 || value[length - 1] != '%')
-		return config_size("headroom", value, &options.headroom);
+		return value_size("headroom", value, &options.headroom);
 	percent = strtol(value, &end, 10);
 	if (end != value + length - 1 || end == value || percent < 0 || percent > 100) {
 		nbdkit_error("headroom=%s: type a size or a percentage, as in headroom=5%%", value);
@@ -150,7 +137,7 @@ int memory_config(const char *key, const char *value)
 	if (strcmp(key, "punch") == 0)
 		return config_punch(value);
 	if (strcmp(key, "watermark") == 0)
-		return config_size(key, value, &options.watermark);
+		return value_size(key, value, &options.watermark);
 	if (strcmp(key, "headroom") == 0)
 		return config_headroom(value);
 	if (strcmp(key, "allocator") == 0)

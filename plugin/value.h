@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* value.h - values of parameters, read by nbdkit.  0, or -1 with its error and what to type. */
+#ifndef PLUGIN_VALUE_H
+#define PLUGIN_VALUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+int value_bool(const char *key, const char *value, bool *yes);
+int value_size(const char *key, const char *value, uint64_t *size);
+
+#endif /* PLUGIN_VALUE_H */
