@@ -139,7 +139,7 @@ static int fail_absent(const char *path)
 
 	if (path[0] == '\0')
 		return fail(ENOENT, "open: no path is given: name a devdax device or a file");
-	if (lstat(path, &st) == 0)
+	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
 		return fail(ENOENT, "open: %s: a symbolic link that leads to nothing", path);
 	if (!kind_has_folder(path))
 		return fail(ENOENT, "open: %s: no such file, and its folder does not exist", path);
@@ -242,20 +242,23 @@ static int check_name(const char *path)
 {
 	struct stat st;
 
-	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+	/* One look for each answer: another process may make the file meanwhile. */
+	if (lstat(path, &st) == -1)
+		return 0;
+	if (S_ISLNK(st.st_mode) && stat(path, &st) == -1)
+		return errno != ENOENT
+			       ? 0
+			       : fail(ENOENT,
+				      "create: %s: is a symlink that leads to nothing: name what "
+				      "it is to lead to, or remove it",
+				      path);
+	if (S_ISREG(st.st_mode))
 		return fail(EEXIST,
 			    "create: %s: exists already; name a file that does not exist, or leave "
 			    "out --create to format the one that is there and lose what it holds",
 			    path);
-	if (stat(path, &st) == 0)
-		return fail(EEXIST, "create: %s: %s is there; name a file that does not exist",
-			    path, kind_name(st.st_mode));
-	if (errno == ENOENT && lstat(path, &st) == 0)
-		return fail(ENOENT,
-			    "create: %s: is a symlink that leads to nothing: name what it is to "
-			    "lead to, or remove it",
-			    path);
-	return 0;
+	return fail(EEXIST, "create: %s: %s is there; name a file that does not exist", path,
+		    kind_name(st.st_mode));
 }
 
 int device_create(struct device *device, const char *path, uint64_t size, enum device_trust trust)

@@ -13,6 +13,39 @@
 #include "media/device.h"
 #include "unit.h"
 
+/* Another process makes the file, just before or just after a look finds nothing. */
+static enum { NEVER, BEFORE_LOOK, AFTER_LOOK } appears;
+
+int __real_stat(const char *path, struct stat *st);
+int __wrap_stat(const char *path, struct stat *st);
+int __real_lstat(const char *path, struct stat *st);
+int __wrap_lstat(const char *path, struct stat *st);
+
+static int look(int (*look_fn)(const char *, struct stat *), const char *path, struct stat *st)
+{
+	int rc, err;
+
+	if (appears == BEFORE_LOOK)
+		unit_make_file(unit_device, 2 * PAGE);
+	rc = look_fn(path, st);
+	err = errno;
+	if (appears == AFTER_LOOK)
+		unit_make_file(unit_device, 2 * PAGE);
+	appears = NEVER;
+	errno = err;
+	return rc;
+}
+
+int __wrap_stat(const char *path, struct stat *st)
+{
+	return look(__real_stat, path, st);
+}
+
+int __wrap_lstat(const char *path, struct stat *st)
+{
+	return look(__real_lstat, path, st);
+}
+
 START_TEST(test_file_on_tmpfs)
 {
 	struct device device;
@@ -257,6 +290,26 @@ START_TEST(test_publish_does_not_replace)
 }
 END_TEST
 
+START_TEST(test_a_file_that_appears_is_no_symlink)
+{
+	struct device device;
+
+	appears = BEFORE_LOOK;
+	unit_expect_error(device_open(&device, unit_device, false), ENOENT, "no such file");
+	unlink(unit_device);
+
+	appears = AFTER_LOOK;
+	ck_assert_int_eq(device_create(&device, unit_device, 8 * PAGE, DEVICE_ANYBODYS), 0);
+	unit_expect_error(device_publish(&device), EEXIST, "create: ");
+	device_close(&device);
+
+	unlink(unit_device);
+	appears = BEFORE_LOOK;
+	unit_expect_error(device_create(&device, unit_device, 8 * PAGE, DEVICE_ANYBODYS), EEXIST,
+			  "exists already");
+}
+END_TEST
+
 START_TEST(test_create_in_a_missing_folder)
 {
 	struct device device;
@@ -272,4 +325,5 @@ UNIT_MAIN("device", test_file_on_tmpfs, test_names_of_all_media,
 	  test_block_device, test_next_data_finds_each_run,
 	  test_allocate_gives_storage_and_keeps_data, test_punch_takes_storage,
 	  test_created_file_has_no_name_until_published, test_create_refuses_what_exists,
-	  test_publish_does_not_replace, test_create_in_a_missing_folder)
+	  test_publish_does_not_replace, test_a_file_that_appears_is_no_symlink,
+	  test_create_in_a_missing_folder)
