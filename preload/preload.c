@@ -161,7 +161,7 @@ static void *help(void *opaque)
 		returned = heap_trim(0);
 		if (returned < wanted && !heap.strict)
 			returned += protect_move(wanted - returned);
-		borrower_answer(&borrower, returned);
+		connection_answer(&borrower.connection, returned);
 	}
 	return NULL;
 }

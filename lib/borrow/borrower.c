@@ -183,11 +183,6 @@ int borrower_gone(struct kmemblk_borrower *b, const void *memory)
 	return rc;
 }
 
-void borrower_answer(struct kmemblk_borrower *b, uint64_t returned)
-{
-	connection_tell(&b->connection, LEND_RECALLED, 0, returned);
-}
-
 /* ---- kmemblk.h ------------------------------------------------------------------------------ */
 
 static void *run_recall(void *opaque)
@@ -206,7 +201,7 @@ static void *run_recall(void *opaque)
 		pthread_mutex_lock(&b->lock);
 		returned = b->returned - before;
 		pthread_mutex_unlock(&b->lock);
-		borrower_answer(b, returned);
+		connection_answer(&b->connection, returned);
 	}
 }
 

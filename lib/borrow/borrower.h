@@ -45,7 +45,4 @@ int borrower_borrow(struct kmemblk_borrower *b, void *at, unsigned int wait_ms);
  */
 int borrower_gone(struct kmemblk_borrower *b, const void *memory);
 
-/* Tell the server how many bytes were given back of those that it wanted; see connection_wanted(). */
-void borrower_answer(struct kmemblk_borrower *b, uint64_t returned);
-
 #endif /* BORROWER_H */

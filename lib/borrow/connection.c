@@ -209,6 +209,7 @@ static int connect_anew(struct connection *connection)
 	connection->device = st.st_dev;
 	connection->inode = st.st_ino;
 	connection->asked = connection->answered = 0;
+	connection->wanted = connection->recall = connection->taken_up = 0;
 	connection->fd = fd;
 	return 0;
 }
@@ -277,7 +278,9 @@ static void take_all(struct connection *connection)
 			return;
 		}
 		if (message.kind == LEND_RECALL) {
+			/* The newest says all that is missing: its answer is that of those before. */
 			connection->wanted = message.value;
+			connection->recall = message.offset;
 			pthread_cond_broadcast(&connection->changed);
 		}
 	}
@@ -407,8 +410,15 @@ int connection_ask(struct connection *connection, void *at, unsigned int wait_ms
 	/* The server has given the zone its storage; populating saves a fault a page. */
 	if (rc == 0 && mmap(at, connection->zone_size, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_FIXED | MAP_POPULATE, connection->zone,
-			    (off_t)connection->offset) == MAP_FAILED)
+			    (off_t)connection->offset) == MAP_FAILED) {
+		struct lend_message message = message_of(LEND_RETURNED, connection->offset, 0);
+
 		rc = -(CONNECTION_NOT_MAPPED + errno);
+		/* Else the server takes it for lent. */
+		close(connection->zone);
+		connection->zone = -1;
+		send_message(connection->fd, &message, MSG_DONTWAIT);
+	}
 	*offset = connection->offset;
 	if (connection->zone >= 0)
 		close(connection->zone);
@@ -444,8 +454,22 @@ uint64_t connection_wanted(struct connection *connection, int wait_ms)
 	}
 	wanted = connection->ended ? 0 : connection->wanted;
 	connection->wanted = 0;
+	connection->taken_up = connection->recall;
 	pthread_mutex_unlock(&connection->lock);
 	return wanted;
+}
+
+void connection_answer(struct connection *connection, uint64_t returned)
+{
+	struct lend_message message;
+
+	pthread_mutex_lock(&connection->lock);
+	message = message_of(LEND_RECALLED, connection->taken_up, returned);
+	/* A server that came after the one that asked is owed no answer. */
+	if (connection->taken_up > 0 && still_ours(connection))
+		send_message(connection->fd, &message, MSG_DONTWAIT);
+	connection->taken_up = 0;
+	pthread_mutex_unlock(&connection->lock);
 }
 
 void connection_before_fork(struct connection *connection)

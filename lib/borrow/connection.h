@@ -25,6 +25,8 @@ struct connection {
 	size_t zone_size;
 	uint64_t limit;		  /* bytes, as the server says */
 	uint64_t wanted;	  /* bytes that the disk wants back; 0 nothing */
+	uint64_t recall;	  /* which LEND_RECALL said so, over this connection; 0 none */
+	uint64_t taken_up;	  /* and which one connection_wanted() told of last */
 	uint64_t asked, answered; /* zones, over this connection */
 	bool waiting;		  /* for the answer whose number is `asked` */
 	bool ended;
@@ -55,6 +57,8 @@ void connection_tell(struct connection *connection, uint32_t kind, uint64_t offs
 
 /* Waits for the disk to want memory back: how many bytes, 0 after `wait_ms` or the connection's end. */
 uint64_t connection_wanted(struct connection *connection, int wait_ms);
+/* Tells the server how many bytes were given back of those that connection_wanted() told of last. */
+void connection_answer(struct connection *connection, uint64_t returned);
 
 /* Around fork(), in the thread that calls it: no descriptor of a zone reaches the child. */
 void connection_before_fork(struct connection *connection);

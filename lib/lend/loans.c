@@ -103,7 +103,27 @@ int loans_check_open(const struct device *device)
 		    user != NULL ? user->pw_name : number, SHELL_WORD(device->path));
 }
 
-/* The same, with a lock on the zone. */
+/*
+ * The borrower gets it by a number, which the program may use for something else of its own by mistake.
+ * At the largest position that the file system takes a write(2) fails; a device is not written that way.
+ */
+static void seek_beyond(int fd)
+{
+	off_t low = 0, high = INT64_MAX, middle;
+
+	if (lseek(fd, high, SEEK_SET) != -1)
+		return;
+	while (high - low > 1) {
+		middle = low + (high - low) / 2;
+		if (lseek(fd, middle, SEEK_SET) != -1)
+			low = middle;
+		else
+			high = middle;
+	}
+	lseek(fd, low, SEEK_SET);
+}
+
+/* The same, with a lock on the zone.  -EAGAIN: somebody else has one. */
 static int open_zone(const struct device *device, uint64_t offset)
 {
 	struct flock lock = {
@@ -112,15 +132,17 @@ static int open_zone(const struct device *device, uint64_t offset)
 		.l_start = (off_t)offset,
 		.l_len = (off_t)ZONE_BYTES,
 	};
-	int fd = open_anew(device), rc = 0;
+	int fd = open_anew(device), rc;
 
 	if (fd < 0)
 		return fd;
 	if (fcntl(fd, F_OFD_SETLK, &lock) == -1) {
-		rc = -errno;
+		rc = errno == EACCES ? -EAGAIN : -errno;
 		close(fd);
+		return rc;
 	}
-	return rc == 0 ? fd : rc;
+	seek_beyond(fd);
+	return fd;
 }
 
 /* The zone's free pages go back to the disk.  What else is in it was never lent. */
@@ -161,10 +183,11 @@ static bool look_at(struct loans *loans, uint64_t zone, uint64_t n)
 	return look_at(loans, zone + n / 2, n - n / 2) || any;
 }
 
-int loans_lend(struct loans *loans, int owner, uint64_t *offset, int *fd)
+/* Take a whole zone from the pool: its number.  0 or -errno. */
+static int take_zone(struct loans *loans, int owner, uint64_t *zone)
 {
 	struct pool *pool = loans->pool;
-	uint64_t first, zone;
+	uint64_t first;
 	int rc;
 
 	pthread_mutex_lock(&pool->lock);
@@ -172,17 +195,31 @@ int loans_lend(struct loans *loans, int owner, uint64_t *offset, int *fd)
 	pthread_mutex_unlock(&pool->lock);
 	if (rc != 0)
 		return rc == -ENOSPC ? -ENOMEM : rc;
-	*offset = first << LAYOUT_PAGE_SHIFT;
-	zone = zone_of(loans, *offset);
-	loans->loan[zone] = (struct loan){ .lent = true, .owner = owner, .since = time(NULL) };
+	*zone = zone_of(loans, first << LAYOUT_PAGE_SHIFT);
+	loans->loan[*zone] = (struct loan){ .lent = true, .owner = owner, .since = time(NULL) };
 	loans->lent++;
-	*fd = open_zone(pool->device, *offset);
-	if (*fd < 0) {
-		watch(loans, zone, false, LOANS_UNOWNED);
-		take_back(loans, zone);
-		return *fd;
-	}
 	return 0;
+}
+
+int loans_lend(struct loans *loans, int owner, uint64_t *offset, int *fd)
+{
+	uint64_t zone;
+	int rc;
+
+	do {
+		rc = take_zone(loans, owner, &zone);
+		if (rc != 0)
+			return rc;
+		*offset = offset_of(loans, zone);
+		*fd = open_zone(loans->pool->device, *offset);
+		if (*fd < 0)
+			watch(loans, zone, false, LOANS_UNOWNED);
+		/* What somebody has locked stays out of the way until he lets go of it. */
+	} while (*fd == -EAGAIN);
+	if (*fd >= 0)
+		return 0;
+	take_back(loans, zone);
+	return *fd;
 }
 
 void loans_returned(struct loans *loans, int owner, uint64_t offset)

@@ -19,9 +19,9 @@ struct peer {
 	bool waiting; /* for a zone, until ... */
 	struct timespec until;
 	uint64_t zones;
-	unsigned int asked; /* requests to give back that it has not answered */
-	unsigned int
-		refused; /* that it had not answered when the writer gave up, or answered with 0 */
+	uint64_t asked;	      /* LEND_RECALLs that it was sent ... */
+	uint64_t answered;    /* ... and those that it has answered */
+	unsigned int refused; /* of its answers, with 0 */
 };
 
 /* Who may connect. */

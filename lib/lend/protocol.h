@@ -10,8 +10,10 @@
  *   LEND_BORROW  value: may take  LEND_ZONE      status 0: offset and length of a zone, and with the
  *                this many ms                    packet a descriptor to map it through; or -errno
  *   LEND_RETURNED offset                         no answer
- *                                 LEND_RECALL   value: bytes that the disk wants back; at any time
- *   LEND_RECALLED value: bytes                  no answer
+ *                                 LEND_RECALL    value: bytes that the disk wants back; offset: how many
+ *                                                of these it has sent; at any time
+ *   LEND_RECALLED value: bytes                  no answer; offset: of the LEND_RECALL that it answers,
+ *                                               with all before that
  *   LEND_STAT                     LEND_STATUS    and JSON text
  *
  * A borrower that is turned away is sent, without being asked, LEND_WELCOME with the status -EPERM

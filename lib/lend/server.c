@@ -251,7 +251,8 @@ static void check_answered(struct lending *lending)
 	if (!lending->asking)
 		return;
 	for (int i = 0; i < lending->peer_count; i++)
-		if (lending->peers[i].fd != -1 && lending->peers[i].asked > 0)
+		if (lending->peers[i].fd != -1 &&
+		    lending->peers[i].answered < lending->peers[i].asked)
 			return;
 	lending->asking = false;
 	pthread_mutex_lock(&pool->lock);
@@ -296,7 +297,7 @@ static void ask_peers(struct lending *lending)
 		/* Rounded up: rather too much than another round. */
 		zones = (zones * peer->zones + owned - 1) / owned;
 		message.value = zones * ZONE_BYTES;
-		peer->asked++;
+		message.offset = ++peer->asked;
 		say(lending, i, &message, -1, NULL);
 	}
 }
@@ -351,9 +352,9 @@ static bool understand(struct lending *lending, int number, const struct lend_me
 		loans_returned(&lending->loans, number, message->offset);
 		return true;
 	case LEND_RECALLED:
-		if (peer->asked == 0)
+		if (message->offset > peer->asked || message->offset <= peer->answered)
 			return false;
-		peer->asked--;
+		peer->answered = message->offset;
 		peer->refused += message->value == 0;
 		return true;
 	case LEND_STAT:

@@ -5,6 +5,7 @@
  *   borrower zones SOCKET     borrows and returns many, checks each
  *   borrower try SOCKET       borrows one without waiting
  *   borrower closed SOCKET    closes all its descriptors and goes on
+ *   borrower unmapped SOCKET  is sent zones that it may not map, prints "ready", and stays
  *   borrower hold SOCKET N    borrows N zones, prints "ready", and serves recall until its input
  *                             ends; then prints how many bytes were asked back, and what it has
  *   borrower fault SOCKET     borrows all, prints "ready", and faults when it is asked to give back;
@@ -15,12 +16,15 @@
 #include "config.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,6 +136,37 @@ static void test_closed(void)
 	kmemblk_borrower_close(b);
 }
 
+static void ready(void)
+{
+	printf("ready\n");
+	fflush(stdout);
+}
+
+/* The kernel refuses mappings of a process that locks what it maps, beyond its limit. */
+static void test_unmapped(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	struct rlimit little = { 4096, 4096 };
+	unsigned char *range = mmap(NULL, 2 * zone, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory;
+
+	MUST(range != MAP_FAILED);
+	range += -(uintptr_t)range & (zone - 1);
+	/* The limit is not for root. */
+	MUST(syscall(SYS_capget, &header, data) == 0);
+	data[0].effective &= ~(1u << CAP_IPC_LOCK);
+	MUST(syscall(SYS_capset, &header, data) == 0);
+	MUST(setrlimit(RLIMIT_MEMLOCK, &little) == 0);
+	MUST(mlockall(MCL_FUTURE) == 0);
+	for (int i = 0; i < 5; i++)
+		MUST(kmemblk_borrower_borrow(b, range, WAIT_MS, &memory) == -EAGAIN);
+	MUST(strstr(kmemblk_error(), "map") != NULL);
+	ready();
+	MUST(getchar() == EOF);
+	kmemblk_borrower_close(b);
+}
+
 static void recall(void *opaque, size_t length)
 {
 	MUST(opaque == &held);
@@ -155,12 +190,6 @@ static void fault(void *opaque, size_t length)
 static void on_fault(int signal)
 {
 	_exit(signal == SIGSEGV ? 42 : 1);
-}
-
-static void ready(void)
-{
-	printf("ready\n");
-	fflush(stdout);
 }
 
 static void test_hold(size_t n)
@@ -243,6 +272,8 @@ int main(int argc, char **argv)
 		test_zones();
 	else if (!strcmp(argv[1], "closed"))
 		test_closed();
+	else if (!strcmp(argv[1], "unmapped"))
+		test_unmapped();
 	else if (!strcmp(argv[1], "away"))
 		test_away();
 	else

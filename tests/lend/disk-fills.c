@@ -5,7 +5,7 @@
  * A borrower holds all that may be lent, and the disk is filled.  If it gives back, every write
  * succeeds, also where it is the one who writes, and answers on another thread.  If it refuses, or
  * never answers, new blocks get ENOSPC (in the second case after recall-timeout=), and every block
- * that has a page can be overwritten all the time.
+ * that has a page can be overwritten all the time.  One answer is one for all that it was asked before.
  */
 #include "config.h"
 
@@ -21,9 +21,10 @@
 
 #define DEVICE_SIZE (48 << 20)
 
-enum manner { GIVES, REFUSES, IGNORES };
+enum manner { GIVES, REFUSES, IGNORES, MISSES_ONE };
 
 static struct borrower borrower;
+static int heard[2]; /* a pipe: the borrower has heard the request that it will miss */
 
 /* Answer whatever the server asks, until it hangs up. */
 static void *answer(void *opaque)
@@ -33,8 +34,10 @@ static void *answer(void *opaque)
 
 	while (raw_receive(borrower.fd, &message, NULL)) {
 		CHECK(message.kind == LEND_RECALL && message.value > 0, "kind %u", message.kind);
-		if (manner != IGNORES)
-			raw_answer(&borrower, message.value, manner == REFUSES);
+		if (manner == MISSES_ONE && message.offset == 1)
+			CHECK(write(heard[1], "", 1) == 1, "write: %m");
+		else if (manner != IGNORES)
+			raw_answer(&borrower, &message, manner != GIVES);
 	}
 	return NULL;
 }
@@ -80,6 +83,21 @@ static void empty_disk(struct nbd_handle *nbd)
 	raw_await(server_lend_socket(), "zones", "lent", 0);
 }
 
+/* Until the headroom is touched, which is asked about while nobody waits. */
+static void fill_to_headroom(struct nbd_handle *nbd)
+{
+	const char *path = server_lend_socket();
+	uint64_t block = disk.blocks / 8;
+	int64_t pages;
+	char byte;
+
+	pages = (int64_t)(raw_stat(path, "pages", "free") - raw_stat(path, "pages", "spare") -
+			  raw_stat(path, "pages", "lent") - raw_stat(path, "pages", "headroom"));
+	for (int64_t i = 0; i <= pages; i++)
+		CHECK(disk_write(nbd, block++) == 0, "%s", nbd_get_error());
+	CHECK(read(heard[0], &byte, 1) == 1, "read: %m");
+}
+
 static void fill_against(struct nbd_handle *nbd, enum manner manner)
 {
 	pid_t pid;
@@ -87,6 +105,8 @@ static void fill_against(struct nbd_handle *nbd, enum manner manner)
 
 	empty_disk(nbd);
 	pid = start_borrower(manner);
+	if (manner == MISSES_ONE)
+		fill_to_headroom(nbd);
 	refused = disk_fill(nbd);
 	disk_overwrite(nbd);
 	if (manner == GIVES) {
@@ -145,7 +165,9 @@ int main(void)
 
 	/* Whoever answers is not waited for any longer. */
 	nbd = start(forever, 0);
+	CHECK(pipe(heard) == 0, "pipe: %m");
 	fill_against(nbd, REFUSES);
+	fill_against(nbd, MISSES_ONE);
 	fill_against(nbd, GIVES);
 	fill_own(nbd);
 	server_check_device();

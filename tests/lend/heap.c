@@ -7,6 +7,8 @@
  *   heap store        threads store and read(2) into memory, which must hold what was put there, until
  *                     its input ends
  *   heap take MIB     touches so much, prints how much it got and waits for the end of its input
+ *   heap log MIB      has no standard error, and a thread that writes to it all the time, while it
+ *                     touches so much
  *   heap stray        stores to the byte after the last zone
  *   heap faults       has handlers for its own faults, set in several ways, SIGSEGV blocked and not
  *   heap signals      the same, with memory being taken away meanwhile, until its input ends
@@ -374,6 +376,33 @@ static int test_signals(void)
 	return 0;
 }
 
+static void *write_log(void *opaque)
+{
+	static const char line[] = "a line of the log of an ordinary program\n";
+
+	(void)opaque;
+	while (!stop)
+		/* Mostly EBADF. */
+		if (write(STDERR_FILENO, line, sizeof(line) - 1) == -1)
+			continue;
+	return NULL;
+}
+
+static int test_log(unsigned int mib)
+{
+	pthread_t thread;
+
+	close(STDERR_FILENO);
+	start(&thread, write_log, NULL);
+	for (unsigned int i = 0; i < mib; i++) {
+		kept = allocate(MIB);
+		memset(kept, 1, MIB);
+	}
+	stop = true;
+	pthread_join(thread, NULL);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -385,6 +414,8 @@ int main(int argc, char **argv)
 		return test_store();
 	if (!strcmp(what, "take"))
 		return test_take(number);
+	if (!strcmp(what, "log"))
+		return test_log(number);
 	if (!strcmp(what, "stray"))
 		return test_stray();
 	if (!strcmp(what, "faults"))

@@ -49,6 +49,7 @@ static void map_zone(struct borrower *borrower, const struct lend_message *messa
 	zone->memory =
 		mmap(NULL, ZONE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)zone->offset);
 	CHECK(zone->memory != MAP_FAILED, "mmap: %m");
+	CHECK(write(fd, "", 1) == -1, "the device can be written by a mistaken descriptor");
 	close(fd);
 	for (unsigned int i = 0; i < ZONE_SIZE / sizeof zone->memory[0]; i++)
 		CHECK(zone->memory[i] == 0, "zone at %lu: not zeroed", zone->offset);
@@ -90,13 +91,13 @@ void raw_return(struct borrower *borrower)
 	CHECK(packet_send(borrower->fd, LEND_RETURNED, zone->offset, 0), "hung up");
 }
 
-void raw_answer(struct borrower *borrower, uint64_t bytes, bool refuse)
+void raw_answer(struct borrower *borrower, const struct lend_message *recall, bool refuse)
 {
 	uint64_t given = 0;
 
-	for (; !refuse && given < bytes && borrower->zones > 0; given += ZONE_SIZE)
+	for (; !refuse && given < recall->value && borrower->zones > 0; given += ZONE_SIZE)
 		raw_return(borrower);
-	CHECK(packet_send(borrower->fd, LEND_RECALLED, 0, given), "hung up");
+	CHECK(packet_send(borrower->fd, LEND_RECALLED, recall->offset, given), "hung up");
 }
 
 static uint64_t pattern(uint64_t seed, uint64_t offset, unsigned int i)

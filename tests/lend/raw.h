@@ -53,8 +53,8 @@ int raw_borrow_all(struct borrower *borrower, unsigned int wait_ms);
 /* Unmap the zone borrowed last and say so. */
 void raw_return(struct borrower *borrower);
 
-/* Answer a LEND_RECALL for so many bytes by returning zones, or with 0 if `refuse`. */
-void raw_answer(struct borrower *borrower, uint64_t bytes, bool refuse);
+/* Answer a LEND_RECALL, and those before it, by returning zones, or with 0 if `refuse`. */
+void raw_answer(struct borrower *borrower, const struct lend_message *recall, bool refuse);
 
 /* Fill all zones with a pattern of `seed`'s; end the test unless it is still there. */
 void raw_scribble(const struct borrower *borrower, uint64_t seed);

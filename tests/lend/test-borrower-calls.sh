@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # The borrower's calls: zones are zeroed, aligned, where they are wanted, returned one by one, and
-# given back when the disk wants them; they outlive the program's descriptors and the server.
+# given back when the disk wants them, and are not lost where they cannot be mapped; they outlive the program's descriptors and the server.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
@@ -16,7 +16,6 @@ eventually none_lent
 eventually none_lent
 expect_error 1 "borrow: /nonexistent: no lending server" "$borrower" zones /nonexistent
 
-# The disk is written full: what it needs comes back.
 start_borrower() {
 	rm -f "$tmp/fifo" "$tmp/out"
 	mkfifo "$tmp/fifo"
@@ -26,6 +25,12 @@ start_borrower() {
 	exec 9> "$tmp/fifo"
 	eventually grep -q ready "$tmp/out"
 }
+start_borrower unmapped "$lend"
+eventually none_lent
+exec 9>&-
+wait "$pid" || fail "borrower unmapped"
+
+# The disk is written full: what it needs comes back.
 start_borrower hold "$lend" 150
 held=$(lent)
 test "$held" -eq 150 || fail "$held zones lent instead of 150"

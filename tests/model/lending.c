@@ -138,14 +138,14 @@ static void give_back(void)
 	say(LEND_RETURNED, last->offset, 0);
 }
 
-static void answer(uint64_t bytes)
+static void answer(const struct lend_message *recall)
 {
 	uint64_t given = 0;
 
-	for (; given < bytes && zones > 0; given += ZONE_SIZE)
+	for (; given < recall->value && zones > 0; given += ZONE_SIZE)
 		give_back();
 	given_back += given / ZONE_SIZE;
-	say(LEND_RECALLED, 0, given);
+	say(LEND_RECALLED, recall->offset, given);
 }
 
 static void *run_borrower(void *opaque)
@@ -162,7 +162,7 @@ static void *run_borrower(void *opaque)
 
 		say(LEND_BORROW, 0, 20);
 		while ((message = hear(&descriptor)).kind == LEND_RECALL)
-			answer(message.value);
+			answer(&message);
 		if (message.status == 0)
 			take(message.offset, descriptor);
 		if (zones > 0 && random_below(&random, 4) == 0)

@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -299,6 +300,42 @@ START_TEST(test_of_an_earlier_server)
 }
 END_TEST
 
+START_TEST(test_what_somebody_has_locked_is_passed_over)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = (off_t)ZONE_BYTES };
+	struct borrowed zone;
+	int foreign;
+
+	open_loans();
+	zone = borrow(OWNER);
+	lock.l_start = (off_t)(zone.offset + ZONE_BYTES);
+	foreign = open(unit_device, O_RDONLY);
+	ck_assert_int_eq(fcntl(foreign, F_OFD_SETLK, &lock), 0);
+	zone = borrow(OWNER);
+	ck_assert_uint_eq(zone.offset, (uint64_t)lock.l_start + ZONE_BYTES);
+	expect(3, 1, 1);
+	close(foreign);
+	ck_assert(loans_look(&loans));
+	expect(2, 0, 0);
+	ck_assert_uint_eq(ended[OWNER], 0);
+	close_loans();
+}
+END_TEST
+
+START_TEST(test_write_through_a_descriptor_fails)
+{
+	char byte = 'x', found;
+	struct borrowed zone;
+
+	open_loans();
+	zone = borrow(OWNER);
+	ck_assert_int_eq(write(zone.fd, &byte, 1), -1);
+	ck_assert_int_eq(pread(zone.fd, &found, 1, 0), 1);
+	ck_assert_int_ne(found, byte);
+	close_loans();
+}
+END_TEST
+
 START_TEST(test_what_cannot_be_asked_is_locked)
 {
 	struct borrowed zone;
@@ -336,4 +373,5 @@ UNIT_MAIN("loans", test_each_zone_is_locked_by_itself, test_all_that_may_be_lent
 	  test_returned_by_its_owner, test_returned_by_another_is_nothing,
 	  test_what_is_no_zone_is_nothing, test_returned_but_locked_is_still_its_owners,
 	  test_owner_gone, test_neighbours_are_looked_at_together, test_of_an_earlier_server,
+	  test_what_somebody_has_locked_is_passed_over, test_write_through_a_descriptor_fails,
 	  test_what_cannot_be_asked_is_locked, test_no_descriptor_no_loan)
