@@ -89,6 +89,41 @@ static void forget(struct kmemblk_borrower *b, size_t i)
 	b->used--;
 }
 
+/*
+ * A server that has been started again, or has lost the connection, knows which zones are lent and not
+ * to whom, so it would ask nobody to give them back.  Each is told while the table still has it.
+ */
+static void tell_held(void *opaque)
+{
+	struct kmemblk_borrower *b = opaque;
+	struct borrowed *copy;
+	size_t places, i = 0, at;
+	int rc = 0;
+
+	pthread_mutex_lock(&b->lock);
+	places = b->places;
+	copy = b->used > 0 ? make_table(places) : NULL;
+	if (copy != NULL)
+		memcpy(copy, b->zones, places * sizeof(*copy));
+	pthread_mutex_unlock(&b->lock);
+	while (copy != NULL && i < places && rc != -ENOTCONN) {
+		pthread_mutex_lock(&b->lock);
+		at = find(b, copy[i].memory);
+		rc = copy[i].memory != 0 && b->zones[at].memory == copy[i].memory &&
+				     b->zones[at].offset == copy[i].offset
+			     ? connection_tell_held(&b->connection, copy[i].offset)
+			     : 0;
+		pthread_mutex_unlock(&b->lock);
+		/* Without the lock, and until the server reads. */
+		if (rc == -EAGAIN)
+			usleep(1000);
+		else
+			i++;
+	}
+	if (copy != NULL)
+		munmap(copy, places * sizeof(*copy));
+}
+
 /* ---- for an allocator ----------------------------------------------------------------------- */
 
 int borrower_init(struct kmemblk_borrower *b, const char *socket)
@@ -101,7 +136,7 @@ int borrower_init(struct kmemblk_borrower *b, const char *socket)
 	if (b->zones == NULL)
 		return fail_errno(errno, "borrow: %s", socket);
 	pthread_mutex_init(&b->lock, NULL);
-	rc = connection_open(&b->connection, socket);
+	rc = connection_open(&b->connection, socket, tell_held, b);
 	if (rc != 0)
 		munmap(b->zones, b->places * sizeof(*b->zones));
 	return rc;

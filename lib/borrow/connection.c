@@ -211,6 +211,7 @@ static int connect_anew(struct connection *connection)
 	connection->asked = connection->answered = 0;
 	connection->wanted = connection->recall = connection->taken_up = 0;
 	connection->fd = fd;
+	connection->is_new = true;
 	return 0;
 }
 
@@ -293,10 +294,17 @@ static void *run_receiver(void *opaque)
 
 	pthread_mutex_lock(&connection->lock);
 	while (!connection->ended) {
-		if (connection->fd < 0 && connect_anew(connection)) {
+		if (connection->fd < 0 && connect_anew(connection) != 0) {
 			struct timespec until = deadline_after(TICK_MS);
 
 			pthread_cond_timedwait(&connection->changed, &connection->lock, &until);
+			continue;
+		}
+		if (connection->is_new) {
+			connection->is_new = false;
+			pthread_mutex_unlock(&connection->lock);
+			connection->renewed(connection->opaque);
+			pthread_mutex_lock(&connection->lock);
 			continue;
 		}
 		poll_for.fd = connection->fd;
@@ -317,7 +325,8 @@ static void *run_receiver(void *opaque)
 
 /* ---- what connection.h says ----------------------------------------------------------------------- */
 
-int connection_open(struct connection *connection, const char *socket)
+int connection_open(struct connection *connection, const char *socket,
+		    void (*renewed)(void *opaque), void *opaque)
 {
 	pthread_condattr_t attr;
 	int rc;
@@ -325,6 +334,8 @@ int connection_open(struct connection *connection, const char *socket)
 	memset(connection, 0, sizeof(*connection));
 	connection->fd = connection->zone = -1;
 	connection->pid = getpid();
+	connection->renewed = renewed;
+	connection->opaque = opaque;
 	rc = make_address(&connection->address, socket);
 	if (rc == 0)
 		rc = connect_anew(connection);
@@ -438,6 +449,18 @@ void connection_tell(struct connection *connection, uint32_t kind, uint64_t offs
 	if (still_ours(connection))
 		send_message(connection->fd, &message, MSG_DONTWAIT);
 	pthread_mutex_unlock(&connection->lock);
+}
+
+int connection_tell_held(struct connection *connection, uint64_t offset)
+{
+	struct lend_message message = message_of(LEND_HELD, offset, 0);
+	int rc = -ENOTCONN;
+
+	pthread_mutex_lock(&connection->lock);
+	if (still_ours(connection))
+		rc = send_message(connection->fd, &message, MSG_DONTWAIT);
+	pthread_mutex_unlock(&connection->lock);
+	return rc == 0 || rc == -EAGAIN ? rc : -ENOTCONN;
 }
 
 uint64_t connection_wanted(struct connection *connection, int wait_ms)

@@ -22,6 +22,9 @@ struct connection {
 	pthread_mutex_t turn; /* who asks for a zone: one at a time */
 	pthread_mutex_t lock; /* all that follows; taken after `turn` */
 	pthread_cond_t changed;
+	/* Called by the receiver when it has connected again, with no lock held. */
+	void (*renewed)(void *opaque);
+	void *opaque;
 	size_t zone_size;
 	uint64_t limit;		  /* bytes, as the server says */
 	uint64_t wanted;	  /* bytes that the disk wants back; 0 nothing */
@@ -29,6 +32,7 @@ struct connection {
 	uint64_t taken_up;	  /* and which one connection_wanted() told of last */
 	uint64_t asked, answered; /* zones, over this connection */
 	bool waiting;		  /* for the answer whose number is `asked` */
+	bool is_new;		  /* the server has not been told what it cannot know */
 	bool ended;
 	int fd; /* -1 the server is away */
 	dev_t device;
@@ -38,8 +42,12 @@ struct connection {
 	uint64_t offset;
 };
 
-/* Connects, and starts the receiver.  Errors as for kmemblk_borrower_connect(), with a message. */
-int connection_open(struct connection *connection, const char *socket);
+/*
+ * Connects, and starts the receiver, which calls `renewed` after each time that it has connected again.
+ * Errors as for kmemblk_borrower_connect(), with a message.
+ */
+int connection_open(struct connection *connection, const char *socket,
+		    void (*renewed)(void *opaque), void *opaque);
 /* Ends what connection_wanted() waits for. */
 void connection_end(struct connection *connection);
 void connection_close(struct connection *connection);
@@ -54,6 +62,8 @@ int connection_ask(struct connection *connection, void *at, unsigned int wait_ms
 
 /* Tells the server something that has no answer; says nothing if it is away or does not listen. */
 void connection_tell(struct connection *connection, uint32_t kind, uint64_t offset, uint64_t value);
+/* Tells it of a zone that it does not know whose it is: 0, -EAGAIN later, or -ENOTCONN. */
+int connection_tell_held(struct connection *connection, uint64_t offset);
 
 /* Waits for the disk to want memory back: how many bytes, 0 after `wait_ms` or the connection's end. */
 uint64_t connection_wanted(struct connection *connection, int wait_ms);

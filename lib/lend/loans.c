@@ -222,11 +222,34 @@ int loans_lend(struct loans *loans, int owner, uint64_t *offset, int *fd)
 	return *fd;
 }
 
+static bool is_lent(const struct loans *loans, uint64_t offset)
+{
+	uint64_t zone = zone_of(loans, offset);
+
+	return offset % ZONE_BYTES == 0 && zone < loans->zones && loans->loan[zone].lent;
+}
+
+bool loans_held(struct loans *loans, int owner, uint64_t offset)
+{
+	struct loan *loan;
+
+	if (!is_lent(loans, offset))
+		return false;
+	loan = &loans->loan[zone_of(loans, offset)];
+	if (loan->owner != LOANS_UNOWNED)
+		return false;
+	loan->owner = owner;
+	loan->returned = false;
+	loans->unowned--;
+	loans->watched--;
+	return true;
+}
+
 void loans_returned(struct loans *loans, int owner, uint64_t offset)
 {
 	uint64_t zone = zone_of(loans, offset);
 
-	if (offset % ZONE_BYTES != 0 || zone >= loans->zones || !loans->loan[zone].lent)
+	if (!is_lent(loans, offset))
 		return;
 	if (loans->loan[zone].owner == owner && !loans->loan[zone].returned)
 		watch(loans, zone, true, owner);

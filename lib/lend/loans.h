@@ -60,6 +60,9 @@ int loans_check_open(const struct device *device);
  */
 int loans_lend(struct loans *loans, int owner, uint64_t *offset, int *fd);
 
+/* A borrower says that he has had a zone for longer than he is known: true if nobody else has said so. */
+bool loans_held(struct loans *loans, int owner, uint64_t offset);
+
 /* Somebody says that he has unmapped a zone. */
 void loans_returned(struct loans *loans, int owner, uint64_t offset);
 

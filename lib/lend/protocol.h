@@ -9,6 +9,8 @@
  *   LEND_HELLO                    LEND_WELCOME   length: of a zone; value: this borrower's limit
  *   LEND_BORROW  value: may take  LEND_ZONE      status 0: offset and length of a zone, and with the
  *                this many ms                    packet a descriptor to map it through; or -errno
+ *   LEND_HELD    offset                          no answer: of a zone that it has from a server or a
+ *                                                connection before this one
  *   LEND_RETURNED offset                         no answer
  *                                 LEND_RECALL    value: bytes that the disk wants back; offset: how many
  *                                                of these it has sent; at any time
@@ -42,6 +44,7 @@ enum lend_kind {
 	LEND_RECALLED,
 	LEND_STAT,
 	LEND_STATUS,
+	LEND_HELD,
 };
 
 struct lend_message {

@@ -348,6 +348,12 @@ static bool understand(struct lending *lending, int number, const struct lend_me
 			return false;
 		borrow(lending, number, message->value);
 		return true;
+	case LEND_HELD:
+		/* Who lies keeps no more from the disk than if he borrowed. */
+		if (peer->zones < lending->limit &&
+		    loans_held(&lending->loans, number, message->offset))
+			count_zones(lending, peer, 1);
+		return true;
 	case LEND_RETURNED:
 		loans_returned(&lending->loans, number, message->offset);
 		return true;

@@ -123,10 +123,10 @@ static void send_garbage(void)
 
 static void speak_out_of_turn(void)
 {
-	static const uint32_t before_hello[] = { LEND_BORROW, LEND_RETURNED, LEND_RECALLED,
-						 LEND_WELCOME, 0 };
+	static const uint32_t before_hello[] = { LEND_BORROW,	LEND_HELD,    LEND_RETURNED,
+						 LEND_RECALLED, LEND_WELCOME, 0 };
 	static const uint32_t after_hello[] = { LEND_HELLO,  LEND_WELCOME, LEND_RECALLED,
-						LEND_RECALL, LEND_STATUS,  10 };
+						LEND_RECALL, LEND_STATUS,  LEND_HELD + 1 };
 	int fd;
 
 	for (unsigned int i = 0; i < sizeof before_hello / sizeof before_hello[0]; i++) {
@@ -148,6 +148,8 @@ static void return_what_is_not_ours(void)
 	int fd = new_connection(true);
 
 	for (unsigned int i = 0; i < honest.zones; i++)
+		CHECK(packet_send(fd, LEND_HELD, honest.zone[i].offset, 0), "hung up");
+	for (unsigned int i = 0; i < honest.zones; i++)
 		CHECK(packet_send(fd, LEND_RETURNED, honest.zone[i].offset, 0), "hung up");
 	for (unsigned int i = 0; i < 1000; i++)
 		CHECK(packet_send(fd, LEND_RETURNED,
@@ -155,6 +157,7 @@ static void return_what_is_not_ours(void)
 		      "hung up");
 	for (unsigned int i = 0; i < 64; i++)
 		CHECK(packet_send(fd, LEND_RETURNED, UINT64_C(1) << i, 0) &&
+			      packet_send(fd, LEND_HELD, UINT64_C(1) << i, 0) &&
 			      packet_send(fd, LEND_RETURNED, -(UINT64_C(1) << i), 0),
 		      "hung up");
 	CHECK(raw_stat(server_lend_socket(), "zones", "lent") == lent, "somebody's zone was taken");

@@ -16,6 +16,12 @@ eventually none_lent
 eventually none_lent
 expect_error 1 "borrow: /nonexistent: no lending server" "$borrower" zones /nonexistent
 
+all_owned() {
+	"$kmemblk" stat --json "$lend" | python3 -c 'import json, sys
+status = json.load(sys.stdin)
+sys.exit(status["zones"]["unowned"] != 0 or not status["borrowers"])'
+}
+
 start_borrower() {
 	rm -f "$tmp/fifo" "$tmp/out"
 	mkfifo "$tmp/fifo"
@@ -34,6 +40,11 @@ wait "$pid" || fail "borrower unmapped"
 start_borrower hold "$lend" 150
 held=$(lent)
 test "$held" -eq 150 || fail "$held zones lent instead of 150"
+# Also by a server that was started after they had been lent.
+end_process "$server"
+start_nbdkit "$device" lend="$lend" recall-timeout=3600 9>&-
+eventually all_owned
+test "$(lent)" -eq 150 || fail "$(lent) zones lent after a restart"
 nbdinfo --size "$uri" > "$tmp/size"
 head -c "$(cat "$tmp/size")" /dev/zero | tr '\0' x > "$tmp/image"
 nbdcopy "$tmp/image" "$uri" || fail "a write failed though the borrower gives back"

@@ -336,6 +336,31 @@ START_TEST(test_write_through_a_descriptor_fails)
 }
 END_TEST
 
+START_TEST(test_an_earlier_servers_borrower_says_what_he_holds)
+{
+	struct borrowed zone;
+
+	open_loans();
+	zone = borrow(OWNER);
+	/* It is somebody's. */
+	ck_assert(!loans_held(&loans, OTHER, zone.offset));
+	loans_destroy(&loans);
+	init_loans();
+	ck_assert(!loans_held(&loans, OTHER, zone.offset + PAGE));
+	ck_assert(!loans_held(&loans, OTHER, zone.offset + ZONE_BYTES));
+	ck_assert(!loans_held(&loans, OTHER, UINT64_MAX));
+	ck_assert(loans_held(&loans, OTHER, zone.offset));
+	ck_assert(!loans_held(&loans, OWNER, zone.offset));
+	expect(1, 0, 0);
+	ended[OTHER] = 0;
+	close(zone.fd);
+	loans_returned(&loans, OTHER, zone.offset);
+	expect(0, 0, 0);
+	ck_assert_uint_eq(ended[OTHER], 1);
+	close_loans();
+}
+END_TEST
+
 START_TEST(test_what_cannot_be_asked_is_locked)
 {
 	struct borrowed zone;
@@ -374,4 +399,5 @@ UNIT_MAIN("loans", test_each_zone_is_locked_by_itself, test_all_that_may_be_lent
 	  test_what_is_no_zone_is_nothing, test_returned_but_locked_is_still_its_owners,
 	  test_owner_gone, test_neighbours_are_looked_at_together, test_of_an_earlier_server,
 	  test_what_somebody_has_locked_is_passed_over, test_write_through_a_descriptor_fails,
-	  test_what_cannot_be_asked_is_locked, test_no_descriptor_no_loan)
+	  test_an_earlier_servers_borrower_says_what_he_holds, test_what_cannot_be_asked_is_locked,
+	  test_no_descriptor_no_loan)
