@@ -48,12 +48,12 @@ int heap_init(struct kmemblk_borrower *borrower, uint64_t limit, bool strict)
 
 	/* A limit on the program's address space may leave room for less. */
 	for (size = RANGE_MAX; size >= RANGE_MIN && range == MAP_FAILED; size /= 2)
-		range = mmap(NULL, size + zone, PROT_NONE,
+		range = mmap(NULL, size + HEAP_ALIGNMENT, PROT_NONE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (range == MAP_FAILED)
 		return -errno;
 	size *= 2;
-	heap.base = range + (-(uintptr_t)range & (zone - 1));
+	heap.base = range + (-(uintptr_t)range & (HEAP_ALIGNMENT - 1));
 	heap.zone_size = zone;
 	heap.zone_pages = zone / HEAP_PAGE;
 	heap.slots = size / zone;
@@ -244,7 +244,7 @@ static size_t find(size_t n, size_t align, bool grow)
 	return NOWHERE;
 }
 
-/* Addresses relative to the range's start are aligned if the range is: to a zone, that is. */
+/* Addresses relative to the range's start are aligned as far as the range is. */
 static size_t find_place(size_t n, size_t align)
 {
 	size_t page, last;
@@ -267,7 +267,7 @@ void *heap_take(size_t size, size_t alignment, bool *clean)
 {
 	size_t n = size / HEAP_PAGE, align = alignment / HEAP_PAGE, page, last;
 
-	if (!n || size % HEAP_PAGE || alignment > heap.zone_size)
+	if (!n || size % HEAP_PAGE || alignment > HEAP_ALIGNMENT)
 		return NULL;
 	pthread_mutex_lock(&heap.lock);
 	page = find_place(n, align ? align : 1);

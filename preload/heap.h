@@ -20,6 +20,8 @@
 #include "borrow/borrower.h"
 
 #define HEAP_PAGE ((size_t)4096)
+/* No allocation in the heap has a larger one. */
+#define HEAP_ALIGNMENT ((size_t)64 << 20)
 
 enum slot_kind { SLOT_EMPTY, SLOT_ZONE, SLOT_ORDINARY };
 
@@ -35,8 +37,8 @@ struct slot {
 struct heap {
 	/* Constant once the heap is there. */
 	bool active;
-	bool strict; /* no ordinary memory */
-	uint8_t *base;
+	bool strict;   /* no ordinary memory */
+	uint8_t *base; /* aligned to HEAP_ALIGNMENT */
 	size_t slots;
 	size_t zone_size, zone_pages;
 	uint64_t zones_max;
@@ -72,7 +74,7 @@ static inline uint8_t *heap_slot_at(size_t slot)
 	return heap.base + slot * heap.zone_size;
 }
 
-/* Whole pages; NULL when there are none.  `*clean`: they hold zeroes. */
+/* Whole pages; NULL when there are none, or the alignment is too large.  `*clean`: they hold zeroes. */
 void *heap_take(size_t size, size_t alignment, bool *clean);
 void heap_give(void *memory, size_t size);
 

@@ -10,17 +10,21 @@
  *
  * One thread, the helper, wakes each second: it has jemalloc give up what it has kept for long
  * enough, and gives zones back that are wholly free.  When the disk wants memory it gives back all
- * that is free and then, unless strict, moves zones that are in use to ordinary memory.
+ * that is free and then, unless strict, moves zones that are in use to ordinary memory.  A process whose
+ * main thread has ended by pthread_exit() lives until its last thread ends, and does not know ours: the
+ * helper ends it then.
  */
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jemalloc/jemalloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "calls.h"
@@ -42,6 +46,24 @@ static struct kmemblk_borrower borrower;
 
 /* ---- hooks ---------------------------------------------------------------------------------- */
 
+/* For an alignment that the heap does not have. */
+static void *take_outside(size_t size, size_t alignment)
+{
+	uint8_t *range, *memory;
+
+	if (heap.strict)
+		return NULL;
+	range = mmap(NULL, size + alignment, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (range == MAP_FAILED)
+		return NULL;
+	memory = range + (-(uintptr_t)range & (alignment - 1));
+	if (memory > range)
+		munmap(range, (size_t)(memory - range));
+	munmap(memory + size, alignment - (size_t)(memory - range));
+	return memory;
+}
+
 static void *take(extent_hooks_t *hooks, void *at, size_t size, size_t alignment, bool *zero,
 		  bool *commit, unsigned int arena)
 {
@@ -53,7 +75,8 @@ static void *take(extent_hooks_t *hooks, void *at, size_t size, size_t alignment
 	/* Growing in place is a convenience. */
 	if (at != NULL)
 		return NULL;
-	memory = heap_take(size, alignment, &clean);
+	clean = alignment > HEAP_ALIGNMENT;
+	memory = clean ? take_outside(size, alignment) : heap_take(size, alignment, &clean);
 	if (memory == NULL)
 		return NULL;
 	if (*zero && !clean)
@@ -142,6 +165,36 @@ static int set_hooks(void)
 	return -err;
 }
 
+/* ---- the end --------------------------------------------------------------------------------- */
+
+/* This thread and the borrower's receiver, and the main thread, of which something is left till the end. */
+#define OWN_THREADS 3
+
+/*
+ * True when the program has only our threads left: its main thread has ended by pthread_exit(), and all
+ * others as well.  A folder has a link for each folder in it, and "." and "..".
+ */
+static bool program_has_ended(void)
+{
+	char path[64], text[128], *state;
+	struct stat st;
+	ssize_t n;
+	int fd;
+
+	if (stat("/proc/self/task", &st) != 0 || st.st_nlink != 2 + OWN_THREADS)
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/task/%ld/stat", (long)getpid());
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	/* "PID (NAME) Z ..."; a name may have parentheses as well. */
+	state = strrchr(text, ')');
+	return state != NULL && strncmp(state, ") Z", 3) == 0;
+}
+
 /* ---- the helper ----------------------------------------------------------------------------- */
 
 static void *help(void *opaque)
@@ -151,7 +204,9 @@ static void *help(void *opaque)
 	(void)opaque;
 	for (;;) {
 		wanted = connection_wanted(&borrower.connection, TICK_MS);
-		if (!wanted) {
+		if (wanted == 0) {
+			if (program_has_ended())
+				exit(0);
 			mallctl(EVERY_ARENA("decay"), NULL, NULL, NULL, 0);
 			heap_trim(IDLE_ROUNDS);
 			continue;

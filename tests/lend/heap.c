@@ -7,6 +7,8 @@
  *   heap store        threads store and read(2) into memory, which must hold what was put there, until
  *                     its input ends
  *   heap take MIB     touches so much, prints how much it got and waits for the end of its input
+ *   heap align MIB    has memory of every alignment up to that
+ *   heap exit         ends its main thread before the other one
  *   heap log MIB      has no standard error, and a thread that writes to it all the time, while it
  *                     touches so much
  *   heap stray        stores to the byte after the last zone
@@ -376,6 +378,41 @@ static int test_signals(void)
 	return 0;
 }
 
+static int test_align(unsigned int mib)
+{
+	for (size_t alignment = 4096; alignment <= mib * MIB; alignment *= 2) {
+		void *memory;
+
+		if (posix_memalign(&memory, alignment, 3 * MIB) != 0)
+			die("no memory of this alignment");
+		if ((uintptr_t)memory % alignment != 0)
+			die("not aligned");
+		memset(memory, 1, 3 * MIB);
+		kept = memory;
+		free(memory);
+	}
+	return 0;
+}
+
+static void *end_last(void *opaque)
+{
+	pthread_t *main_thread = opaque;
+
+	pthread_join(*main_thread, NULL);
+	puts("the last thread");
+	return NULL;
+}
+
+static int test_exit(void)
+{
+	static pthread_t main_thread;
+	pthread_t thread;
+
+	main_thread = pthread_self();
+	start(&thread, end_last, &main_thread);
+	pthread_exit(NULL);
+}
+
 static void *write_log(void *opaque)
 {
 	static const char line[] = "a line of the log of an ordinary program\n";
@@ -414,6 +451,10 @@ int main(int argc, char **argv)
 		return test_store();
 	if (!strcmp(what, "take"))
 		return test_take(number);
+	if (!strcmp(what, "align"))
+		return test_align(number);
+	if (!strcmp(what, "exit"))
+		return test_exit();
 	if (!strcmp(what, "log"))
 		return test_log(number);
 	if (!strcmp(what, "stray"))
