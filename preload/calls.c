@@ -16,7 +16,6 @@
  */
 #include "config.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -31,20 +30,8 @@
 
 #include "calls.h"
 #include "heap.h"
+#include "libc.h"
 #include "protect.h"
-
-/* libc's function of that name, looked up once. */
-#define NEXT(name)                                                                                 \
-	({                                                                                         \
-		static _Atomic(void *) next;                                                       \
-		void *found = atomic_load_explicit(&next, memory_order_relaxed);                   \
-                                                                                                   \
-		if (!found) {                                                                      \
-			found = dlsym(RTLD_NEXT, #name);                                           \
-			atomic_store_explicit(&next, found, memory_order_relaxed);                 \
-		}                                                                                  \
-		(__typeof__(&name))found;                                                          \
-	})
 
 /* ---- fork ----------------------------------------------------------------------------------- */
 
@@ -70,16 +57,6 @@ void calls_register_fork(void)
 }
 
 /* ---- signals -------------------------------------------------------------------------------- */
-
-int calls_sigaction(int signal, const struct sigaction *action, struct sigaction *old)
-{
-	return NEXT(sigaction)(signal, action, old);
-}
-
-int calls_sigmask(int how, const sigset_t *set, sigset_t *old)
-{
-	return NEXT(pthread_sigmask)(how, set, old);
-}
 
 int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {

@@ -30,8 +30,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "calls.h"
 #include "heap.h"
+#include "libc.h"
 #include "protect.h"
 
 static struct {
@@ -293,7 +293,7 @@ static void lock_action(sigset_t *saved)
 	sigset_t all;
 
 	sigfillset(&all);
-	calls_sigmask(SIG_BLOCK, &all, saved);
+	libc_sigmask(SIG_BLOCK, &all, saved);
 	while (atomic_flag_test_and_set(&protect.action_lock))
 		;
 }
@@ -301,7 +301,7 @@ static void lock_action(sigset_t *saved)
 static void unlock_action(const sigset_t *saved)
 {
 	atomic_flag_clear(&protect.action_lock);
-	calls_sigmask(SIG_SETMASK, saved, NULL);
+	libc_sigmask(SIG_SETMASK, saved, NULL);
 }
 
 void protect_action(const struct sigaction *action, struct sigaction *old)
@@ -333,7 +333,7 @@ static void pass_on(int signal, siginfo_t *info, void *context)
 	if (!(action.sa_flags & SA_SIGINFO) &&
 	    (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN)) {
 		/* A fault happens again; what somebody sent does not. */
-		calls_sigaction(signal, &by_default, NULL);
+		libc_sigaction(signal, &by_default, NULL);
 		if (info->si_code <= 0)
 			syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal);
 		return;
@@ -341,7 +341,7 @@ static void pass_on(int signal, siginfo_t *info, void *context)
 	mask = action.sa_mask;
 	if (!(action.sa_flags & SA_NODEFER))
 		sigaddset(&mask, signal);
-	calls_sigmask(SIG_BLOCK, &mask, NULL);
+	libc_sigmask(SIG_BLOCK, &mask, NULL);
 	if (action.sa_flags & SA_SIGINFO)
 		action.sa_sigaction(signal, info, context);
 	else
@@ -370,10 +370,10 @@ int protect_init(void)
 	protect.here = page;
 	atomic_store(protect.here, 1);
 	sigemptyset(&action.sa_mask);
-	if (calls_sigaction(SIGSEGV, &action, &protect.action))
+	if (libc_sigaction(SIGSEGV, &action, &protect.action))
 		return -errno;
 	/* Whoever started the program may have blocked it. */
 	sigemptyset(&segv);
 	sigaddset(&segv, SIGSEGV);
-	return -calls_sigmask(SIG_UNBLOCK, &segv, NULL);
+	return -libc_sigmask(SIG_UNBLOCK, &segv, NULL);
 }

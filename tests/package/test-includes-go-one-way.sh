@@ -38,6 +38,21 @@ refuse preload/preload.c media/pm.h 'preload.c includes "media/pm.h"'
 refuse tools/main.c base/error.h 'tools/main.c includes "base/error.h"'
 refuse lib/pages/pool.h pages/storage.h 'in a circle'
 
+refuse preload/libc.h calls.h 'in a circle'
+refuse plugin/value.h memory-parameters.h 'in a circle'
+# Written so that it would not be seen.
+refuse lib/base/thread.c ../pages/pool.h 'write each include as'
+refuse lib/pages/pool.c cache.h 'write each include as'
+refuse tools/json.c ../lib/pages/pool.h 'write each include as'
+refuse plugin/value.c preload/heap.h 'plugin/value.c includes "preload/heap.h"'
+copy
+printf '#  include "pages/pool.h"\n' >> "$tree/lib/base/thread.c"
+expect_error 1 'write each include as' "$tree/scripts/check-includes.sh"
+copy
+mkdir "$tree/lib/base/deep"
+echo '#include "pages/pool.h"' > "$tree/lib/base/deep/a.c"
+expect_error 1 'write each include as' "$tree/scripts/check-includes.sh"
+
 copy
 echo '#include "media/pm.h"' >> "$tree/lib/media/owned.c"
 expect_error 1 'type: scripts/check-includes.sh --draw' "$tree/scripts/check-includes.sh"

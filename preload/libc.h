@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* libc.h - libc's own of what calls.c puts itself before. */
+#ifndef LIBC_H
+#define LIBC_H
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+/* libc's function of that name, looked up once. */
+#define NEXT(name)                                                                                 \
+	({                                                                                         \
+		static _Atomic(void *) next;                                                       \
+		void *found = atomic_load_explicit(&next, memory_order_relaxed);                   \
+                                                                                                   \
+		if (!found) {                                                                      \
+			found = dlsym(RTLD_NEXT, #name);                                           \
+			atomic_store_explicit(&next, found, memory_order_relaxed);                 \
+		}                                                                                  \
+		(__typeof__(&name))found;                                                          \
+	})
+
+/* Looked up at the start, so that a handler of signals may call them. */
+int libc_sigaction(int signal, const struct sigaction *action, struct sigaction *old);
+int libc_sigmask(int how, const sigset_t *set, sigset_t *old);
+
+#endif /* LIBC_H */
