@@ -271,7 +271,7 @@ struct kmemblk_memory_options {
  * copied.
  *
  * Errors: -EROFS the handle is read-only; -EINVAL the handle is started, or a size is larger than
- * the device; -EOPNOTSUPP KMEMBLK_PUNCH on a device without holes.  Nothing is changed then.
+ * the data pages; -EOPNOTSUPP KMEMBLK_PUNCH on a device without holes.  Nothing is changed then.
  */
 int kmemblk_set_memory(struct kmemblk *handle, const struct kmemblk_memory_options *options);
 
@@ -495,11 +495,12 @@ struct kmemblk_info {
 	uint64_t pages_quarantined; /* out of use after media errors; 0 from kmemblk_probe() */
 	uint64_t pages_resident;    /* free pages that have storage */
 	/* These are 0 from kmemblk_probe(): only the process that serves the device knows. */
-	uint64_t pages_lent;	  /* now with memory users */
+	uint64_t pages_lent;	  /* now */
 	uint64_t pages_retired;	  /* replaced or trimmed, and not yet free */
 	uint64_t pages_reclaimed; /* ever become free after that, since the device was opened */
 	uint64_t pages_punched;	  /* ever given back to the kernel, since the device was opened */
-	uint64_t pages_returned;  /* ever given back by memory users, since the device was opened */
+	uint64_t
+		pages_returned; /* ever given back by whoever had them, since the device was opened */
 	uint64_t entries_damaged; /* index entries that no sound device has */
 	int numa_node;		  /* of the device; -1 unknown */
 	/*

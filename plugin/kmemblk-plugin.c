@@ -154,7 +154,7 @@ static bool can_be_made(void)
 static const char *open_hint(int rc)
 {
 	if (rc == -ENOENT && can_be_made())
-		return ": to make it, add create=1G, for example";
+		return "; or add create=1G, for example";
 	if (rc == -EPERM && create_size)
 		return ": to serve what is there all the same, leave out create=";
 	if (!readonly && (rc == -EACCES || rc == -EPERM || rc == -EROFS) &&

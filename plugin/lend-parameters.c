@@ -36,7 +36,11 @@ static int config_socket(const char *value)
 			     socket_path);
 		return -1;
 	}
-	socket_path = nbdkit_absolute_path(value);
+	socket_path = *value != '\0' ? nbdkit_absolute_path(value) : NULL;
+	if (socket_path == NULL)
+		nbdkit_error(
+			"lend=%s: type the path of a socket, as in lend=/run/kmemblk/lend.sock",
+			value);
 	return socket_path != NULL ? 0 : -1;
 }
 
@@ -83,7 +87,9 @@ static int config_timeout(const char *value)
 	double seconds = strtod(value, &end);
 
 	if (end == value || *end || !(seconds > 0) || seconds > 86400) {
-		nbdkit_error("recall-timeout=%s: type seconds, as in recall-timeout=10", value);
+		nbdkit_error(
+			"recall-timeout=%s: type seconds, at most 86400, as in recall-timeout=10",
+			value);
 		return -1;
 	}
 	timeout_ms = (unsigned int)(seconds * 1000 + 0.999);
@@ -115,8 +121,9 @@ int lend_config_complete(bool readonly)
 			     "the socket of lend=: add lend=SOCKET");
 		return -1;
 	}
-	if (readonly && socket_path != NULL) {
-		nbdkit_error("readonly=true has no free pages to lend: leave out lend=");
+	if (readonly && (socket_path != NULL || timeout_ms > 0)) {
+		nbdkit_error("readonly=true has no free pages to lend: leave out lend= and "
+			     "recall-timeout=");
 		return -1;
 	}
 	return 0;

@@ -304,7 +304,7 @@ void heap_give(void *memory, size_t size)
 
 /* ---- what protect.c and the helper do with slots -------------------------------------------- */
 
-void heap_copy_slot(void *to, size_t s)
+void heap_copy_slot_locked(void *to, size_t s)
 {
 	size_t first = s * heap.zone_pages, end = first + heap.zone_pages, page = first, n;
 
@@ -317,7 +317,7 @@ void heap_copy_slot(void *to, size_t s)
 	}
 }
 
-void heap_now_ordinary(size_t s)
+void heap_now_ordinary_locked(size_t s)
 {
 	size_t page = s * heap.zone_pages, end = page + heap.zone_pages;
 

@@ -79,10 +79,10 @@ void *heap_take(size_t size, size_t alignment, bool *clean);
 void heap_give(void *memory, size_t size);
 
 /* Copies the pages of a slot that are in somebody's hands.  Under the lock. */
-void heap_copy_slot(void *to, size_t slot);
+void heap_copy_slot_locked(void *to, size_t slot);
 
 /* A slot's memory is ordinary now, with zeroes where nobody has it.  Under the lock. */
-void heap_now_ordinary(size_t slot);
+void heap_now_ordinary_locked(size_t slot);
 
 /*
  * Gives back the memory of slots that have been wholly free for `rounds` calls; returns how many

@@ -87,14 +87,14 @@ static bool replace(size_t s, size_t n)
 	if (copy == MAP_FAILED)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		heap_copy_slot(copy + i * heap.zone_size, s + i);
+		heap_copy_slot_locked(copy + i * heap.zone_size, s + i);
 	if (mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, heap_slot_at(s)) ==
 	    MAP_FAILED) {
 		munmap(copy, size);
 		return false;
 	}
 	for (size_t i = 0; i < n; i++)
-		heap_now_ordinary(s + i);
+		heap_now_ordinary_locked(s + i);
 	return true;
 }
 

@@ -94,7 +94,7 @@ if ! circle=$(tsort <<< "$modules" 2>&1 > /dev/null); then
 fi
 
 draw() {
-	local folder
+	local folder at
 	cat << 'END'
 # Who includes whom
 
@@ -107,7 +107,9 @@ flowchart TD
 END
 	for folder in api lend io map pages media base borrow preload plugin tools; do
 		echo "  subgraph $folder"
-		(cd lib && ls $folder/*.[ch] 2> /dev/null || (cd .. && ls $folder/*.[ch])) | sed -E 's/\.[ch]$//' | sort -u |
+		at=$folder
+		test ! -d "lib/$folder" || at=lib/$folder
+		find "$at" -name '*.[ch]' | sed 's|^lib/||' | sed -E 's/\.[ch]$//' | sort -u |
 			sed -E 's|(.*)/(.*)|    \1/\2[\2]|'
 		grep -E "^$folder/[^ ]* $folder/" <<< "$modules" | sed -E 's/(.*) (.*)/    \1 --> \2/' || true
 		echo '  end'

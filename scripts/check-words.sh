@@ -1,12 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Refuses the words that docs/design.md, section 1, has retired: each row of its second table has a word
-# (an extended regular expression, matched as a whole word), what is said instead, and the folders in
-# which it is refused, or none for all.  Run from anywhere in the source tree.
+# Reads docs/design.md, section 1.  Refuses a word that its first table explains twice, and the words that
+# its second one has retired: a row has a word (an extended regular expression, of any case, with no letter
+# before or after it, so in identifiers as well), what is said instead, and the folders in which it is
+# refused, or none for all.  Run from anywhere in the source tree.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+status=0
+refuse() {
+	echo "check-words: $*" >&2
+	status=1
+}
+
+glossary=$(sed -n '/^| word | meaning |/,/^$/s/^| \([^|]*\) |.*/\1/p' docs/design.md | tail -n +3)
+twice=$(tr ',' '\n' <<< "$glossary" | sed 's/^ *//' | sort | uniq -d)
+test -z "$twice" || refuse "explained twice: $twice"
 
 # A line a row: word, what to say, folders.
 retired() {
@@ -15,20 +26,23 @@ retired() {
 		sed 's/\\|/|/g'
 }
 
-status=0
-# The table itself, inputs of the fuzzers, and what others wrote.
-skip='^docs/design\.md:[0-9]*:\| `|^Binary file'
+rows=0
+# The table itself.
+skip=$(grep -nE '^\| `' docs/design.md | cut -d: -f1 | sed 's/.*/^docs\/design.md:&:/' | paste -sd'|')
 while IFS=$'\t' read -r word instead folders; do
+	rows=$((rows + 1))
 	# A parameter's value follows at once.
 	case $word in
-	*=) ;;
-	*) word+='\b' ;;
+	*=) end= ;;
+	*) end='([^[:alpha:]]|$)' ;;
 	esac
+	found=0
 	# shellcheck disable=SC2086
-	if git grep --no-index --exclude-standard -nIE -e "\b$word" -- ${folders:-.} ':!tests/fuzz/corpus-*' ':!COPYING' |
-		grep -vE "$skip"; then
-		echo "check-words: $word: say: $instead (docs/design.md, section 1)" >&2
-		status=1
-	fi
+	lines=$(git grep --no-index --exclude-standard -niIE -e "(^|[^[:alpha:]])$word$end" -- ${folders:-.} \
+		':!tests/fuzz/corpus-*' ':!COPYING') || found=$?
+	test "$found" -le 1 || refuse "$word: cannot be looked for"
+	lines=$(grep -vE "$skip" <<< "$lines" || true)
+	test -z "$lines" || refuse "$word: say: $instead (docs/design.md, section 1):"$'\n'"$lines"
 done < <(retired)
+test "$rows" -gt 0 || refuse "docs/design.md has no table of retired words"
 exit $status

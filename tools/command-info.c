@@ -104,13 +104,13 @@ static void print_format(const struct kmemblk_info *info)
 /* What the word says. */
 static const char *explain_persistence(const struct kmemblk_info *info)
 {
-	if (!strcmp(info->persistence, "power-fail"))
+	if (strcmp(info->persistence, "power-fail") == 0)
 		return "what is written survives a power failure";
-	if (!strcmp(info->persistence, "reboot"))
+	if (strcmp(info->persistence, "reboot") == 0)
 		return "what is written survives a warm restart of the host, not a power failure";
-	if (!strcmp(info->persistence, "process"))
+	if (strcmp(info->persistence, "process") == 0)
 		return "what is written survives the server, not a restart of the host";
-	if (!strcmp(info->media, "file"))
+	if (strcmp(info->media, "file") == 0)
 		return "the system does not tell what is below this file (findmnt -T PATH)";
 	return "the system does not tell (ndctl list -R: persistence_domain)";
 }
@@ -141,7 +141,7 @@ static void print_where(const char *path, const struct kmemblk_info *info)
 	printf("  media        %s", info->media);
 	if (info->numa_node >= 0)
 		printf(", NUMA node %d", info->numa_node);
-	if (!strcmp(info->media, "file"))
+	if (strcmp(info->media, "file") == 0)
 		printf(", slow: each write waits for msync");
 	printf("\n  persistence  %s: %s\n", info->persistence, explain_persistence(info));
 	print_holder(path, info);

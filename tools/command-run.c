@@ -111,11 +111,11 @@ static void find_preload(char path[PATH_MAX])
 		name = strrchr(path, '/');
 		*name = 0;
 		if (name - path > (ptrdiff_t)strlen("/tools/.libs") &&
-		    !strcmp(name - strlen(build), build)) {
+		    strcmp(name - strlen(build), build) == 0) {
 			name -= strlen(build);
 			*name = 0;
 			name -= strlen(tools);
-			if (!strcmp(name, tools)) {
+			if (strcmp(name, tools) == 0) {
 				strcpy(name, "/preload/.libs/" PRELOAD);
 				return;
 			}

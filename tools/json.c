@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * json.c - the objects that info and check print with --json, by json-c.
+ * json.c - the objects that info, check and stat print with --json, by json-c.
  *
  * No key is ever left out for want of memory: the command ends instead, with nothing printed.
  */

@@ -115,7 +115,7 @@ static char *filter_help(int key, const char *text, void *input)
 static const struct subcommand *find_subcommand(const char *name)
 {
 	for (size_t i = 0; i < SUBCOMMANDS; i++) {
-		if (!strcmp(name, subcommands[i].name))
+		if (strcmp(name, subcommands[i].name) == 0)
 			return &subcommands[i];
 	}
 	return NULL;

@@ -24,7 +24,8 @@ static int check_memory(const struct kmemblk *h, const struct kmemblk_memory_opt
 	    (options->headroom != KMEMBLK_DEFAULT && options->headroom > size))
 		return fail(
 			EINVAL,
-			"set memory: %s: watermark and headroom are at most the device's %llu bytes",
+			"set memory: %s: watermark and headroom are at most the %llu bytes of data "
+			"pages",
 			h->device.path, (unsigned long long)size);
 	if ((unsigned int)options->punch > KMEMBLK_PUNCH)
 		return fail(EINVAL, "set memory: %s: unknown kind of punching %u", h->device.path,
@@ -106,7 +107,7 @@ int kmemblk_borrow(struct kmemblk *h, size_t length, size_t alignment, void **me
 	pthread_mutex_unlock(&h->pool.lock);
 	if (rc == -ENOMEM || rc == -ENOSPC)
 		return fail(ENOMEM,
-			    "borrow: %s: no run of %zu bytes is free above spare and headroom",
+			    "borrow: %s: no run of %zu bytes is to be had above spare and headroom",
 			    h->device.path, length);
 	if (rc != 0)
 		return fail_errno(-rc, "borrow: %s: storage or contents of a free page",

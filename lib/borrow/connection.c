@@ -223,8 +223,8 @@ static bool still_ours(const struct connection *connection)
 	       st.st_dev == connection->device && st.st_ino == connection->inode;
 }
 
-/* The connection is over.  Under `lock`. */
-static void lose(struct connection *connection)
+/* The connection is over. */
+static void lose_locked(struct connection *connection)
 {
 	if (still_ours(connection))
 		close(connection->fd);
@@ -236,7 +236,8 @@ static void lose(struct connection *connection)
 
 /* ---- the receiver --------------------------------------------------------------------------- */
 
-static void take_zone(struct connection *connection, const struct lend_message *message, int zone)
+static void take_zone_locked(struct connection *connection, const struct lend_message *message,
+			     int zone)
 {
 	connection->answered++;
 	if (connection->waiting && connection->answered == connection->asked) {
@@ -258,8 +259,8 @@ static void take_zone(struct connection *connection, const struct lend_message *
 	}
 }
 
-/* Everything that has come.  Under `lock`. */
-static void take_all(struct connection *connection)
+/* Everything that has come. */
+static void take_all_locked(struct connection *connection)
 {
 	struct lend_message message;
 	int zone, rc;
@@ -269,13 +270,13 @@ static void take_all(struct connection *connection)
 		if (rc == -EAGAIN)
 			return;
 		if (rc == 0 && message.kind == LEND_ZONE) {
-			take_zone(connection, &message, zone);
+			take_zone_locked(connection, &message, zone);
 			continue;
 		}
 		if (zone >= 0)
 			close(zone);
 		if (rc != 0) {
-			lose(connection);
+			lose_locked(connection);
 			return;
 		}
 		if (message.kind == LEND_RECALL) {
@@ -315,9 +316,9 @@ static void *run_receiver(void *opaque)
 		if (connection->ended)
 			break;
 		if (still_ours(connection))
-			take_all(connection);
+			take_all_locked(connection);
 		else
-			lose(connection);
+			lose_locked(connection);
 	}
 	pthread_mutex_unlock(&connection->lock);
 	return NULL;
@@ -373,7 +374,7 @@ void connection_close(struct connection *connection)
 	}
 	connection_end(connection);
 	pthread_join(connection->receiver, NULL);
-	lose(connection);
+	lose_locked(connection);
 	if (connection->zone >= 0)
 		close(connection->zone);
 	pthread_cond_destroy(&connection->changed);
@@ -381,8 +382,8 @@ void connection_close(struct connection *connection)
 	pthread_mutex_destroy(&connection->turn);
 }
 
-/* Sends the question and waits for its answer.  Under `turn` and `lock`. */
-static int ask(struct connection *connection, unsigned int wait_ms)
+/* Sends the question and waits for its answer.  With `turn`, too. */
+static int ask_locked(struct connection *connection, unsigned int wait_ms)
 {
 	struct lend_message question = message_of(LEND_BORROW, 0, wait_ms);
 	struct timespec until = deadline_after((uint64_t)wait_ms + PATIENCE_MS);
@@ -417,7 +418,7 @@ int connection_ask(struct connection *connection, void *at, unsigned int wait_ms
 		return -ENOTCONN;
 	pthread_mutex_lock(&connection->turn);
 	pthread_mutex_lock(&connection->lock);
-	rc = ask(connection, wait_ms);
+	rc = ask_locked(connection, wait_ms);
 	/* The server has given the zone its storage; populating saves a fault a page. */
 	if (rc == 0 && mmap(at, connection->zone_size, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_FIXED | MAP_POPULATE, connection->zone,

@@ -169,7 +169,7 @@ static void take_back(struct loans *loans, uint64_t zone)
 /* Take back what is free of the zones [zone, zone + n), halved until that is known: mostly, all is. */
 static bool look_at(struct loans *loans, uint64_t zone, uint64_t n)
 {
-	int rc = claim_locked(loans->pool->device, offset_of(loans, zone), n * ZONE_BYTES);
+	int rc = claim_is_held(loans->pool->device, offset_of(loans, zone), n * ZONE_BYTES);
 	bool any;
 
 	if (rc == 0) {

@@ -71,11 +71,11 @@ static void zones_made(void *opaque)
 static void count_zones(struct lending *lending, struct peer *peer, int by)
 {
 	if (peer->zones == 0 && by > 0)
-		atomic_fetch_add_explicit(&lending->h->pool.lender.holders, 1,
+		atomic_fetch_add_explicit(&lending->h->pool.lender.borrowers, 1,
 					  memory_order_relaxed);
 	peer->zones = (uint64_t)((int64_t)peer->zones + by);
 	if (peer->zones == 0 && by < 0)
-		atomic_fetch_sub_explicit(&lending->h->pool.lender.holders, 1,
+		atomic_fetch_sub_explicit(&lending->h->pool.lender.borrowers, 1,
 					  memory_order_relaxed);
 }
 

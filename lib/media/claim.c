@@ -80,7 +80,7 @@ static int lock_shared(struct device *device)
 }
 
 /* 1 if another open file description has a lock in the range, 0 if not; -errno without message. */
-static int is_locked(int fd, uint64_t offset, uint64_t length)
+static int is_held(int fd, uint64_t offset, uint64_t length)
 {
 	struct flock lock = {
 		.l_type = F_WRLCK,
@@ -110,9 +110,9 @@ static int check_kernel_node(const struct device *device)
 
 	if (rc <= 0)
 		return rc;
-	claimed = is_locked(fd, 0, CLAIM_BYTES);
+	claimed = is_held(fd, 0, CLAIM_BYTES);
 	/* Length 0: to the end. */
-	lent = is_locked(fd, CLAIM_BYTES, 0);
+	lent = is_held(fd, CLAIM_BYTES, 0);
 	close(fd);
 	if (claimed < 0 || lent < 0)
 		return fail_errno(claimed < 0 ? -claimed : -lent,
@@ -136,9 +136,9 @@ int claim_take(struct device *device)
 	return rc;
 }
 
-int claim_locked(const struct device *device, uint64_t offset, uint64_t length)
+int claim_is_held(const struct device *device, uint64_t offset, uint64_t length)
 {
-	int rc = is_locked(device->fd, offset, length);
+	int rc = is_held(device->fd, offset, length);
 
 	return rc < 0 ? fail_errno(-rc, "claim: %s", device->path) : rc;
 }
@@ -146,7 +146,7 @@ int claim_locked(const struct device *device, uint64_t offset, uint64_t length)
 int claim_check_borrowers(const struct device *device)
 {
 	/* Length 0: to the end. */
-	int rc = claim_locked(device, CLAIM_BYTES, 0);
+	int rc = claim_is_held(device, CLAIM_BYTES, 0);
 
 	return rc > 0 ? fail_lent(device) : rc;
 }
@@ -155,7 +155,7 @@ int claim_check_borrowers(const struct device *device)
  * True if /proc/locks has a flock() on what all nodes share.  To try the lock instead would keep a
  * server that starts at that moment from starting.
  */
-static bool is_shared_locked(const struct device *device)
+static bool is_shared_held(const struct device *device)
 {
 	int fd = devdax_open_shared(device);
 	unsigned int maj, min;
@@ -181,6 +181,6 @@ static bool is_shared_locked(const struct device *device)
 
 bool claim_is_taken(const struct device *device)
 {
-	return is_locked(device->fd, 0, CLAIM_BYTES) > 0 ||
-	       (device->media == PM_DEVDAX && is_shared_locked(device));
+	return is_held(device->fd, 0, CLAIM_BYTES) > 0 ||
+	       (device->media == PM_DEVDAX && is_shared_held(device));
 }

@@ -18,7 +18,7 @@ int claim_take(struct device *device);
  * 1 if somebody else's open file description has a lock in the range, 0 if not; -errno with message.
  * Borrowed memory is locked so (lend/loans.c), for as long as it is mapped.
  */
-int claim_locked(const struct device *device, uint64_t offset, uint64_t length);
+int claim_is_held(const struct device *device, uint64_t offset, uint64_t length);
 
 /* -EBUSY with message if another process holds a lock on pages of the device, other than a claim:
  * borrowed memory. */

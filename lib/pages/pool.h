@@ -13,7 +13,7 @@
  *   populating   being given storage
  *   punching     losing it
  *   evacuated    free, in a zone that is being evacuated: see struct zones
- *   lent         a memory user has it, or is being offered it
+ *   lent         a memory user or a borrower has it, or is being offered it
  *   bad          quarantined after a media error, until the device is opened again; and at open if
  *                the system knows of one
  *
@@ -95,10 +95,10 @@ struct zones {
 
 /* What is wanted back from other processes: noted by whoever asks (recall.c), done by the lending thread. */
 struct lender {
-	int event;		      /* an eventfd that wakes it; -1: nobody lends */
-	_Atomic unsigned int holders; /* borrowers that have zones */
-	uint64_t wanted;	      /* pages to ask for ... */
-	uint64_t round;		      /* ... and in which round */
+	int event;			/* an eventfd that wakes it; -1: nobody lends */
+	_Atomic unsigned int borrowers; /* that have zones */
+	uint64_t wanted;		/* pages to ask for ... */
+	uint64_t round;			/* ... and in which round */
 };
 
 /* What the keeper goes by (keeper.c), and the requests for memory (recall.c). */

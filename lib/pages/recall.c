@@ -45,7 +45,7 @@ bool recall_from_borrowers_locked(struct pool *pool, uint64_t pages, uint64_t ro
 
 	/* Relaxed: he who has just got a zone is asked next time. */
 	if (lender->event == -1 ||
-	    atomic_load_explicit(&lender->holders, memory_order_relaxed) == 0)
+	    atomic_load_explicit(&lender->borrowers, memory_order_relaxed) == 0)
 		return false;
 	lender->wanted += pages;
 	lender->round = round;

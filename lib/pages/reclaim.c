@@ -91,7 +91,7 @@ static void quarantine_locked(struct pool *pool, struct batch *batch)
 }
 
 /* Free the pages of one batch whose grace period is over. */
-static void release_locked(struct pool *pool, struct batch *batch)
+static void reclaim_locked(struct pool *pool, struct batch *batch)
 {
 	struct batch_list *list = &pool->recent;
 
@@ -124,7 +124,7 @@ static void reclaim(struct pool *pool)
 		struct batch *next = all->next;
 
 		pool->reclaimed += all->count;
-		release_locked(pool, all);
+		reclaim_locked(pool, all);
 		all = next;
 	}
 	pthread_cond_broadcast(&pool->freed);
@@ -134,7 +134,7 @@ static void reclaim(struct pool *pool)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-static void wait_for_more(struct pool *pool)
+static void wait_for_more_locked(struct pool *pool)
 {
 	struct timespec until = deadline_after(COLLECT_MS);
 
@@ -154,7 +154,7 @@ static void *reclaimer(void *opaque)
 			pthread_cond_wait(&pool->work, &pool->lock);
 		if (pool->stop)
 			break;
-		wait_for_more(pool);
+		wait_for_more_locked(pool);
 		/* Before looking into the caches: see arm(). */
 		atomic_store_explicit(&pool->armed, false, memory_order_relaxed);
 		pool->urgent = false;

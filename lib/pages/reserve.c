@@ -37,14 +37,14 @@ static void fail_full_locked(const struct pool *pool, const char *what)
 			 pool_can_recall_locked(pool) ? " and not given back" : "");
 	/* Relaxed: it only chooses words. */
 	if (pool->lent.total > 0 &&
-	    atomic_load_explicit(&pool->lender.holders, memory_order_relaxed) > 0)
+	    atomic_load_explicit(&pool->lender.borrowers, memory_order_relaxed) > 0)
 		cure = "end programs that borrow from its server (kmemblk stat names them), or "
 		       "trim what is not needed";
 	if (pool->quarantined > 0)
 		snprintf(bad, sizeof(bad), ", %llu quarantined after media errors",
 			 (unsigned long long)pool->quarantined);
 	fail(ENOSPC,
-	     "%s: %s: no page is free for a new block: of %llu, %llu are used, %llu spare%s%s: "
+	     "%s: %s: no page is left for a new block: of %llu, %llu are used, %llu spare%s%s: "
 	     "%s",
 	     what, pool->device->path, (unsigned long long)pool->count,
 	     (unsigned long long)pool->reserved, (unsigned long long)pool->spare, lent, bad, cure);

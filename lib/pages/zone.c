@@ -110,8 +110,8 @@ static void adopt_locked(struct pool *pool, uint64_t zone)
 static int adopt_range_locked(struct pool *pool, uint64_t zone, uint64_t n)
 {
 	uint64_t start = pool_zone_start(pool, zone);
-	int rc = claim_locked(pool->device, start << LAYOUT_PAGE_SHIFT,
-			      (n * ZONE_PAGES) << LAYOUT_PAGE_SHIFT);
+	int rc = claim_is_held(pool->device, start << LAYOUT_PAGE_SHIFT,
+			       (n * ZONE_PAGES) << LAYOUT_PAGE_SHIFT);
 
 	if (rc <= 0)
 		return rc;

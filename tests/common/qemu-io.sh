@@ -14,9 +14,13 @@ qemu_io() {
 	qemu-io -f raw "${args[@]}" "$uri" 2>&1
 }
 
-# qemu_io_works COMMAND...: true if none of them failed; what it says is in $tmp/qemu-io.log.
+# qemu_io_works COMMAND...: true if each of them has done all that it should; what it says is in
+# $tmp/qemu-io.log.
 qemu_io_works() {
-	qemu_io "$@" > "$tmp/qemu-io.log" && ! grep -qiE 'fail|error|invalid' "$tmp/qemu-io.log"
+	local wanted
+	wanted=$(printf '%s\n' "$@" | grep -cE '^(aio_)?(read|write|discard)')
+	qemu_io "$@" > "$tmp/qemu-io.log" && ! grep -qiE 'fail|error|invalid' "$tmp/qemu-io.log" &&
+		test "$(grep -cE '^(read|wrote|discard) ([0-9]+)/\2 bytes' "$tmp/qemu-io.log")" -eq "$wanted"
 }
 
 # must COMMAND...: none of them may fail.

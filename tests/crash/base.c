@@ -142,7 +142,7 @@ static struct kmemblk *open_recorded(const struct base *base, const char *path)
 	stage_watch(handle);
 	if (kmemblk_start(handle) != 0)
 		fatal("%s", kmemblk_error());
-	stage_settle();
+	stage_reclaim();
 	wear(handle, base->bad);
 	return handle;
 }

@@ -158,7 +158,7 @@ static void run_recorded(const struct requests *requests, struct kmemblk *handle
 		recorder_note(rc == 0 ? EVENT_ACK : EVENT_FAIL, i);
 		if (rc != 0)
 			refused(requests->base, handle, &requests->ops[i], rc, after[i]);
-		stage_settle();
+		stage_reclaim();
 	}
 	recorder_stop();
 	kmemblk_close(handle);

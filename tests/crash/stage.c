@@ -91,7 +91,7 @@ static void set_settling(bool value)
 	pthread_mutex_unlock(&lock);
 }
 
-void stage_settle(void)
+void stage_reclaim(void)
 {
 	struct pool *pool = &watched->pool;
 	bool done;
@@ -258,7 +258,7 @@ static void wait_alone(pthread_mutex_t *mutex)
 	uint64_t before = watched->pool.reclaimed;
 
 	pthread_mutex_unlock(mutex);
-	stage_settle();
+	stage_reclaim();
 	pthread_mutex_lock(mutex);
 	if (watched->pool.reclaimed == before)
 		fatal("waits for pages, and none has been retired");

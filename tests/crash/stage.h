@@ -4,7 +4,7 @@
  *
  * Threads of a scenario run one at a time: each has a number of steps to go, stands still before the
  * next event that it would cause, or where it waits for somebody, and goes on when the driver gives
- * it more.  The library's own thread, the reclaimer, frees pages only in stage_settle(), while nobody
+ * it more.  The library's own thread, the reclaimer, frees pages only in stage_reclaim(), while nobody
  * else runs.
  */
 #ifndef STAGE_H
@@ -28,7 +28,7 @@ void stage_free_reclaimer(void);
 void stage_watch(struct kmemblk *handle);
 
 /* Have the reclaimer free all that has been retired, unless a thread stands inside a section. */
-void stage_settle(void);
+void stage_reclaim(void);
 
 /* Nobody has entered. */
 void stage_clear(void);

@@ -60,7 +60,7 @@ static bool go(struct play *play)
 
 	for (unsigned int i = 0; i < play->step_count; i++) {
 		used = stage_run(play->steps[i].thread, play->steps[i].events) && used;
-		stage_settle();
+		stage_reclaim();
 	}
 	/* Who waited for another has yet to end, and may wait again. */
 	while (!all) {
@@ -68,7 +68,7 @@ static bool go(struct play *play)
 		for (unsigned int i = 0; i < play->step_count; i++)
 			if (!stage_has_left(play->steps[i].thread)) {
 				stage_run(play->steps[i].thread, STAGE_TO_THE_END);
-				stage_settle();
+				stage_reclaim();
 				all = false;
 			}
 		if (turns++ == TURNS_MAX)

@@ -44,8 +44,8 @@ test ! -e "$device" || fail "a refused server made $device"
 
 # These need the device to be there.
 "$kmemblk" format --create=16M "$device"
-refuses "$device: watermark and headroom are at most the device's [0-9]+ bytes" watermark=17M
-refuses "$device: watermark and headroom are at most the device's [0-9]+ bytes" headroom=17M
+refuses "$device: watermark and headroom are at most the [0-9]+ bytes of data pages" watermark=17M
+refuses "$device: watermark and headroom are at most the [0-9]+ bytes of data pages" headroom=17M
 HOLDER=fails refuses 'allocator=.*holder.so: cannot start: No such device' \
 	"allocator=$modules/holder.so"
 

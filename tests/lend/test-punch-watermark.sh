@@ -10,10 +10,10 @@ device disk
 start_nbdkit -v "$device" create=256M punch=false
 test "$(load fill 0 32768 1)" -eq 32768
 load trim 0 32768 0
-are_released() {
+are_punched() {
 	test "$(pages retired)" -eq 0
 }
-eventually are_released
+eventually are_punched
 test "$(storage)" -ge $((128 << 20)) || fail "punch=false gave back: $(storage)"
 stop_nbdkit
 

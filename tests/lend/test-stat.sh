@@ -21,14 +21,24 @@ for word in used free lent resident quarantined reclaimed returned moved read wr
 	grep -qE "^ +$word " "$tmp/out" || fail "no $word in $(cat "$tmp/out")"
 done
 "$kmemblk" stat --json "$lend" > "$tmp/json"
-python3 - "$tmp/json" "$pid" << 'END' || fail "$(cat "$tmp/json")"
+sed -n '/^=head2 kmemblk stat$/,/^=head2 /p' "$abs_top_srcdir/man/kmemblk.pod" > "$tmp/section"
+python3 - "$tmp/json" "$pid" "$tmp/section" << 'END' || fail "$(cat "$tmp/json")"
 import json, sys
+
+def keys(value):
+    for part in value if isinstance(value, list) else value.values() if isinstance(value, dict) else []:
+        yield from keys(part)
+    yield from value if isinstance(value, dict) else []
+
 j = json.load(open(sys.argv[1]))
 b = [b for b in j["borrowers"] if b["pid"] == int(sys.argv[2])]
 assert len(b) == 1 and b[0]["name"] == "heap" and b[0]["zones"] >= 10
 assert j["zones"]["lent"] == b[0]["zones"]
 assert j["pages"]["lent"] * 4096 == j["zones"]["lent"] * j["zones"]["size"]
 assert set(j["requests"]) == {"read", "write", "trim", "zero", "extents", "flush"}
+section = open(sys.argv[3]).read()
+for key in keys(j):
+    assert "C<" + key + ">" in section, key + " is not in the manual"
 END
 exec 9>&-
 wait "$pid" || fail "heap take"

@@ -39,7 +39,7 @@ refuses 'unknown parameter size=: see nbdkit kmemblk --help' "$device" size=1G
 
 test ! -e "$device" || fail "a refused server made $device"
 
-refuses "$device: .*: to make it, add create=1G, for example" "$device"
+refuses "$device: .*; or add create=1G, for example" "$device"
 refuses "$tmp/no/such/folder/disk" "$tmp/no/such/folder/disk" create=16M
 
 truncate -s 16M "$device"

@@ -24,7 +24,7 @@ test "$(sha256sum < "$device")" = "$before" || fail "a refused server changed th
 expect_error 1 "$tmp: " try_nbdkit "$tmp"
 
 # To make the file is proposed where it can be made.
-expect_error 1 "$tmp/disk: no such file.*: to make it, add create=1G" try_nbdkit "$tmp/disk"
+expect_error 1 "$tmp/disk: no such file.*; or add create=1G" try_nbdkit "$tmp/disk"
 expect_error 1 "$tmp/none/disk: no such file, and its folder does not exist$" try_nbdkit "$tmp/none/disk"
 ln -s "$tmp/disk" "$tmp/leads-nowhere"
 expect_error 1 "$tmp/leads-nowhere: a symbolic link that leads to nothing$" try_nbdkit "$tmp/leads-nowhere"

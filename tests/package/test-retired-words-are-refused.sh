@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A word that docs/design.md has retired is refused, in its folders, and named with what to say instead.
+# A word that docs/design.md has retired is refused, in its folders, also in identifiers, and named with
+# what to say instead; so is one that it explains twice.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
 
@@ -31,5 +32,17 @@ refuse lib/a.c 'the page is relea''sed' 'reclaim'
 refuse man/a.pod 'C<keep''=> says how much' 'watermark'
 refuse README.md 'try reclaim''-timeout=5' 'recall'
 refuse lib/a.c '/* The slot of this CPU. */' 'cache'
+refuse lib/a.c 'put(object, "Pages_Ad''mitted", count);' 'reserve'
+refuse lib/a.c 'KMEMBLK_RELEA''SED' 'reclaim'
+refuse lib/a.c 'if (strcmp(key, "keep''") == 0)' 'watermark'
+refuse SECURITY.md '(`relea''se=punch`)' 'punch'
 allow lib/a.c 'atomic_store_explicit(&a, 1, memory_order_release);'
 allow man/a.pod 'what is promised'
+
+cp docs/design.md design.md
+sed -i 's/^| watermark |.*/&\n| watermark, mark | something else |/' docs/design.md
+expect_error 1 'explained twice: watermark' scripts/check-words.sh
+sed 's/^| not | but | in |/| not | but | where |/' design.md > docs/design.md
+expect_error 1 'no table of retired words' scripts/check-words.sh
+sed 's/^| .drop''ping. |/| \x60drop(ping\x60 |/' design.md > docs/design.md
+expect_error 1 'cannot be looked for' scripts/check-words.sh

@@ -86,7 +86,7 @@ void bare_expect_distinct(const uint64_t *page, unsigned int n)
 	free(seen);
 }
 
-int bare_admit(uint64_t n)
+int bare_reserve(uint64_t n)
 {
 	struct reservation reservation = { .what = "write", .changes = reserve_changes(&bare) };
 

@@ -18,7 +18,7 @@ void bare_open(uint64_t count, uint64_t spare, uint64_t used);
 void bare_close(void);
 
 /* reserve_blocks() by one who has looked at the entries just now. */
-int bare_admit(uint64_t n);
+int bare_reserve(uint64_t n);
 
 /* cache_take() by one who has no use for what is near. */
 int bare_take_some(unsigned int most, uint64_t *page);

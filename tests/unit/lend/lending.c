@@ -17,13 +17,13 @@
 
 static _Atomic unsigned int looks;
 
-int __real_claim_locked(const struct device *device, uint64_t offset, uint64_t length);
-int __wrap_claim_locked(const struct device *device, uint64_t offset, uint64_t length);
+int __real_claim_is_held(const struct device *device, uint64_t offset, uint64_t length);
+int __wrap_claim_is_held(const struct device *device, uint64_t offset, uint64_t length);
 
-int __wrap_claim_locked(const struct device *device, uint64_t offset, uint64_t length)
+int __wrap_claim_is_held(const struct device *device, uint64_t offset, uint64_t length)
 {
 	looks++;
-	return __real_claim_locked(device, offset, length);
+	return __real_claim_is_held(device, offset, length);
 }
 
 static double now(void)

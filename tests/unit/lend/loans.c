@@ -28,13 +28,13 @@ static unsigned int ended[OTHER + 1];
 static unsigned int looks;
 static int locked_rc;
 
-int __real_claim_locked(const struct device *device, uint64_t offset, uint64_t length);
-int __wrap_claim_locked(const struct device *device, uint64_t offset, uint64_t length);
+int __real_claim_is_held(const struct device *device, uint64_t offset, uint64_t length);
+int __wrap_claim_is_held(const struct device *device, uint64_t offset, uint64_t length);
 
-int __wrap_claim_locked(const struct device *device, uint64_t offset, uint64_t length)
+int __wrap_claim_is_held(const struct device *device, uint64_t offset, uint64_t length)
 {
 	looks++;
-	return locked_rc != 0 ? locked_rc : __real_claim_locked(device, offset, length);
+	return locked_rc != 0 ? locked_rc : __real_claim_is_held(device, offset, length);
 }
 
 /* No descriptor is to be had. */
@@ -105,11 +105,11 @@ START_TEST(test_each_zone_is_locked_by_itself)
 	b = borrow(OTHER);
 	expect(2, 0, 0);
 	ck_assert_uint_ne(a.offset, b.offset);
-	ck_assert_int_eq(claim_locked(&bare_device, a.offset, ZONE_BYTES), 1);
-	ck_assert_int_eq(claim_locked(&bare_device, b.offset, ZONE_BYTES), 1);
+	ck_assert_int_eq(claim_is_held(&bare_device, a.offset, ZONE_BYTES), 1);
+	ck_assert_int_eq(claim_is_held(&bare_device, b.offset, ZONE_BYTES), 1);
 	close(a.fd);
-	ck_assert_int_eq(claim_locked(&bare_device, a.offset, ZONE_BYTES), 0);
-	ck_assert_int_eq(claim_locked(&bare_device, b.offset, ZONE_BYTES), 1);
+	ck_assert_int_eq(claim_is_held(&bare_device, a.offset, ZONE_BYTES), 0);
+	ck_assert_int_eq(claim_is_held(&bare_device, b.offset, ZONE_BYTES), 1);
 	close_loans();
 }
 END_TEST

@@ -55,7 +55,7 @@ START_TEST(test_all_pages_come_out_once)
 	uint64_t page[1000];
 
 	bare_open(1000, 10, 0);
-	ck_assert_int_eq(bare_admit(990), 0);
+	ck_assert_int_eq(bare_reserve(990), 0);
 	bare_take(page, 1000);
 	bare_expect_distinct(page, 1000);
 	pool_put(&bare, page, 1000);
@@ -97,7 +97,7 @@ START_TEST(test_retired_pages_come_back)
 	uint64_t page[100];
 
 	bare_open(100, 10, 0);
-	ck_assert_int_eq(bare_admit(90), 0);
+	ck_assert_int_eq(bare_reserve(90), 0);
 	bare_take(page, 100);
 	reserve_end(&bare, 90, 90);
 	/* Nothing is left; each take waits for what was retired before it. */
@@ -119,7 +119,7 @@ START_TEST(test_more_retired_at_once_than_a_batch_holds)
 
 	/* More than all batches together. */
 	bare_open(50000, 10, 0);
-	ck_assert_int_eq(bare_admit(49990), 0);
+	ck_assert_int_eq(bare_reserve(49990), 0);
 	bare_take(page, 50000);
 	reserve_end(&bare, 49990, 49990);
 	cache_retire(&bare, page, 50000);
@@ -138,7 +138,7 @@ START_TEST(test_taken_pages_have_storage)
 
 	bare_open(2000, 10, 0);
 	ck_assert_uint_eq(unit_storage(unit_device), 0);
-	ck_assert_int_eq(bare_admit(3), 0);
+	ck_assert_int_eq(bare_reserve(3), 0);
 	bare_take(page, 3);
 	/* A store through the mapping needs no more. */
 	before = unit_storage(unit_device);
@@ -157,15 +157,15 @@ START_TEST(test_full_file_system_refuses_new_blocks_only)
 	/* Room for 21 pages: 11 blocks and the spare of 10 to overwrite them. */
 	atomic_store(&room, 21);
 	bare_open(2000, 10, 0);
-	ck_assert_int_eq(bare_admit(11), 0);
+	ck_assert_int_eq(bare_reserve(11), 0);
 	reserve_end(&bare, 11, 11);
-	unit_expect_error(bare_admit(1), ENOSPC, "");
+	unit_expect_error(bare_reserve(1), ENOSPC, "");
 	bare_take(page, 21);
 	bare_expect_distinct(page, 21);
 	ck_assert_int_eq(atomic_load(&room), 0);
 	/* Room again. */
 	atomic_store(&room, 1);
-	ck_assert_int_eq(bare_admit(1), 0);
+	ck_assert_int_eq(bare_reserve(1), 0);
 	bare_close();
 }
 END_TEST
@@ -197,7 +197,7 @@ static void *take_one(void *opaque)
 
 static void *reserve_one(void *opaque)
 {
-	*(int *)opaque = bare_admit(1);
+	*(int *)opaque = bare_reserve(1);
 	return NULL;
 }
 
@@ -212,7 +212,7 @@ START_TEST(test_storage_on_its_way_is_no_reason_to_refuse)
 	/* Two pages have storage and are taken; all others are absent. */
 	atomic_store(&room, 2);
 	bare_open(60, 1, 0);
-	ck_assert_int_eq(bare_admit(1), 0);
+	ck_assert_int_eq(bare_reserve(1), 0);
 	reserve_end(&bare, 1, 1);
 	bare_take(page, 2);
 	atomic_store(&room, 1000);
@@ -276,7 +276,7 @@ START_TEST(test_storage_on_its_way_out_is_no_reason_to_refuse)
 	sem_init(&may_go_on, 0, 0);
 	/* No block has a page, and both pages have storage. */
 	bare_open(2, 1, 0);
-	ck_assert_int_eq(bare_admit(1), 0);
+	ck_assert_int_eq(bare_reserve(1), 0);
 	bare_take(page, 2);
 	pool_put(&bare, page, 2);
 	reserve_end(&bare, 1, 0);
@@ -306,7 +306,7 @@ START_TEST(test_bad_pages_are_quarantined)
 	uint64_t page[100], bad;
 
 	bare_open(100, 10, 0);
-	ck_assert_int_eq(bare_admit(90), 0);
+	ck_assert_int_eq(bare_reserve(90), 0);
 	bare_take(page, 100);
 	reserve_end(&bare, 90, 90);
 	/* One when it is retired, one when it is put back. */
@@ -325,7 +325,7 @@ START_TEST(test_bad_pages_are_quarantined)
 	ck_assert_uint_eq(bare.quarantined, 2);
 	ck_assert_uint_eq(bare.usable, 98);
 	/* For no new block may be reserved what they were. */
-	ck_assert_int_eq(bare_admit(1), -ENOSPC);
+	ck_assert_int_eq(bare_reserve(1), -ENOSPC);
 	bare_close();
 }
 END_TEST
@@ -347,7 +347,7 @@ START_TEST(test_no_page_left_is_an_error_not_a_wait)
 	uint64_t page[4], one;
 
 	bare_open(4, 1, 0);
-	ck_assert_int_eq(bare_admit(3), 0);
+	ck_assert_int_eq(bare_reserve(3), 0);
 	bare_take(page, 4);
 	reserve_end(&bare, 3, 3);
 	pool_mark_bad(&bare, page[0]);

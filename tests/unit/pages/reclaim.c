@@ -34,7 +34,7 @@ START_TEST(test_not_before_readers_are_done)
 	pthread_t thread;
 
 	bare_open(4, 1, 0);
-	ck_assert_int_eq(bare_admit(3), 0);
+	ck_assert_int_eq(bare_reserve(3), 0);
 	for (int i = 0; i < 4; i++)
 		ck_assert_int_eq(bare_take_some(1, &page[i]), 1);
 	reserve_end(&bare, 3, 3);
@@ -57,7 +57,7 @@ START_TEST(test_freed_without_anybody_waiting)
 	uint64_t resident = 0;
 
 	bare_open(100, 10, 0);
-	ck_assert_int_eq(bare_admit(90), 0);
+	ck_assert_int_eq(bare_reserve(90), 0);
 	for (int n = 0; n < 100;)
 		n += bare_take_some(100 - (unsigned int)n, page + n);
 	reserve_end(&bare, 90, 90);
@@ -147,7 +147,7 @@ START_TEST(test_no_page_is_lost_or_doubled)
 
 	bare_open(COUNT, SPARE, 0);
 	/* All are reserved: every block there could be. */
-	ck_assert_int_eq(bare_admit(COUNT - SPARE), 0);
+	ck_assert_int_eq(bare_reserve(COUNT - SPARE), 0);
 	reserve_end(&bare, COUNT - SPARE, COUNT - SPARE);
 	for (unsigned int i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, churn, (void *)(uintptr_t)(i + 1));
@@ -179,7 +179,7 @@ START_TEST(test_frozen_pages_end_the_wait)
 	int rc = 0;
 
 	bare_open(2, 1, 0);
-	ck_assert_int_eq(bare_admit(1), 0);
+	ck_assert_int_eq(bare_reserve(1), 0);
 	bare_take(page, 2);
 	reserve_end(&bare, 1, 1);
 	ck_assert_int_eq(pthread_create(&thread, NULL, take_in_vain, &rc), 0);

@@ -10,15 +10,15 @@
 START_TEST(test_the_spare_is_not_reserved)
 {
 	bare_open(100, 10, 50);
-	ck_assert_int_eq(bare_admit(40), 0);
+	ck_assert_int_eq(bare_reserve(40), 0);
 	reserve_end(&bare, 40, 40);
-	unit_expect_error(bare_admit(1), ENOSPC,
-			  "no page is free for a new block: of 100, 90 are used, 10 spare: trim");
+	unit_expect_error(bare_reserve(1), ENOSPC,
+			  "no page is left for a new block: of 100, 90 are used, 10 spare: trim");
 	/* All or none. */
 	reserve_unmap_begin(&bare);
 	reserve_unmap_end(&bare, 3);
-	unit_expect_error(bare_admit(4), ENOSPC, "no page is free");
-	ck_assert_int_eq(bare_admit(3), 0);
+	unit_expect_error(bare_reserve(4), ENOSPC, "no page is left");
+	ck_assert_int_eq(bare_reserve(3), 0);
 	bare_close();
 }
 END_TEST
@@ -32,8 +32,8 @@ START_TEST(test_a_refusal_counts_what_media_errors_took)
 	pool_mark_bad(&bare, page[0]);
 	pool_mark_bad(&bare, page[1]);
 	pool_put(&bare, page, 2);
-	unit_expect_error(bare_admit(39), ENOSPC, "10 spare, 2 quarantined after media errors:");
-	ck_assert_int_eq(bare_admit(38), 0);
+	unit_expect_error(bare_reserve(39), ENOSPC, "10 spare, 2 quarantined after media errors:");
+	ck_assert_int_eq(bare_reserve(38), 0);
 	reserve_end(&bare, 38, 38);
 	bare_close();
 }
@@ -42,13 +42,13 @@ END_TEST
 START_TEST(test_cancelled_reservations_come_back)
 {
 	bare_open(100, 10, 50);
-	ck_assert_int_eq(bare_admit(40), 0);
+	ck_assert_int_eq(bare_reserve(40), 0);
 	/* Others are under way: it may yet change. */
-	ck_assert_int_eq(bare_admit(1), -EAGAIN);
+	ck_assert_int_eq(bare_reserve(1), -EAGAIN);
 	reserve_end(&bare, 40, 15);
-	ck_assert_int_eq(bare_admit(25), 0);
+	ck_assert_int_eq(bare_reserve(25), 0);
 	reserve_end(&bare, 25, 25);
-	ck_assert_int_eq(bare_admit(1), -ENOSPC);
+	ck_assert_int_eq(bare_reserve(1), -ENOSPC);
 	bare_close();
 }
 END_TEST
@@ -56,11 +56,11 @@ END_TEST
 START_TEST(test_an_unmapping_under_way_delays_the_refusal)
 {
 	bare_open(100, 10, 90);
-	ck_assert_int_eq(bare_admit(1), -ENOSPC);
+	ck_assert_int_eq(bare_reserve(1), -ENOSPC);
 	reserve_unmap_begin(&bare);
-	ck_assert_int_eq(bare_admit(1), -EAGAIN);
+	ck_assert_int_eq(bare_reserve(1), -EAGAIN);
 	reserve_unmap_end(&bare, 1);
-	ck_assert_int_eq(bare_admit(1), 0);
+	ck_assert_int_eq(bare_reserve(1), 0);
 	bare_close();
 }
 END_TEST
@@ -75,7 +75,7 @@ START_TEST(test_a_refusal_is_not_final_after_a_change)
 	reserve_unmap_begin(&bare);
 	reserve_unmap_end(&bare, 0);
 	ck_assert_int_eq(reserve_blocks(&bare, 1, &before), -EAGAIN);
-	ck_assert_int_eq(bare_admit(1), -ENOSPC);
+	ck_assert_int_eq(bare_reserve(1), -ENOSPC);
 	bare_close();
 }
 END_TEST

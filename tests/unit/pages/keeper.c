@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * memory.c - free pages lose their storage or are lent, reservations keep theirs, and who lacks pages
+ * keeper.c - free pages lose their storage or are lent, reservations keep theirs, and who lacks pages
  * waits for the memory user as long as he has hope.
  *
  * What a thread does is waited for, in steps of a millisecond; the test's time limit ends a wait that
@@ -101,7 +101,7 @@ static void settle(struct pool *pool)
 
 /* ---- punching ------------------------------------------------------------------------------- */
 
-START_TEST(test_punched_to_three_quarters_of_keep)
+START_TEST(test_punched_to_three_quarters_of_the_watermark)
 {
 	struct kmemblk *h;
 	struct kmemblk_info info;
@@ -257,7 +257,7 @@ static void borrow_all(void)
 	}
 }
 
-START_TEST(test_what_is_released_is_offered_zeroed)
+START_TEST(test_what_is_reclaimed_is_offered_zeroed)
 {
 	/* Not while blocks are written: what is taken then, and not given back, they may lack. */
 	user = (struct user){ .take = false };
@@ -287,7 +287,7 @@ START_TEST(test_what_is_released_is_offered_zeroed)
 }
 END_TEST
 
-START_TEST(test_a_refusal_ends_the_offers_until_others_are_released)
+START_TEST(test_a_refusal_ends_the_offers_until_others_are_reclaimed)
 {
 	unsigned int before;
 
@@ -307,7 +307,7 @@ START_TEST(test_a_refusal_ends_the_offers_until_others_are_released)
 }
 END_TEST
 
-START_TEST(test_asked_below_the_reserve)
+START_TEST(test_recalled_below_the_headroom)
 {
 	user = (struct user){ .give = true };
 	unit_format(SIZE, 0);
@@ -472,7 +472,7 @@ START_TEST(test_an_answer_is_of_the_round_that_was_asked)
 	borrow_all();
 	pthread_mutex_lock(&user.h->pool.lock);
 	user.h->pool.lender.event = eventfd(0, EFD_CLOEXEC);
-	user.h->pool.lender.holders = 1;
+	user.h->pool.lender.borrowers = 1;
 	pthread_mutex_unlock(&user.h->pool.lock);
 	for (uint64_t i = 0; i < 2; i++) {
 		pthread_create(&thread[i], NULL, write_one, &block[i]);
@@ -503,7 +503,7 @@ START_TEST(test_not_offered_before_readers_are_done)
 	bare_open(400, 10, 0);
 	bare.keeper.user = with_user.user;
 	bare.keeper.headroom = 0;
-	ck_assert_int_eq(bare_admit(300), 0);
+	ck_assert_int_eq(bare_reserve(300), 0);
 	bare_take(page, 50);
 	reserve_end(&bare, 300, 300);
 	ck_assert_int_eq(keeper_start(&bare), 0);
@@ -524,10 +524,11 @@ START_TEST(test_not_offered_before_readers_are_done)
 }
 END_TEST
 
-UNIT_MAIN("memory", test_punched_to_three_quarters_of_keep,
+UNIT_MAIN("keeper", test_punched_to_three_quarters_of_the_watermark,
 	  test_what_a_short_writer_adds_is_not_punched_soon, test_reservations_keep_their_storage,
-	  test_never_means_never, test_what_is_released_is_offered_zeroed,
-	  test_a_refusal_ends_the_offers_until_others_are_released, test_asked_below_the_reserve,
-	  test_every_block_can_be_had_from_who_gives, test_who_refuses_is_asked_and_costs_enospc,
+	  test_never_means_never, test_what_is_reclaimed_is_offered_zeroed,
+	  test_a_refusal_ends_the_offers_until_others_are_reclaimed,
+	  test_recalled_below_the_headroom, test_every_block_can_be_had_from_who_gives,
+	  test_who_refuses_is_asked_and_costs_enospc,
 	  test_more_to_come_that_never_comes_ends_with_the_time, test_a_writer_is_woken_by_a_return,
 	  test_an_answer_is_of_the_round_that_was_asked, test_not_offered_before_readers_are_done)

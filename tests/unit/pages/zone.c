@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * zones.c - evacuating and lending zones: each page is in one set, and the counts say so.
+ * zone.c - evacuating and lending zones: each page is in one set, and the counts say so.
  *
  * The linker puts __wrap_...() in the place of what gives storage and what zeroes it, so that either
  * can fail, and others can do something meanwhile.
@@ -86,7 +86,7 @@ static void close_bare(void)
 	bare_close();
 }
 
-START_TEST(test_draining_takes_free_pages_and_gives_all_back)
+START_TEST(test_evacuating_takes_free_pages_and_gives_all_back)
 {
 	uint64_t page[8], resident, absent;
 
@@ -103,7 +103,7 @@ START_TEST(test_draining_takes_free_pages_and_gives_all_back)
 	ck_assert(!compaction_unfinished_locked(&bare));
 	/* A writer is given none of theirs, while there are others. */
 	pthread_mutex_unlock(&bare.lock);
-	ck_assert_int_eq(bare_admit(8), 0);
+	ck_assert_int_eq(bare_reserve(8), 0);
 	bare_take(page, 8);
 	for (unsigned int i = 0; i < 8; i++)
 		ck_assert(!pool_evacuating(&bare, page[i]));
@@ -133,7 +133,7 @@ START_TEST(test_emptiest_first_and_not_what_is_needed)
 }
 END_TEST
 
-START_TEST(test_freed_in_a_draining_zone_stays_there)
+START_TEST(test_freed_in_an_evacuated_zone_stays_there)
 {
 	uint64_t page = 0;
 
@@ -216,7 +216,7 @@ START_TEST(test_a_bad_page_is_quarantined_and_its_zone_not_tried_again)
 }
 END_TEST
 
-START_TEST(test_draining_that_ends_while_a_zone_is_made_ready)
+START_TEST(test_an_evacuation_that_ends_while_a_zone_is_made_ready)
 {
 	uint64_t first;
 
@@ -260,8 +260,8 @@ START_TEST(test_locked_zones_are_adopted)
 }
 END_TEST
 
-UNIT_MAIN("zones", test_draining_takes_free_pages_and_gives_all_back,
-	  test_emptiest_first_and_not_what_is_needed, test_freed_in_a_draining_zone_stays_there,
+UNIT_MAIN("zone", test_evacuating_takes_free_pages_and_gives_all_back,
+	  test_emptiest_first_and_not_what_is_needed, test_freed_in_an_evacuated_zone_stays_there,
 	  test_lent_zones_are_zeroed_and_counted, test_storage_that_cannot_be_had_changes_nothing,
 	  test_a_bad_page_is_quarantined_and_its_zone_not_tried_again,
-	  test_draining_that_ends_while_a_zone_is_made_ready, test_locked_zones_are_adopted)
+	  test_an_evacuation_that_ends_while_a_zone_is_made_ready, test_locked_zones_are_adopted)
