@@ -374,7 +374,9 @@ void connection_close(struct connection *connection)
 	}
 	connection_end(connection);
 	pthread_join(connection->receiver, NULL);
+	pthread_mutex_lock(&connection->lock);
 	lose_locked(connection);
+	pthread_mutex_unlock(&connection->lock);
 	if (connection->zone >= 0)
 		close(connection->zone);
 	pthread_cond_destroy(&connection->changed);
