@@ -19,9 +19,9 @@
 #include <unistd.h>
 
 #include "kmemblk.h"
+#include "median.h"
 
-#define PAGE	   4096u
-#define ROUNDS_MAX 99u
+#define PAGE 4096u
 
 struct disk {
 	struct kmemblk *h;
@@ -85,22 +85,6 @@ static void make(struct disk *disk, const char *dir, uint64_t size, enum kmemblk
 	disk->seed = 88172645463325252u;
 	/* Until half of the blocks are mapped, and then it stays so. */
 	run(disk, 3 * disk->blocks);
-}
-
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(const double *values, unsigned int n)
-{
-	double sorted[ROUNDS_MAX];
-
-	memcpy(sorted, values, n * sizeof(values[0]));
-	qsort(sorted, n, sizeof(sorted[0]), by_size);
-	return sorted[n / 2];
 }
 
 int main(int argc, char **argv)

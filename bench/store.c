@@ -37,11 +37,11 @@
 #include <unistd.h>
 
 #include "kmemblk.h"
+#include "median.h"
 
-#define PAGE	   4096u
-#define ROUNDS_MAX 99
-#define SLICES	   25
-#define SLICE_OPS  4000u
+#define PAGE	  4096u
+#define SLICES	  25
+#define SLICE_OPS 4000u
 
 enum figure { COPY_DRAIN, WRITE_FLOOR, WRITE, MEMCPY, READ_FLOOR, READ, FIGURES };
 
@@ -177,22 +177,6 @@ static void run_round(struct bench *b, double ns[FIGURES][ROUNDS_MAX], unsigned 
 			b->seed = b->seed * 6364136223846793005u + 1;
 			ns[figure][round] += run(b, (enum figure)figure) / SLICES;
 		}
-}
-
-static int by_size(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(const double *values, unsigned int n)
-{
-	double sorted[ROUNDS_MAX];
-
-	memcpy(sorted, values, n * sizeof(values[0]));
-	qsort(sorted, n, sizeof(sorted[0]), by_size);
-	return sorted[n / 2];
 }
 
 static void report_ratio(const char *name, const double *a, const double *b, unsigned int rounds)

@@ -107,7 +107,7 @@ int kmemblk_borrow(struct kmemblk *h, size_t length, size_t alignment, void **me
 	pthread_mutex_unlock(&h->pool.lock);
 	if (rc == -ENOMEM || rc == -ENOSPC)
 		return fail(ENOMEM,
-			    "borrow: %s: no run of %zu bytes is to be had above spare and headroom",
+			    "borrow: %s: no run of %zu bytes is left above spare and headroom",
 			    h->device.path, length);
 	if (rc != 0)
 		return fail_errno(-rc, "borrow: %s: storage or contents of a free page",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * deadline.h - the time, and until when to wait, on CLOCK_MONOTONIC: no change of the clock on the wall makes a
- * wait longer or shorter.
+ * deadline.h - the time, and until when to wait, on CLOCK_MONOTONIC: no change of the clock on the wall
+ * makes a wait longer or shorter.
  */
 #ifndef DEADLINE_H
 #define DEADLINE_H

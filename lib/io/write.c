@@ -227,7 +227,7 @@ static inline void replaced(struct chunk *c, uint64_t seen)
 	c->replaced = n + 1;
 }
 
-/* Publish the i-th page.  False if its block needs a reservation and none is to be had. */
+/* Publish the i-th page.  False if its block needs a reservation and gets none. */
 static inline bool publish_one(struct chunk *c, unsigned int i)
 {
 	uint64_t block = c->block + i;
