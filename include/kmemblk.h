@@ -350,6 +350,13 @@ struct kmemblk_lend_options {
 	 * included; at least a zone of 2 MiB; KMEMBLK_DEFAULT: no limit.
 	 */
 	uint64_t limit;
+	/* At most this many bytes in all, whole zones; 0: what the headroom leaves. */
+	uint64_t most;
+	/*
+	 * Folder of the files that are lent; NULL: PATH.loans, where PATH is the device's, which is made,
+	 * and removed when nothing in it is lent any more.  Not used on devdax.
+	 */
+	const char *folder;
 	/* Fills in the requests served so far, for kmemblk stat; called by any thread; may be NULL. */
 	void (*count_requests)(void *opaque,
 			       struct kmemblk_request_counts counts[KMEMBLK_REQUEST_KINDS]);
@@ -365,13 +372,15 @@ struct kmemblk_lend_options {
  * it, beside the memory user's `recall`.  Blocks are moved to make whole zones when somebody wants
  * one.  On a device of type "none" all is lent.
  *
- * Each loan opens the device again.  Where the process has changed its user meanwhile and that one may
- * not, kmemblk_start() fails with -EACCES.
+ * A loan is a file in `folder`, which gets the storage of free pages; on devdax it is these pages.
+ * kmemblk_start() opens the folder, as the user that the process runs as by then, and fails if it is not
+ * on the device's file system (-EXDEV), not that user's own and closed to others (-EPERM), or another
+ * server's (-EBUSY).  On devdax it fails with -EACCES where that user may not open the device again.
  *
- * Errors: -EROFS the handle is read-only; -EINVAL an option, or the handle is started, or the device
- * is devdax and was not opened through the node that the kernel made (/dev/NAME); -EADDRINUSE
- * the socket is in use; -EEXIST something else than a socket is there; any error of socket(2),
- * bind(2), chown(2), and of making a folder beside the socket.
+ * Errors: -EROFS the handle is read-only; -EOPNOTSUPP the device is an ordinary file; -EINVAL an
+ * option, or the handle is started, or the device is devdax and was not opened through the node that the
+ * kernel made (/dev/NAME); -EADDRINUSE the socket is in use; -EEXIST something else than a socket is
+ * there; any error of socket(2), bind(2), chown(2), and of making a folder beside the socket.
  */
 int kmemblk_lend(struct kmemblk *handle, const struct kmemblk_lend_options *options);
 

@@ -263,7 +263,7 @@ static int plugin_get_ready(void)
 	if (rc == -EEXIST)
 		warn_of_size();
 	if (!readonly && (answer(memory_get_ready(device, &info, lend_timeout_ms())) == -1 ||
-			  answer(lend_get_ready(device)) == -1))
+			  answer(lend_get_ready(device, &info)) == -1))
 		return -1;
 	warn_of_media();
 	if (!readonly && info.copies_on_write)

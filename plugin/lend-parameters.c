@@ -21,6 +21,8 @@
 
 static char *socket_path;
 static char *allow;
+static char *folder;
+static int most_percent = -1;
 static struct kmemblk_lend_options options = {
 	.owner = (unsigned int)-1,
 	.group = (unsigned int)-1,
@@ -81,6 +83,30 @@ static int config_allow(const char *value)
 	return 0;
 }
 
+static int config_folder(const char *value)
+{
+	free(folder);
+	folder = *value != '\0' ? nbdkit_absolute_path(value) : NULL;
+	if (folder == NULL) {
+		nbdkit_error("lend-folder=%s: type the path of a folder on the file system of the "
+			     "device",
+			     value);
+		return -1;
+	}
+	options.folder = folder;
+	return 0;
+}
+
+static int config_most(const char *value)
+{
+	if (value_share("lend-most", value, &options.most, &most_percent) == -1)
+		return -1;
+	if (options.most != 0 || most_percent > 0)
+		return 0;
+	nbdkit_error("lend-most=%s: to lend nothing, leave out lend=", value);
+	return -1;
+}
+
 static int config_timeout(const char *value)
 {
 	char *end;
@@ -111,14 +137,18 @@ int lend_config(const char *key, const char *value)
 		return config_allow(value);
 	if (strcmp(key, "lend-limit") == 0)
 		return value_size(key, value, &options.limit);
+	if (strcmp(key, "lend-most") == 0)
+		return config_most(value);
+	if (strcmp(key, "lend-folder") == 0)
+		return config_folder(value);
 	return 1;
 }
 
 int lend_config_complete(bool readonly)
 {
 	if (given && socket_path == NULL) {
-		nbdkit_error("lend-mode=, lend-group=, lend-allow= and lend-limit= are about "
-			     "the socket of lend=: add lend=SOCKET");
+		nbdkit_error("lend-mode=, lend-group=, lend-allow=, lend-limit=, lend-most= and "
+			     "lend-folder= are about what lend= lends: add lend=SOCKET");
 		return -1;
 	}
 	if (readonly && (socket_path != NULL || timeout_ms > 0)) {
@@ -139,10 +169,12 @@ unsigned int lend_timeout_ms(void)
 	return timeout_ms;
 }
 
-int lend_get_ready(struct kmemblk *device)
+int lend_get_ready(struct kmemblk *device, const struct kmemblk_info *info)
 {
 	if (socket_path == NULL)
 		return 0;
+	if (most_percent >= 0)
+		options.most = value_percent(info, most_percent);
 	options.socket = socket_path;
 	options.count_requests = requests_get;
 	requests_count();
@@ -153,4 +185,5 @@ void lend_unload(void)
 {
 	free(socket_path);
 	free(allow);
+	free(folder);
 }

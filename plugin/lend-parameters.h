@@ -11,13 +11,16 @@
 #include "kmemblk.h"
 
 /* Names of the parameters, and their lines of help. */
-#define LEND_PARAMETERS "lend lend-mode lend-group lend-allow lend-limit recall-timeout"
+#define LEND_PARAMETERS                                                                            \
+	"lend lend-mode lend-group lend-allow lend-limit lend-most lend-folder recall-timeout"
 #define LEND_HELP                                                                                  \
 	"lend=<SOCKET>      Lend free pages to other programs on this host: kmemblk run.\n"        \
 	"lend-mode=<OCTAL>  Mode of that socket, by default 0600.\n"                               \
 	"lend-group=<GROUP> Group of that socket.\n"                                               \
 	"lend-allow=<LIST>  Who may borrow, as in uid:1000,gid:50.\n"                              \
 	"lend-limit=<SIZE>  How much one borrower may have.\n"                                     \
+	"lend-most=<SIZE>|<N>%  How much may be lent in all.\n"                                    \
+	"lend-folder=<PATH> Where the files that are lent are (default: beside the device).\n"     \
 	"recall-timeout=<SECONDS>  How long a write waits for memory to come back."
 
 /* One parameter: 0, -1 with nbdkit's error, or 1 if the name is none of these. */
@@ -33,7 +36,7 @@ bool lend_wanted(void);
 unsigned int lend_timeout_ms(void);
 
 /* In .get_ready, with the device open for writing: 0, or what the library returned. */
-int lend_get_ready(struct kmemblk *device);
+int lend_get_ready(struct kmemblk *device, const struct kmemblk_info *info);
 
 void lend_unload(void);
 

@@ -79,23 +79,6 @@ static int config_punch(const char *value)
 	return 0;
 }
 
-static int config_headroom(const char *value)
-{
-	size_t length = strlen(value);
-	char *end;
-	long percent;
-
-	if (length == 0 || value[length - 1] != '%')
-		return value_size("headroom", value, &options.headroom);
-	percent = strtol(value, &end, 10);
-	if (end != value + length - 1 || end == value || percent < 0 || percent > 100) {
-		nbdkit_error("headroom=%s: type a size or a percentage, as in headroom=5%%", value);
-		return -1;
-	}
-	headroom_percent = (int)percent;
-	return 0;
-}
-
 static int config_allocator(const char *value)
 {
 	const struct kmemblk_allocator *(*get)(void);
@@ -139,7 +122,7 @@ int memory_config(const char *key, const char *value)
 	if (strcmp(key, "watermark") == 0)
 		return value_size(key, value, &options.watermark);
 	if (strcmp(key, "headroom") == 0)
-		return config_headroom(value);
+		return value_share(key, value, &options.headroom, &headroom_percent);
 	if (strcmp(key, "allocator") == 0)
 		return config_allocator(value);
 	given = !first;
@@ -162,8 +145,7 @@ int memory_get_ready(struct kmemblk *device, const struct kmemblk_info *info,
 	calls.device = device;
 	options.user.timeout_ms = timeout_ms;
 	if (headroom_percent >= 0)
-		options.headroom = info->data_pages * (unsigned int)headroom_percent / 100 *
-				   KMEMBLK_BLOCK_SIZE;
+		options.headroom = value_percent(info, headroom_percent);
 	return kmemblk_set_memory(device, &options);
 }
 

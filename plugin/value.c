@@ -2,6 +2,9 @@
 /* value.c - values of parameters.  See value.h. */
 #include "config.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
@@ -29,4 +32,27 @@ int value_size(const char *key, const char *value, uint64_t *size)
 	}
 	*size = (uint64_t)n;
 	return 0;
+}
+
+int value_share(const char *key, const char *value, uint64_t *size, int *percent)
+{
+	size_t length = strlen(value);
+	char *end;
+	long n;
+
+	*percent = -1;
+	if (length == 0 || value[length - 1] != '%')
+		return value_size(key, value, size);
+	n = strtol(value, &end, 10);
+	if (end != value + length - 1 || end == value || n < 0 || n > 100) {
+		nbdkit_error("%s=%s: type a size or a percentage, as in %s=5%%", key, value, key);
+		return -1;
+	}
+	*percent = (int)n;
+	return 0;
+}
+
+uint64_t value_percent(const struct kmemblk_info *info, int percent)
+{
+	return info->data_pages * (unsigned int)percent / 100 * KMEMBLK_BLOCK_SIZE;
 }

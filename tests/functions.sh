@@ -116,7 +116,7 @@ requires_root() {
 # device NAME: set $device to a name for a device file, which the test makes.
 device() {
 	device=/dev/shm/$test_name.$$.$1
-	cleanup_fn rm -f "$device"
+	cleanup_fn rm -rf "$device" "$device.loans"
 }
 
 folder_on_disk() {

@@ -78,6 +78,17 @@ int kmemblk_lend(struct kmemblk *h, const struct kmemblk_lend_options *options)
 			    "borrow: at least %llu are needed (lend-limit=2M)",
 			    h->device.path, (unsigned long long)options->limit,
 			    (unsigned long long)ZONE_BYTES);
+	if (options->most != 0 && options->most < ZONE_BYTES)
+		return fail(EINVAL,
+			    "lend: %s: at most %llu bytes in all are less than a zone, of %llu "
+			    "(lend-most=2M)",
+			    h->device.path, (unsigned long long)options->most,
+			    (unsigned long long)ZONE_BYTES);
+	if (h->device.media == PM_FILE)
+		return fail(EOPNOTSUPP,
+			    "lend: %s: free pages of an ordinary file are no memory: serve a "
+			    "devdax device, or a file on a DAX file system or tmpfs",
+			    h->device.path);
 	if (h->device.media == PM_DEVDAX) {
 		int rc = devdax_check_lendable(&h->device);
 

@@ -246,6 +246,7 @@ static void take_zone_locked(struct connection *connection, const struct lend_me
 		if (!connection->status && (zone < 0 || message->length != connection->zone_size))
 			connection->status = -EPROTO;
 		connection->offset = message->offset;
+		connection->start = message->value;
 		connection->zone = zone;
 		pthread_cond_broadcast(&connection->changed);
 		return;
@@ -424,7 +425,7 @@ int connection_ask(struct connection *connection, void *at, unsigned int wait_ms
 	/* The server has given the zone its storage; populating saves a fault a page. */
 	if (rc == 0 && mmap(at, connection->zone_size, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_FIXED | MAP_POPULATE, connection->zone,
-			    (off_t)connection->offset) == MAP_FAILED) {
+			    (off_t)connection->start) == MAP_FAILED) {
 		struct lend_message message = message_of(LEND_RETURNED, connection->offset, 0);
 
 		rc = -(CONNECTION_NOT_MAPPED + errno);

@@ -40,6 +40,7 @@ struct connection {
 	int status;  /* the answer: 0 or -errno */
 	int zone;    /* its descriptor, -1 none */
 	uint64_t offset;
+	uint64_t start; /* where it begins in the descriptor */
 };
 
 /*

@@ -263,7 +263,9 @@ static void *run(void *opaque)
 
 void compaction_want_locked(struct pool *pool, uint64_t zones)
 {
-	/* Pages that may not be lent need not be brought together. */
+	/* Storage that stays with the device is not lent, and pages that may not be need no company. */
+	if (pool->device->holes && !pool->keeper.punch)
+		zones = 0;
 	if (zones > pool_lendable_locked(pool) / ZONE_PAGES)
 		zones = pool_lendable_locked(pool) / ZONE_PAGES;
 	pool->zones.wanted = zones;

@@ -34,8 +34,11 @@ struct lending {
 
 	/* The thread's own. */
 	struct loans loans;
-	struct peer *peers; /* places; a peer's number is its place */
-	int peer_count;	    /* places in use or used */
+	struct loans_options loans_options;
+	char uuid[37];
+	char *folder;	     /* of loan files; NULL: the usual one */
+	struct peer **peers; /* places; a peer's number is its place; NULL: it is free */
+	int peer_count;	     /* places in use or used */
 	int peer_room;
 	int peer_most;		     /* more are refused */
 	bool asking;		     /* recall_answered_locked() is still due ... */

@@ -2,11 +2,14 @@
 /*
  * loans.h - which zone is with which borrower, and whether it still is.
  *
- * A zone is lent through an open file description of its own, which holds a lock on the zone's bytes
- * until its last descriptor and mapping are gone.  Only that makes the zone free again: a borrower's
- * word, or its end, is a reason to look.  A zone whose borrower has called it returned, or has gone,
- * and which is still locked, is *watched*: it is looked at now and then.  It is *unowned* only when the
- * borrower has gone: what he has called returned and keeps mapped is still his.
+ * A loan is a file of its own (loanfile.c); on devdax, which has no files, the zone itself, through an open
+ * file description of the device that has a lock on its bytes.  Either way the kernel's lock is the loan:
+ * a borrower's word, or its end, is a reason to look.  A loan whose borrower has called it returned, or has
+ * gone, is *watched*: it is looked at now and then, and ended when its lock is gone.  It is *unowned* only
+ * when the borrower has gone: what he has called returned and keeps mapped is still his.
+ *
+ * What counts as back is what could be ended.  A loan that cannot be, since the kernel has pinned a page
+ * of it or its file system does not let it go, is *stuck*: it is tried again, ever more seldom.
  *
  * Used by one thread, that of the lending server; takes pool->lock where needed.
  */
@@ -15,61 +18,104 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include <time.h>
 
+#include "lend/ender.h"
+#include "lend/folder.h"
+#include "lend/loanfile.h"
 #include "pages/pages.h"
 
-/* The owner of an unowned zone. */
-#define LOANS_UNOWNED (-1)
+/* A borrower, as far as loans go. */
+struct owner {
+	LIST_HEAD(, loan) loans;
+	uint64_t zones;
+};
+
+enum loan_state {
+	LOAN_NONE,
+	LOAN_LENT,
+	LOAN_WATCHED,
+	LOAN_ENDING, /* the ender has it */
+};
 
 struct loan {
-	bool lent;
-	bool returned; /* the owner says */
-	int owner;     /* as the server numbers its borrowers */
-	time_t since;
+	enum loan_state state;
+	bool returned;	     /* the owner says */
+	bool copied;	     /* he has copies of his own */
+	bool held_back;	     /* devdax: unlocked by an end that was none of the borrower's will */
+	struct owner *owner; /* NULL: unowned */
+	unsigned int tries;  /* to end it, in vain */
+	struct timespec look_at; /* not before */
+	struct loan_file file;
+	LIST_ENTRY(loan) of_owner;
+	TAILQ_ENTRY(loan) of_watched;
+	struct ending ending;
+};
+
+/* What a borrower is sent. */
+struct lent_zone {
+	uint64_t offset; /* in the device: its name */
+	uint64_t start;	 /* where it begins in the descriptor */
+	int fd;		 /* the caller's to close */
+};
+
+struct loans_options {
+	const char *uuid;   /* of the device, as text */
+	const char *folder; /* of loan files; NULL: the usual one */
+	uint64_t most;	    /* zones that may be lent in all */
+	/* Called, by any thread, when it is time for loans_look(). */
+	void (*wake)(void *opaque);
+	void *opaque;
 };
 
 struct loans {
 	struct pool *pool;
-	struct loan *loan; /* a zone */
+	struct loans_options options;
+	struct folder folder; /* not open on devdax */
+	struct loan *loan;    /* a zone */
 	uint64_t zones;
+	uint64_t most_files;
 	uint64_t lent;
 	uint64_t unowned;
 	uint64_t watched;
-	bool fresh; /* a zone is watched since the last look */
-	void (*ended)(void *opaque, int owner);
-	void *opaque;
+	uint64_t stuck;
+	TAILQ_HEAD(, loan) watch;
+	bool fresh;	    /* one is watched since the last look */
+	struct ender ender; /* runs on fsdax */
+	/* Making a file failed: none is made before this. */
+	struct timespec paused_until;
+	unsigned int pause_ms;
+	const char *why; /* the last one could not be lent; NULL: it could */
 };
 
 /*
- * Zones that are lent already are those of an earlier server.  `ended` is called for each loan of an
- * owner that has not gone, when it ends.  0 or -ENOMEM without message.
+ * Loans that an earlier server has made, and that are not over, are taken over; the others are ended.
+ * What the options point to must last.  0 or -errno with message.
  */
-int loans_init(struct loans *loans, struct pool *pool, void (*ended)(void *opaque, int owner),
-	       void *opaque);
+int loans_init(struct loans *loans, struct pool *pool, const struct loans_options *options);
+/* What is lent stays with its borrowers. */
 void loans_destroy(struct loans *loans);
 
-/*
- * True for the user that the server runs as now: a loan can open the device.  0 or -errno with message.
- */
-int loans_check_open(const struct device *device);
-
-/*
- * Lend a zone: its offset, and a descriptor to map it through, which is the caller's to pass on and
- * close.  0; -ENOMEM if none is whole or may be lent; another -errno.
- */
-int loans_lend(struct loans *loans, int owner, uint64_t *offset, int *fd);
+/* Lend a zone.  0; -ENOMEM if none is whole or may be lent, or none for now; another -errno. */
+int loans_lend(struct loans *loans, struct owner *owner, struct lent_zone *zone);
 
 /* A borrower says that he has had a zone for longer than he is known: true if nobody else has said so. */
-bool loans_held(struct loans *loans, int owner, uint64_t offset);
+bool loans_held(struct loans *loans, struct owner *owner, uint64_t offset);
 
 /* Somebody says that he has unmapped a zone. */
-void loans_returned(struct loans *loans, int owner, uint64_t offset);
+void loans_returned(struct loans *loans, struct owner *owner, uint64_t offset);
+
+/* Its owner says that he has copies of his own of all its pages, and that nobody else has it. */
+void loans_copied(struct loans *loans, struct owner *owner, uint64_t offset);
 
 /* A borrower has gone: his zones are worth a look. */
-void loans_owner_gone(struct loans *loans, int owner);
+void loans_owner_gone(struct loans *loans, struct owner *owner);
 
-/* Look at the zones that are watched.  True if one has become free. */
+/* Look at the loans that are watched.  True if one has become free. */
 bool loans_look(struct loans *loans);
+
+/* True for a borrower who has made the file of a loan larger: he is not to be lent any more. */
+bool loans_has_grown(const struct loans *loans, const struct owner *owner);
 
 #endif /* LOANS_H */

@@ -8,9 +8,12 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "lend/loans.h"
+
 /* A connection. */
 struct peer {
-	int fd; /* -1: this place is free */
+	int fd;
+	struct owner owner; /* its loans */
 	pid_t pid;
 	uid_t uid;
 	char name[32];
@@ -18,7 +21,6 @@ struct peer {
 	bool greeted;
 	bool waiting; /* for a zone, until ... */
 	struct timespec until;
-	uint64_t zones;
 	uint64_t asked;	      /* LEND_RECALLs that it was sent ... */
 	uint64_t answered;    /* ... and those that it has answered */
 	unsigned int refused; /* of its answers, with 0 */

@@ -24,6 +24,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <uuid/uuid.h>
 
 #include "base/deadline.h"
 #include "base/error.h"
@@ -61,39 +62,21 @@ static void wake(struct lending *lending)
 		return;
 }
 
-static void zones_made(void *opaque)
+static void wake_up(void *opaque)
 {
 	wake(opaque);
 }
 
 /* ---- borrowers ------------------------------------------------------------------------------ */
 
-static void count_zones(struct lending *lending, struct peer *peer, int by)
-{
-	if (peer->zones == 0 && by > 0)
-		atomic_fetch_add_explicit(&lending->h->pool.lender.borrowers, 1,
-					  memory_order_relaxed);
-	peer->zones = (uint64_t)((int64_t)peer->zones + by);
-	if (peer->zones == 0 && by < 0)
-		atomic_fetch_sub_explicit(&lending->h->pool.lender.borrowers, 1,
-					  memory_order_relaxed);
-}
-
 static void drop_peer(struct lending *lending, int number)
 {
-	struct peer *peer = &lending->peers[number];
+	struct peer *peer = lending->peers[number];
 
+	lending->peers[number] = NULL;
+	loans_owner_gone(&lending->loans, &peer->owner);
 	close(peer->fd);
-	count_zones(lending, peer, -(int)peer->zones);
-	*peer = (struct peer){ .fd = -1 };
-	loans_owner_gone(&lending->loans, number);
-}
-
-static void loan_ended(void *opaque, int number)
-{
-	struct lending *lending = opaque;
-
-	count_zones(lending, &lending->peers[number], -1);
+	free(peer);
 }
 
 /* Send a message, with a descriptor if `fd` is not -1 and with text.  False: the peer is dropped. */
@@ -120,7 +103,7 @@ static bool say(struct lending *lending, int number, const struct lend_message *
 		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
 	}
-	if (sendmsg(lending->peers[number].fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) != -1)
+	if (sendmsg(lending->peers[number]->fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) != -1)
 		return true;
 	drop_peer(lending, number);
 	return false;
@@ -132,21 +115,22 @@ static int try_lend(struct lending *lending, int number)
 	struct lend_message message = { .version = LEND_VERSION,
 					.kind = LEND_ZONE,
 					.length = ZONE_BYTES };
-	struct peer *peer = &lending->peers[number];
-	int fd = -1, rc = -EDQUOT;
+	struct peer *peer = lending->peers[number];
+	struct lent_zone zone = { .fd = -1 };
+	int rc = -EDQUOT;
 
-	if (peer->zones < lending->limit)
-		rc = loans_lend(&lending->loans, number, &message.offset, &fd);
+	if (peer->owner.zones < lending->limit)
+		rc = loans_lend(&lending->loans, &peer->owner, &zone);
 	if (rc == -ENOMEM)
 		return rc;
 	message.status = rc;
+	message.offset = zone.offset;
+	message.value = zone.start;
 	peer->waiting = false;
-	if (rc == 0)
-		count_zones(lending, peer, 1);
 	/* If it cannot be said the peer is dropped, and with the descriptor the zone is free. */
-	say(lending, number, &message, fd, NULL);
-	if (fd >= 0)
-		close(fd);
+	say(lending, number, &message, zone.fd, NULL);
+	if (rc == 0)
+		close(zone.fd);
 	return 0;
 }
 
@@ -156,7 +140,7 @@ static void refuse(struct lending *lending, int number)
 					.kind = LEND_ZONE,
 					.status = -ENOMEM };
 
-	lending->peers[number].waiting = false;
+	lending->peers[number]->waiting = false;
 	say(lending, number, &message, -1, NULL);
 }
 
@@ -167,9 +151,9 @@ static void serve_waiting(struct lending *lending)
 	uint64_t wanted = 0;
 
 	for (int i = 0; i < lending->peer_count; i++) {
-		struct peer *peer = &lending->peers[i];
+		struct peer *peer = lending->peers[i];
 
-		if (peer->fd == -1 || !peer->waiting || try_lend(lending, i) == 0)
+		if (peer == NULL || !peer->waiting || try_lend(lending, i) == 0)
 			continue;
 		if (deadline_passed(&peer->until))
 			refuse(lending, i);
@@ -185,12 +169,15 @@ static void serve_waiting(struct lending *lending)
 
 static void borrow(struct lending *lending, int number, uint64_t wait_ms)
 {
-	struct peer *peer = &lending->peers[number];
+	struct peer *peer = lending->peers[number];
 	/* An hour is as good as for ever. */
 	uint64_t ms = wait_ms > 3600000 ? 3600000 : wait_ms;
 
-	loans_look(&lending->loans);
-	if (try_lend(lending, number) == 0)
+	/* What he has unmapped without a word counts no more. */
+	if (peer->owner.zones >= lending->limit)
+		loans_look(&lending->loans);
+	if (try_lend(lending, number) == 0 ||
+	    (loans_look(&lending->loans) && try_lend(lending, number) == 0))
 		return;
 	if (ms == 0) {
 		lending->eager_until = deadline_after(EAGER_MS);
@@ -207,7 +194,7 @@ static void borrow(struct lending *lending, int number, uint64_t wait_ms)
 static bool is_wanted(const struct lending *lending)
 {
 	for (int i = 0; i < lending->peer_count; i++)
-		if (lending->peers[i].fd != -1 && lending->peers[i].waiting)
+		if (lending->peers[i] != NULL && lending->peers[i]->waiting)
 			return true;
 	return !deadline_passed(&lending->eager_until);
 }
@@ -251,8 +238,8 @@ static void check_answered(struct lending *lending)
 	if (!lending->asking)
 		return;
 	for (int i = 0; i < lending->peer_count; i++)
-		if (lending->peers[i].fd != -1 &&
-		    lending->peers[i].answered < lending->peers[i].asked)
+		if (lending->peers[i] != NULL &&
+		    lending->peers[i]->answered < lending->peers[i]->asked)
 			return;
 	lending->asking = false;
 	pthread_mutex_lock(&pool->lock);
@@ -286,16 +273,16 @@ static void ask_peers(struct lending *lending)
 		return;
 	look_soon(lending);
 	for (int i = 0; i < lending->peer_count; i++)
-		owned += lending->peers[i].fd != -1 ? lending->peers[i].zones : 0;
+		owned += lending->peers[i] != NULL ? lending->peers[i]->owner.zones : 0;
 	for (int i = 0; i < lending->peer_count; i++) {
-		struct peer *peer = &lending->peers[i];
+		struct peer *peer = lending->peers[i];
 		struct lend_message message = { .version = LEND_VERSION, .kind = LEND_RECALL };
 		uint64_t zones = (pages + ZONE_PAGES - 1) / ZONE_PAGES;
 
-		if (peer->fd == -1 || peer->zones == 0)
+		if (peer == NULL || peer->owner.zones == 0)
 			continue;
 		/* Rounded up: rather too much than another round. */
-		zones = (zones * peer->zones + owned - 1) / owned;
+		zones = (zones * peer->owner.zones + owned - 1) / owned;
 		message.value = zones * ZONE_BYTES;
 		message.offset = ++peer->asked;
 		say(lending, i, &message, -1, NULL);
@@ -309,12 +296,13 @@ static void welcome(struct lending *lending, int number)
 	struct lend_message message = {
 		.version = LEND_VERSION,
 		.kind = LEND_WELCOME,
+		.offset = lending->h->device.holes ? 0 : LEND_OF_DEVICE,
 		.length = ZONE_BYTES,
 		.value = lending->limit > UINT64_MAX / ZONE_BYTES ? UINT64_MAX
 								  : lending->limit * ZONE_BYTES,
 	};
 
-	lending->peers[number].greeted = true;
+	lending->peers[number]->greeted = true;
 	say(lending, number, &message, -1, NULL);
 }
 
@@ -332,7 +320,7 @@ static void tell_status(struct lending *lending, int number)
 /* One message.  False if it makes no sense. */
 static bool understand(struct lending *lending, int number, const struct lend_message *message)
 {
-	struct peer *peer = &lending->peers[number];
+	struct peer *peer = lending->peers[number];
 
 	if (message->version != LEND_VERSION || message->zero != 0 ||
 	    (!peer->greeted && message->kind != LEND_HELLO && message->kind != LEND_STAT))
@@ -350,12 +338,14 @@ static bool understand(struct lending *lending, int number, const struct lend_me
 		return true;
 	case LEND_HELD:
 		/* Who lies keeps no more from the disk than if he borrowed. */
-		if (peer->zones < lending->limit &&
-		    loans_held(&lending->loans, number, message->offset))
-			count_zones(lending, peer, 1);
+		if (peer->owner.zones < lending->limit)
+			loans_held(&lending->loans, &peer->owner, message->offset);
 		return true;
 	case LEND_RETURNED:
-		loans_returned(&lending->loans, number, message->offset);
+		loans_returned(&lending->loans, &peer->owner, message->offset);
+		return true;
+	case LEND_COPIED:
+		loans_copied(&lending->loans, &peer->owner, message->offset);
 		return true;
 	case LEND_RECALLED:
 		if (message->offset > peer->asked || message->offset <= peer->answered)
@@ -376,7 +366,7 @@ static void hear(struct lending *lending, int number)
 	struct lend_message message;
 	ssize_t n;
 
-	n = recv(lending->peers[number].fd, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
+	n = recv(lending->peers[number]->fd, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n != (ssize_t)sizeof(message) || !understand(lending, number, &message))
@@ -385,11 +375,11 @@ static void hear(struct lending *lending, int number)
 
 static int free_place(struct lending *lending)
 {
-	struct peer *more;
+	struct peer **more;
 	int room;
 
 	for (int i = 0; i < lending->peer_count; i++)
-		if (lending->peers[i].fd == -1)
+		if (lending->peers[i] == NULL)
 			return i;
 	if (lending->peer_count >= lending->peer_most)
 		return -1;
@@ -419,28 +409,31 @@ static void turn_away(int fd, int status)
 static void accept_peer(struct lending *lending)
 {
 	struct epoll_event event = { .events = EPOLLIN };
-	struct peer peer = { .since = time(NULL) };
+	struct peer *peer, who = { .since = time(NULL) };
 	int number;
 
-	peer.fd = accept4(lending->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (peer.fd == -1) {
+	who.fd = accept4(lending->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (who.fd == -1) {
 		/* Out of descriptors it would be told of the same connection for ever. */
 		if (errno == EMFILE || errno == ENFILE)
 			poll(NULL, 0, LOOK_MS);
 		return;
 	}
-	if (!peer_identify(&peer, &lending->allowed)) {
-		turn_away(peer.fd, -EPERM);
+	if (!peer_identify(&who, &lending->allowed)) {
+		turn_away(who.fd, -EPERM);
 		return;
 	}
 	number = free_place(lending);
-	if (number == -1) {
-		turn_away(peer.fd, -EUSERS);
+	peer = number != -1 ? malloc(sizeof(*peer)) : NULL;
+	if (peer == NULL) {
+		turn_away(who.fd, -EUSERS);
 		return;
 	}
+	*peer = who;
+	LIST_INIT(&peer->owner.loans);
 	lending->peers[number] = peer;
 	event.data.u64 = (uint64_t)number;
-	if (epoll_ctl(lending->epoll, EPOLL_CTL_ADD, peer.fd, &event) == -1)
+	if (epoll_ctl(lending->epoll, EPOLL_CTL_ADD, peer->fd, &event) == -1)
 		drop_peer(lending, number);
 }
 
@@ -455,7 +448,7 @@ static void happened(struct lending *lending, uint64_t token)
 	} else if (token == TOKEN_EVENT) {
 		if (read(lending->event, &count, sizeof(count)) == -1)
 			return;
-	} else if (lending->peers[token].fd != -1) {
+	} else if (lending->peers[token] != NULL) {
 		hear(lending, (int)token);
 	}
 }
@@ -495,6 +488,15 @@ static int make_epoll(struct lending *lending)
 	return epoll_ctl(lending->epoll, EPOLL_CTL_ADD, lending->event, &event) == -1 ? -errno : 0;
 }
 
+static int keep_folder(struct lending *lending, const char *folder)
+{
+	if (folder == NULL)
+		return 0;
+	lending->folder = strdup(folder);
+	lending->loans_options.folder = lending->folder;
+	return lending->folder != NULL ? 0 : fail(ENOMEM, "lend: %s: out of memory", folder);
+}
+
 int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 {
 	struct lending *lending = calloc(1, sizeof(*lending));
@@ -504,7 +506,14 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 		return fail(ENOMEM, "lend: %s: out of memory", h->device.path);
 	h->lending = lending;
 	lending->h = h;
-	lending->mover = (struct mover){ .h = h, .done = zones_made, .opaque = lending };
+	lending->mover = (struct mover){ .h = h, .done = wake_up, .opaque = lending };
+	uuid_unparse_lower(h->super.uuid, lending->uuid);
+	lending->loans_options = (struct loans_options){
+		.uuid = lending->uuid,
+		.most = options->most == 0 ? UINT64_MAX : options->most / ZONE_BYTES,
+		.wake = wake_up,
+		.opaque = lending,
+	};
 	lending->listener = (struct listener){ .fd = -1, .folder = -1 };
 	lending->epoll = lending->event = -1;
 	lending->limit =
@@ -514,7 +523,9 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 	lending->count_opaque = options->count_opaque;
 	lending->eager_until = deadline_after(0);
 	look_soon(lending);
-	rc = allowed_parse(&lending->allowed, options->allow);
+	rc = keep_folder(lending, options->folder);
+	if (rc == 0)
+		rc = allowed_parse(&lending->allowed, options->allow);
 	if (rc == 0)
 		rc = listener_make(&lending->listener, options);
 	if (rc == 0) {
@@ -534,11 +545,9 @@ int lending_start(struct kmemblk *h)
 
 	if (lending == NULL)
 		return 0;
-	rc = loans_check_open(&h->device);
+	rc = loans_init(&lending->loans, &h->pool, &lending->loans_options);
 	if (rc != 0)
 		return rc;
-	if (loans_init(&lending->loans, &h->pool, loan_ended, lending) != 0)
-		return fail(ENOMEM, "start: %s: out of memory for zones", h->device.path);
 	rc = mover_start(&lending->mover);
 	if (rc != 0)
 		return rc;
@@ -576,13 +585,16 @@ void lending_close(struct kmemblk *h)
 		return;
 	listener_close(&lending->listener);
 	for (int i = 0; i < lending->peer_count; i++)
-		if (lending->peers[i].fd != -1)
-			close(lending->peers[i].fd);
+		if (lending->peers[i] != NULL) {
+			close(lending->peers[i]->fd);
+			free(lending->peers[i]);
+		}
 	if (lending->epoll != -1)
 		close(lending->epoll);
 	if (lending->event != -1)
 		close(lending->event);
 	allowed_free(&lending->allowed);
+	free(lending->folder);
 	free(lending->peers);
 	free(lending);
 	h->lending = NULL;

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uuid/uuid.h>
 
 #include "lend/lending.h"
 #include "lend/status.h"
@@ -63,10 +62,18 @@ static struct json_object *zones_status(struct lending *lending)
 	put(object, "size", ZONE_BYTES);
 	put(object, "lent", lending->loans.lent);
 	put(object, "unowned", lending->loans.unowned);
+	put(object, "stuck", lending->loans.stuck);
 	pthread_mutex_lock(&pool->lock);
 	put(object, "evacuating", pool->zones.count);
 	put(object, "wanted", pool->zones.wanted);
 	pthread_mutex_unlock(&pool->lock);
+	json_object_object_add(object, "folder",
+			       lending->loans.folder.path != NULL
+				       ? json_object_new_string(lending->loans.folder.path)
+				       : NULL);
+	json_object_object_add(
+		object, "refused",
+		lending->loans.why != NULL ? json_object_new_string(lending->loans.why) : NULL);
 	return object;
 }
 
@@ -78,11 +85,11 @@ static struct json_object *borrowers_status(const struct lending *lending, size_
 
 	*left_out = 0;
 	for (int i = 0; i < lending->peer_count; i++) {
-		const struct peer *peer = &lending->peers[i];
+		const struct peer *peer = lending->peers[i];
 		struct json_object *object;
 
 		/* Who only asks for the status is no borrower. */
-		if (peer->fd == -1 || !peer->greeted)
+		if (peer == NULL || !peer->greeted)
 			continue;
 		if (json_object_array_length(array) >= room) {
 			++*left_out;
@@ -92,7 +99,7 @@ static struct json_object *borrowers_status(const struct lending *lending, size_
 		put(object, "pid", (uint64_t)peer->pid);
 		put(object, "uid", peer->uid);
 		json_object_object_add(object, "name", json_object_new_string(peer->name));
-		put(object, "zones", peer->zones);
+		put(object, "zones", peer->owner.zones);
 		put(object, "since", (uint64_t)peer->since);
 		put(object, "refused", peer->refused);
 		json_object_array_add(array, object);
@@ -128,14 +135,12 @@ char *lending_status(struct lending *lending, size_t most)
 {
 	struct json_object *object = json_object_new_object();
 	char *text = NULL;
-	char uuid[37];
 	uint64_t left_out;
 
 	if (object == NULL)
 		return NULL;
-	uuid_unparse_lower(lending->h->super.uuid, uuid);
 	json_object_object_add(object, "path", json_object_new_string(lending->h->device.path));
-	json_object_object_add(object, "uuid", json_object_new_string(uuid));
+	json_object_object_add(object, "uuid", json_object_new_string(lending->uuid));
 	json_object_object_add(object, "pages", pages_status(lending));
 	json_object_object_add(object, "zones", zones_status(lending));
 	json_object_object_add(object, "borrowers", borrowers_status(lending, most, &left_out));

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "pages/pool.h"
 
@@ -63,8 +64,11 @@ int pool_init(struct pool *pool, const struct device *device, uint64_t first, ui
 		rc = pageset_init(&pool->zones.holes, first, count);
 	if (rc == 0) {
 		pool->zones.flags = bitmap_new(pool_zones(pool));
-		rc = pool->zones.flags == NULL ? -ENOMEM : 0;
+		pool->zones.perhaps = calloc(pool_zones(pool) / 64 + 1, sizeof(uint64_t));
+		rc = pool->zones.flags == NULL || pool->zones.perhaps == NULL ? -ENOMEM : 0;
 	}
+	if (rc == 0)
+		memset(pool->zones.perhaps, 0xff, (pool_zones(pool) / 64 + 1) * sizeof(uint64_t));
 	return rc;
 }
 
@@ -77,6 +81,7 @@ void pool_destroy(struct pool *pool)
 	pageset_destroy(&pool->zones.stored);
 	pageset_destroy(&pool->zones.holes);
 	free((void *)pool->zones.flags);
+	free(pool->zones.perhaps);
 	pthread_mutex_destroy(&pool->lock);
 	pthread_cond_destroy(&pool->freed);
 	pthread_cond_destroy(&pool->ended);
@@ -86,6 +91,14 @@ void pool_destroy(struct pool *pool)
 }
 
 /* ---- pages ---------------------------------------------------------------------------------- */
+
+/* Its zone may be wholly free now. */
+static void note_zone_locked(struct pool *pool, uint64_t page)
+{
+	uint64_t zone = pool_zone_of(pool, page);
+
+	pool->zones.perhaps[zone / 64] |= UINT64_C(1) << zone % 64;
+}
 
 void pool_free_locked(struct pool *pool, uint64_t first, uint64_t n)
 {
@@ -100,15 +113,18 @@ void pool_free_locked(struct pool *pool, uint64_t first, uint64_t n)
 		} else {
 			pageset_add(&pool->resident, page, 1);
 		}
+		note_zone_locked(pool, page);
 	}
 	pthread_cond_broadcast(&pool->freed);
 }
 
 void pool_absent_locked(struct pool *pool, uint64_t first, uint64_t n)
 {
-	for (uint64_t page = first; page < first + n; page++)
+	for (uint64_t page = first; page < first + n; page++) {
 		pageset_add(pool_evacuating(pool, page) ? &pool->zones.holes : &pool->absent, page,
 			    1);
+		note_zone_locked(pool, page);
+	}
 }
 
 void pool_put(struct pool *pool, const uint64_t *page, unsigned int n)

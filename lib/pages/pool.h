@@ -88,7 +88,8 @@ struct zones {
 	struct pageset holes;  /* ... and without */
 	_Atomic uint64_t
 		*flags;	     /* a zone: it is being evacuated; set under the lock, read without */
-	uint64_t count;	     /* zones that are */
+	uint64_t *perhaps;   /* a zone: it may be wholly free */
+	uint64_t count;	     /* zones that are being evacuated */
 	uint64_t wanted;     /* zones that borrowers would take now, had they been whole */
 	pthread_cond_t work; /* the mover waits */
 };

@@ -159,7 +159,7 @@ int storage_cede(struct pool *pool)
  */
 void storage_punch_unwritten(struct pool *pool)
 {
-	uint64_t should = pool->first + 1 + pool->stored + pool->lent.total;
+	uint64_t should = pool->first + 1 + pool->stored;
 	struct pageset punched;
 	uint64_t first, n;
 

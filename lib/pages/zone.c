@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "media/claim.h"
 #include "pages/lent.h"
@@ -11,7 +12,7 @@
 
 #define ZONE_WORDS (ZONE_PAGES / 64u)
 
-/* A zone that is taken out of the sets for a loan, and which of its pages had storage. */
+/* A zone that is taken out of the sets for a loan, and which of its pages have storage. */
 struct taken {
 	uint64_t zone;
 	uint64_t stored[ZONE_WORDS];
@@ -33,15 +34,15 @@ static void take_zone_locked(struct pool *pool, struct taken *taken)
 
 /*
  * Undo it: each page goes where it belongs by now, since its evacuation may have ended meanwhile, and a
- * page may have turned out bad.  `allocated`: all of them have storage by now.
+ * page may have turned out bad.
  */
-static void put_zone_locked(struct pool *pool, const struct taken *taken, bool allocated)
+static void put_zone_locked(struct pool *pool, const struct taken *taken)
 {
 	uint64_t start = pool_zone_start(pool, taken->zone);
 
 	pageset_remove(&pool->lent, start, ZONE_PAGES);
 	for (unsigned int i = 0; i < ZONE_PAGES; i++) {
-		if (allocated || (taken->stored[i / 64] >> i % 64 & 1)) {
+		if (taken->stored[i / 64] >> i % 64 & 1) {
 			pool->stored++;
 			pool_free_locked(pool, start + i, 1);
 		} else {
@@ -51,17 +52,52 @@ static void put_zone_locked(struct pool *pool, const struct taken *taken, bool a
 	pthread_cond_broadcast(&pool->ended);
 }
 
-static bool find_whole_locked(const struct pool *pool, uint64_t *zone)
+/* All of it is free, and none of it has storage that stays with the device whatever happens. */
+static bool is_whole_locked(const struct pool *pool, uint64_t zone)
 {
-	for (*zone = 0; *zone < pool_zones(pool); ++*zone)
-		if (pool_free_in_zone_locked(pool, *zone) == ZONE_PAGES)
-			return true;
+	return pool_free_in_zone_locked(pool, zone) == ZONE_PAGES &&
+	       (!pool->device->holes || pool->keeper.punch ||
+		pool->resident.count[zone] + pool->zones.stored.count[zone] == 0);
+}
+
+/*
+ * Only zones in which something has become free since they were last found not to be whole are looked
+ * at: the cost does not depend on how many there are.
+ */
+static bool find_whole_locked(struct pool *pool, uint64_t *zone)
+{
+	struct zones *zones = &pool->zones;
+
+	for (uint64_t word = 0; word < (pool_zones(pool) + 63) / 64; word++)
+		while (zones->perhaps[word] != 0) {
+			unsigned int bit = (unsigned int)__builtin_ctzll(zones->perhaps[word]);
+
+			*zone = word * 64 + bit;
+			if (*zone < pool_zones(pool) && is_whole_locked(pool, *zone))
+				return true;
+			zones->perhaps[word] &= ~(UINT64_C(1) << bit);
+		}
 	return false;
+}
+
+/* Without the lock: the zone is nobody else's. */
+static int make_ready(struct pool *pool, struct taken *taken)
+{
+	uint64_t first = pool_zone_start(pool, taken->zone), any = 0;
+	int rc;
+
+	if (!pool->device->holes)
+		return lent_clear(pool, first, ZONE_PAGES);
+	for (unsigned int i = 0; i < ZONE_WORDS; i++)
+		any |= taken->stored[i];
+	rc = any != 0 ? device_punch(pool->device, first << LAYOUT_PAGE_SHIFT, ZONE_BYTES) : 0;
+	if (rc == 0)
+		memset(taken->stored, 0, sizeof(taken->stored));
+	return rc;
 }
 
 int zone_lend_locked(struct pool *pool, uint64_t *first)
 {
-	bool allocated = false;
 	struct taken taken;
 	int rc;
 
@@ -77,19 +113,35 @@ int zone_lend_locked(struct pool *pool, uint64_t *first)
 	rc = storage_populate_for_locked(pool, pool->reserved);
 	if (rc == 0) {
 		pthread_mutex_unlock(&pool->lock);
-		rc = device_allocate(pool->device, *first << LAYOUT_PAGE_SHIFT, ZONE_BYTES);
-		allocated = rc == 0;
-		if (allocated)
-			rc = lent_clear(pool, *first, ZONE_PAGES);
+		rc = make_ready(pool, &taken);
 		pthread_mutex_lock(&pool->lock);
 	}
 	if (rc != 0) {
-		put_zone_locked(pool, &taken, allocated);
+		put_zone_locked(pool, &taken);
 	} else if (bitmap_test(pool->zones.flags, taken.zone)) {
 		bitmap_clear(pool->zones.flags, taken.zone);
 		pool->zones.count--;
 	}
 	return rc;
+}
+
+void zone_return_locked(struct pool *pool, uint64_t first)
+{
+	uint64_t zone = pool_zone_of(pool, first), run, n;
+
+	while ((n = pageset_first_run(&pool->lent, zone, &run)) > 0) {
+		pool->keeper.returned += n;
+		if (!pool->device->holes) {
+			lent_return_locked(pool, run, n);
+			continue;
+		}
+		pageset_remove(&pool->lent, run, n);
+		pool_absent_locked(pool, run, n);
+	}
+	/* Reservations that wait may fit now, and their storage can be had. */
+	pthread_cond_broadcast(&pool->ended);
+	pthread_cond_broadcast(&pool->freed);
+	pool_changed_locked(pool);
 }
 
 /* ---- zones that outlived a server ----------------------------------------------------------- */
@@ -128,6 +180,24 @@ int zone_adopt_locked(struct pool *pool)
 	/* Not the zone of the superblock, whose lock is our own claim. */
 	uint64_t from = pool->resident.base == 0 ? 1 : 0;
 
+	/* What is lent of a device with holes is in files of its own. */
+	if (pool->device->holes)
+		return 0;
 	return pool_zones(pool) > from ? adopt_range_locked(pool, from, pool_zones(pool) - from)
 				       : 0;
+}
+
+void zone_adopt_file_locked(struct pool *pool, uint64_t first)
+{
+	uint64_t end = first + ZONE_PAGES;
+
+	if (first < pool->first)
+		first = pool->first;
+	if (end > pool->first + pool->count)
+		end = pool->first + pool->count;
+	for (uint64_t page = first; page < end; page++)
+		if (pageset_has(&pool->absent, page)) {
+			pageset_remove(&pool->absent, page, 1);
+			pageset_add(&pool->lent, page, 1);
+		}
 }

@@ -7,8 +7,10 @@
  */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -40,6 +42,22 @@ const char *server_lend_socket(void)
 	return lend_parameter + strlen("lend=");
 }
 
+/* Left by a server that was killed. */
+static void remove_loans(void)
+{
+	char path[PATH_MAX];
+	struct dirent *entry;
+	DIR *loans;
+
+	snprintf(path, sizeof path, "%s.loans", device);
+	loans = opendir(path);
+	while (loans && (entry = readdir(loans)) != NULL)
+		unlinkat(dirfd(loans), entry->d_name, 0);
+	if (loans)
+		closedir(loans);
+	rmdir(path);
+}
+
 static void clean_up(void)
 {
 	if (getpid() != test)
@@ -47,6 +65,7 @@ static void clean_up(void)
 	if (server)
 		kill(server, SIGKILL);
 	unlink(device);
+	remove_loans();
 	unlink(socket_path);
 	unlink(pid_file);
 	unlink(server_lend_socket());

@@ -123,10 +123,11 @@ static void send_garbage(void)
 
 static void speak_out_of_turn(void)
 {
-	static const uint32_t before_hello[] = { LEND_BORROW,	LEND_HELD,    LEND_RETURNED,
-						 LEND_RECALLED, LEND_WELCOME, 0 };
+	static const uint32_t before_hello[] = {
+		LEND_BORROW, LEND_HELD, LEND_RETURNED, LEND_RECALLED, LEND_COPIED, LEND_WELCOME, 0
+	};
 	static const uint32_t after_hello[] = { LEND_HELLO,  LEND_WELCOME, LEND_RECALLED,
-						LEND_RECALL, LEND_STATUS,  LEND_HELD + 1 };
+						LEND_RECALL, LEND_STATUS,  LEND_COPIED + 1 };
 	int fd;
 
 	for (unsigned int i = 0; i < sizeof before_hello / sizeof before_hello[0]; i++) {
@@ -150,7 +151,9 @@ static void return_what_is_not_ours(void)
 	for (unsigned int i = 0; i < honest.zones; i++)
 		CHECK(packet_send(fd, LEND_HELD, honest.zone[i].offset, 0), "hung up");
 	for (unsigned int i = 0; i < honest.zones; i++)
-		CHECK(packet_send(fd, LEND_RETURNED, honest.zone[i].offset, 0), "hung up");
+		CHECK(packet_send(fd, LEND_RETURNED, honest.zone[i].offset, 0) &&
+			      packet_send(fd, LEND_COPIED, honest.zone[i].offset, 0),
+		      "hung up");
 	for (unsigned int i = 0; i < 1000; i++)
 		CHECK(packet_send(fd, LEND_RETURNED,
 				  i % 2 ? random_next(&random) : random_next(&random) << 21, 0),

@@ -49,7 +49,7 @@ on_device() {
 	awk -v device="$device" '
 		/^[0-9a-f]+-[0-9a-f]+ / { name = $6 }
 		/^Rss:/ {
-			if (name == device)
+			if (index(name, device ".loans/") == 1)
 				zones += $2
 			else if (name == "" || name == "[heap]")
 				anonymous += $2

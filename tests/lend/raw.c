@@ -46,10 +46,10 @@ static void map_zone(struct borrower *borrower, const struct lend_message *messa
 	CHECK(message->length == ZONE_SIZE && fd != -1 && borrower->zones < MOST_ZONES,
 	      "a zone of %lu bytes", message->length);
 	zone->offset = message->offset;
-	zone->memory =
-		mmap(NULL, ZONE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)zone->offset);
+	zone->memory = mmap(NULL, ZONE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			    (off_t)message->value);
 	CHECK(zone->memory != MAP_FAILED, "mmap: %m");
-	CHECK(write(fd, "", 1) == -1, "the device can be written by a mistaken descriptor");
+	CHECK(write(fd, "", 1) == -1, "a loan can be written by a mistaken descriptor");
 	close(fd);
 	for (unsigned int i = 0; i < ZONE_SIZE / sizeof zone->memory[0]; i++)
 		CHECK(zone->memory[i] == 0, "zone at %lu: not zeroed", zone->offset);

@@ -85,9 +85,31 @@ expect_error 1 'borrower has as much as the server gives one \(lend-limit=, 2097
 	"$borrower" zones "$lend"
 stop_nbdkit
 
+# The folder of what is lent.
+refused() {
+	expect_error 1 "$1" nbdkit -f -U - "$plugin" "$device" lend="$lend" "${@:2}" --run true
+}
+refused 'this folder is on another file system than' lend-folder="$tmp/loans"
+refused 'cannot make this folder.*lend-folder=.*install -d -m 0700 -o ' lend-folder="$tmp/none/loans"
+mkdir -m 0755 "$device.loans"
+refused 'must be the server.s own .*chmod 0700' lend-most=50%
+chmod 0700 "$device.loans"
+refused 'at most 1048576 bytes in all are less than a zone.*lend-most=2M' lend-most=1M
+refused 'lend-most=0: to lend nothing, leave out lend=' lend-most=0
+(
+	flock 9
+	refused 'another server has its lent memory in this folder: name another by lend-folder='
+) 9< "$device.loans"
+
+folder_on_disk
+"$kmemblk" format --create=16M "$folder/ordinary.img" > /dev/null
+expect_error 1 'free pages of an ordinary file are no memory' \
+	nbdkit -f -U - "$plugin" "$folder/ordinary.img" lend="$lend" --run true
+
 # Nothing is free, and the heap may be nowhere else.
-"$kmemblk" format --create=16M --prealloc "$tmp/full.img" > /dev/null
-start_nbdkit "$tmp/full.img" lend="$lend"
+device full
+"$kmemblk" format --create=16M --prealloc "$device" > /dev/null
+start_nbdkit "$device" lend="$lend"
 eventually test -S "$lend"
 status=0
 "${run[@]}" --strict -- true 2> "$tmp/err" || status=$?

@@ -12,18 +12,18 @@
 #include <unistd.h>
 
 #include "common/packet.h"
-#include "media/device.h"
+#include "lend/loanfile.h"
 #include "unit.h"
 
 static _Atomic unsigned int looks;
 
-int __real_claim_is_held(const struct device *device, uint64_t offset, uint64_t length);
-int __wrap_claim_is_held(const struct device *device, uint64_t offset, uint64_t length);
+bool __real_loan_file_is_held(const struct loan_file *file);
+bool __wrap_loan_file_is_held(const struct loan_file *file);
 
-int __wrap_claim_is_held(const struct device *device, uint64_t offset, uint64_t length)
+bool __wrap_loan_file_is_held(const struct loan_file *file)
 {
 	looks++;
-	return __real_claim_is_held(device, offset, length);
+	return __real_loan_file_is_held(file);
 }
 
 static double now(void)

@@ -23,18 +23,18 @@
 #define COUNT (16u * ZONE_PAGES)
 #define SPARE 16u
 
-static int allocate_rc, clear_rc;
+static int punch_rc, clear_rc;
 static bool end_meanwhile;
 static uint64_t bad_page;
 
-int __real_device_allocate(const struct device *device, uint64_t offset, uint64_t length);
-int __wrap_device_allocate(const struct device *device, uint64_t offset, uint64_t length);
+int __real_device_punch(const struct device *device, uint64_t offset, uint64_t length);
+int __wrap_device_punch(const struct device *device, uint64_t offset, uint64_t length);
 int __real_lent_clear(struct pool *pool, uint64_t first, uint64_t n);
 int __wrap_lent_clear(struct pool *pool, uint64_t first, uint64_t n);
 
-int __wrap_device_allocate(const struct device *device, uint64_t offset, uint64_t length)
+int __wrap_device_punch(const struct device *device, uint64_t offset, uint64_t length)
 {
-	return allocate_rc != 0 ? allocate_rc : __real_device_allocate(device, offset, length);
+	return punch_rc != 0 ? punch_rc : __real_device_punch(device, offset, length);
 }
 
 int __wrap_lent_clear(struct pool *pool, uint64_t first, uint64_t n)
@@ -72,12 +72,23 @@ static void expect_whole(uint64_t used)
 
 static void open_with(uint64_t used)
 {
-	allocate_rc = clear_rc = 0;
+	punch_rc = clear_rc = 0;
 	end_meanwhile = false;
 	bare_open(COUNT, SPARE, used);
 	bare.keeper.headroom = 0;
+	bare.keeper.punch = true;
 	expect_whole(used);
 	pthread_mutex_lock(&bare.lock);
+}
+
+/* As on devdax: all pages are resident, and zones are lent themselves. */
+static void open_devdax(uint64_t used)
+{
+	open_with(used);
+	while (bare.absent.total > 0)
+		ck_assert_int_eq(storage_populate_locked(&bare, COUNT), 0);
+	bare_device.holes = false;
+	bare.keeper.punch = false;
 }
 
 static void close_bare(void)
@@ -159,41 +170,108 @@ START_TEST(test_freed_in_an_evacuated_zone_stays_there)
 }
 END_TEST
 
-START_TEST(test_lent_zones_are_zeroed_and_counted)
+static void lend_all(void)
 {
-	uint64_t first, lendable;
+	uint64_t first;
 
-	open_with(100);
-	for (unsigned int i = 0; (lendable = pool_lendable_locked(&bare)) >= ZONE_PAGES; i++) {
+	for (unsigned int i = 0; pool_lendable_locked(&bare) >= ZONE_PAGES; i++) {
 		int rc = zone_lend_locked(&bare, &first);
 
 		if (rc == -ENOMEM)
 			break;
 		ck_assert_int_eq(rc, 0);
 		ck_assert_uint_eq(first % ZONE_PAGES, 0);
-		ck_assert(unit_is_zero(pm_page(&bare_device.pm, first), ZONE_PAGES * PAGE));
+		if (!bare_device.holes)
+			ck_assert(unit_is_zero(pm_page(&bare_device.pm, first), ZONE_PAGES * PAGE));
 		ck_assert_uint_eq(bare.lent.total, (i + 1) * ZONE_PAGES);
 		expect_whole(100);
 	}
 	ck_assert_uint_ge(bare.lent.total, 13 * ZONE_PAGES);
+}
+
+START_TEST(test_lent_zones_are_zeroed_and_counted)
+{
+	open_devdax(100);
+	lend_all();
 	close_bare();
 }
 END_TEST
 
-START_TEST(test_storage_that_cannot_be_had_changes_nothing)
+START_TEST(test_lent_zones_have_no_storage)
+{
+	uint64_t storage;
+
+	open_with(100);
+	ck_assert_int_eq(storage_populate_locked(&bare, 4 * ZONE_PAGES), 0);
+	lend_all();
+	storage = device_storage(&bare_device) / PAGE;
+	ck_assert_uint_le(storage, bare.first + bare.stored + 1);
+	/* They come back as they went. */
+	for (uint64_t zone = 0; zone < pool_zones(&bare); zone++)
+		if (bare.lent.count[zone] > 0)
+			zone_return_locked(&bare, pool_zone_start(&bare, zone));
+	ck_assert_uint_eq(bare.lent.total, 0);
+	ck_assert_uint_eq(device_storage(&bare_device) / PAGE, storage);
+	expect_whole(100);
+	close_bare();
+}
+END_TEST
+
+START_TEST(test_storage_that_stays_is_not_lent)
+{
+	uint64_t first, stored;
+
+	open_with(0);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(storage_populate_locked(&bare, ZONE_PAGES), 0);
+	bare.keeper.punch = false;
+	stored = bare.stored;
+	while (zone_lend_locked(&bare, &first) == 0)
+		ck_assert_uint_eq(bare.stored, stored);
+	ck_assert_uint_gt(bare.lent.total, 0);
+	ck_assert_uint_ge(pool_lendable_locked(&bare), ZONE_PAGES);
+	expect_whole(0);
+	close_bare();
+}
+END_TEST
+
+START_TEST(test_storage_that_cannot_be_taken_changes_nothing)
 {
 	uint64_t first, absent;
 
 	open_with(0);
+	ck_assert_int_eq(storage_populate_locked(&bare, 300), 0);
+	while (bare.absent.total > 0)
+		ck_assert_int_eq(storage_populate_locked(&bare, COUNT), 0);
 	absent = bare.absent.total;
-	allocate_rc = -ENOSPC;
-	ck_assert_int_lt(zone_lend_locked(&bare, &first), 0);
+	punch_rc = -EIO;
+	ck_assert_int_eq(zone_lend_locked(&bare, &first), -EIO);
 	ck_assert_uint_eq(bare.lent.total, 0);
 	ck_assert_uint_eq(bare.absent.total, absent);
 	expect_whole(0);
-	allocate_rc = 0;
+	punch_rc = 0;
 	ck_assert_int_eq(zone_lend_locked(&bare, &first), 0);
 	expect_whole(0);
+	close_bare();
+}
+END_TEST
+
+START_TEST(test_what_a_borrowers_file_stands_for_is_lent)
+{
+	uint64_t first = bare.first;
+
+	open_with(100);
+	first = (bare.first + 100 + 2 * ZONE_PAGES) & ~(uint64_t)(ZONE_PAGES - 1);
+	ck_assert_int_eq(storage_populate_locked(&bare, 300), 0);
+	zone_adopt_file_locked(&bare, first);
+	ck_assert_uint_eq(bare.lent.total, ZONE_PAGES);
+	/* In the first zone some pages are blocks, and others have storage. */
+	zone_adopt_file_locked(&bare, 0);
+	expect_whole(100);
+	zone_return_locked(&bare, 0);
+	zone_return_locked(&bare, first);
+	ck_assert_uint_eq(bare.lent.total, 0);
+	expect_whole(100);
 	close_bare();
 }
 END_TEST
@@ -202,7 +280,7 @@ START_TEST(test_a_bad_page_is_quarantined_and_its_zone_not_tried_again)
 {
 	uint64_t first;
 
-	open_with(0);
+	open_devdax(0);
 	clear_rc = -EIO;
 	ck_assert_int_eq(zone_lend_locked(&bare, &first), -EIO);
 	ck_assert_uint_eq(bare.quarantined, 1);
@@ -220,7 +298,7 @@ START_TEST(test_an_evacuation_that_ends_while_a_zone_is_made_ready)
 {
 	uint64_t first;
 
-	open_with(0);
+	open_devdax(0);
 	bare.zones.wanted = 2;
 	ck_assert_uint_eq(compaction_begin_locked(&bare), 2);
 	/* The only whole zones are those. */
@@ -247,7 +325,7 @@ static void lock_zone(uint64_t page)
 
 START_TEST(test_locked_zones_are_adopted)
 {
-	open_with(100);
+	open_devdax(100);
 	lock_zone(3 * ZONE_PAGES);
 	lock_zone(4 * ZONE_PAGES);
 	lock_zone(11 * ZONE_PAGES);
@@ -262,6 +340,8 @@ END_TEST
 
 UNIT_MAIN("zone", test_evacuating_takes_free_pages_and_gives_all_back,
 	  test_emptiest_first_and_not_what_is_needed, test_freed_in_an_evacuated_zone_stays_there,
-	  test_lent_zones_are_zeroed_and_counted, test_storage_that_cannot_be_had_changes_nothing,
+	  test_lent_zones_are_zeroed_and_counted, test_lent_zones_have_no_storage,
+	  test_storage_that_stays_is_not_lent, test_storage_that_cannot_be_taken_changes_nothing,
+	  test_what_a_borrowers_file_stands_for_is_lent,
 	  test_a_bad_page_is_quarantined_and_its_zone_not_tried_again,
 	  test_an_evacuation_that_ends_while_a_zone_is_made_ready, test_locked_zones_are_adopted)
