@@ -2,36 +2,40 @@
 /*
  * calls.c - functions of libc that the program calls through us.
  *
- * Signals: a fault into a page whose stores are held back must reach our handler, so the program's
- * own action for SIGSEGV is kept aside and used by it for other faults, and SIGSEGV is never
- * blocked.  (A blocked one would not wait: the kernel ends a process that faults meanwhile.)
- *
- * System calls that store into memory do not fault, they fail with EFAULT.  The usual ones are made
- * again once stores are let go; those below have taken nothing when they fail so, but that a
- * datagram is lost, as on the network.
- *
- * fork: our handlers must be nearest to the fork of all, since others (jemalloc's take its locks)
+ * fork(): our handlers must be nearest to the fork of all, since others (jemalloc's take its locks)
  * store to the heap.  Those that prepare run in reverse order of registration, so ours are
- * registered before the first that anybody registers.
+ * registered before the first that anybody registers.  The other ways to fork run no handlers, and are
+ * taken here.
+ *
+ * Advice, protection and locks: the heap is a file's memory and behaves as a program expects of its heap,
+ * as madvise(2) says of private anonymous memory.
+ *
+ * A program that wants to have one thread only (unshare(2) of a user namespace), or that forbids system calls
+ * to all its threads (seccomp(2)), loses the helper first.
  */
 #include "config.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
-#include <signal.h>
+#include <sched.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "calls.h"
 #include "heap.h"
+#include "helper.h"
 #include "libc.h"
-#include "protect.h"
+#include "watcher.h"
 
 /* ---- fork ----------------------------------------------------------------------------------- */
 
@@ -39,13 +43,21 @@ typedef void handler_fn(void);
 
 int __register_atfork(handler_fn *prepare, handler_fn *parent, handler_fn *child, void *object);
 
+/* This thread's last fork has failed, though there is a child, which ends at once. */
+static __thread bool failed;
+
+static void in_parent(void)
+{
+	failed = !helper_in_parent();
+}
+
 int __register_atfork(handler_fn *prepare, handler_fn *parent, handler_fn *child, void *object)
 {
 	static atomic_flag registered = ATOMIC_FLAG_INIT;
 
 	if (!atomic_flag_test_and_set(&registered))
 		NEXT(__register_atfork)
-	(protect_before_fork, protect_in_parent, protect_in_child, NULL);
+	(helper_before_fork_last, in_parent, helper_in_child, NULL);
 	if (prepare == NULL && parent == NULL && child == NULL)
 		return 0;
 	return NEXT(__register_atfork)(prepare, parent, child, object);
@@ -56,104 +68,226 @@ void calls_register_fork(void)
 	__register_atfork(NULL, NULL, NULL, NULL);
 }
 
-/* ---- signals -------------------------------------------------------------------------------- */
-
-int sigaction(int signal, const struct sigaction *action, struct sigaction *old)
+/* In the parent.  There is no child to speak of when it could not have the heap. */
+static pid_t forked(pid_t pid)
 {
-	struct sigaction changed;
+	if (pid <= 0 || !failed)
+		return pid;
+	failed = false;
+	while (NEXT(waitpid)(pid, NULL, 0) == -1 && errno == EINTR)
+		;
+	errno = ENOMEM;
+	return -1;
+}
 
-	if (!heap.active)
-		return NEXT(sigaction)(signal, action, old);
-	if (signal == SIGSEGV) {
-		protect_action(action, old);
+pid_t fork(void)
+{
+	return forked(NEXT(fork)());
+}
+
+static void before(void)
+{
+	helper_before_fork_first();
+	helper_before_fork_last();
+}
+
+static pid_t after(pid_t pid)
+{
+	int saved = errno;
+
+	if (pid == 0)
+		helper_in_child();
+	else
+		in_parent();
+	errno = saved;
+	return forked(pid);
+}
+
+pid_t _Fork(void)
+{
+	before();
+	return after(NEXT(_Fork)());
+}
+
+/* What clone() begins with in a child that shares no memory. */
+struct beginning {
+	int (*function)(void *opaque);
+	void *opaque;
+};
+
+static int begin_child(void *opaque)
+{
+	const struct beginning *beginning = opaque;
+
+	helper_in_child();
+	return beginning->function(beginning->opaque);
+}
+
+int clone(int (*function)(void *opaque), void *stack, int flags, void *opaque, ...)
+{
+	struct beginning beginning = { function, opaque };
+	va_list more;
+	pid_t *parent, *child;
+	void *tls;
+	int pid;
+
+	va_start(more, opaque);
+	parent = va_arg(more, pid_t *);
+	tls = va_arg(more, void *);
+	child = va_arg(more, pid_t *);
+	va_end(more);
+	if ((flags & CLONE_VM) || !heap.active)
+		return NEXT(clone)(function, stack, flags, opaque, parent, tls, child);
+	before();
+	/* The child has a copy of this frame, where it looks for it. */
+	pid = NEXT(clone)(begin_child, stack, flags, &beginning, parent, tls, child);
+	return after(pid);
+}
+
+/* ---- one thread only, and filters of system calls ------------------------------------------- */
+
+int unshare(int flags)
+{
+	if (flags & (CLONE_NEWUSER | CLONE_THREAD | CLONE_VM | CLONE_SIGHAND))
+		helper_end(false);
+	return NEXT(unshare)(flags);
+}
+
+int setns(int fd, int kind)
+{
+	if (kind == 0 || (kind & (CLONE_NEWUSER | CLONE_NEWNS)))
+		helper_end(false);
+	return NEXT(setns)(fd, kind);
+}
+
+int prctl(int option, ...)
+{
+	unsigned long argument[4];
+	va_list more;
+
+	va_start(more, option);
+	for (int i = 0; i < 4; i++)
+		argument[i] = va_arg(more, unsigned long);
+	va_end(more);
+	if (option == PR_SET_SECCOMP)
+		helper_end(true);
+	return NEXT(prctl)(option, argument[0], argument[1], argument[2], argument[3]);
+}
+
+/* By number. */
+long syscall(long number, ...)
+{
+	unsigned long a[6];
+	va_list more;
+
+	va_start(more, number);
+	for (int i = 0; i < 6; i++)
+		a[i] = va_arg(more, unsigned long);
+	va_end(more);
+	if (number == SYS_seccomp && a[0] != SECCOMP_GET_ACTION_AVAIL)
+		helper_end(true);
+	if (number == SYS_unshare && (a[0] & CLONE_NEWUSER))
+		helper_end(false);
+#ifdef SYS_fork
+	if (number == SYS_fork && heap.active) {
+		before();
+		return after((pid_t)NEXT(syscall)(number));
+	}
+#endif
+	/* With a stack of its own a child does not return here. */
+	if (number == SYS_clone && heap.active && !(a[0] & CLONE_VM) && a[1] == 0) {
+		before();
+		return after((pid_t)NEXT(syscall)(number, a[0], a[1], a[2], a[3], a[4]));
+	}
+	return NEXT(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
+
+/* ---- the end of the main thread ------------------------------------------------------------- */
+
+void pthread_exit(void *value)
+{
+	if (syscall(SYS_gettid) == getpid())
+		watcher_start();
+	NEXT(pthread_exit)(value);
+	__builtin_unreachable();
+}
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+/* To be kept when it is mapped again. */
+static void mark(const void *memory, size_t length)
+{
+	if (heap_has_some(memory, length))
+		atomic_store_explicit(&heap.marked, true, memory_order_relaxed);
+}
+
+int mprotect(void *memory, size_t length, int protection)
+{
+	mark(memory, length);
+	return NEXT(mprotect)(memory, length, protection);
+}
+
+int mlock(const void *memory, size_t length)
+{
+	mark(memory, length);
+	return NEXT(mlock)(memory, length);
+}
+
+int mlock2(const void *memory, size_t length, unsigned int flags)
+{
+	mark(memory, length);
+	return NEXT(mlock2)(memory, length, flags);
+}
+
+static bool is_whole_pages(const void *memory, size_t length)
+{
+	return (uintptr_t)memory % HEAP_PAGE == 0 && length <= SIZE_MAX - HEAP_PAGE;
+}
+
+/*
+ * What the kernel does for private anonymous memory.  Where it is ordinary the kernel does; the kind of
+ * slots that the program has in use does not change between that and others.
+ */
+static void make_zero(uint8_t *memory, size_t length)
+{
+	while (length > 0) {
+		size_t s = (size_t)(memory - heap.base) / HEAP_SLOT;
+		size_t rest = (size_t)(heap_slot_at(s + 1) - memory);
+		size_t some = length < rest ? length : rest;
+
+		if (heap.slot[s].kind != SLOT_ORDINARY ||
+		    NEXT(madvise)(memory, some, MADV_DONTNEED) == -1)
+			memset(memory, 0, some);
+		memory += some;
+		length -= some;
+	}
+}
+
+static int advise_heap(void *memory, size_t length, int advice)
+{
+	switch (advice) {
+	case MADV_DONTNEED:
+		make_zero(memory, (length + HEAP_PAGE - 1) & ~(HEAP_PAGE - 1));
 		return 0;
+	case MADV_FREE:
+		/* It may keep them. */
+		return 0;
+	case MADV_REMOVE:
+		errno = EINVAL;
+		return -1;
+	case MADV_DONTFORK:
+	case MADV_DOFORK:
+		/* What children get is decided at the fork: the heap, all of it. */
+		return 0;
+	default:
+		mark(memory, length);
+		return NEXT(madvise)(memory, length, advice);
 	}
-	if (action != NULL) {
-		changed = *action;
-		sigdelset(&changed.sa_mask, SIGSEGV);
-		action = &changed;
-	}
-	return NEXT(sigaction)(signal, action, old);
 }
 
-__sighandler_t signal(int number, __sighandler_t handler)
+int madvise(void *memory, size_t length, int advice)
 {
-	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESTART }, old;
-
-	if (!heap.active || number != SIGSEGV)
-		return NEXT(signal)(number, handler);
-	sigemptyset(&action.sa_mask);
-	protect_action(&action, &old);
-	return old.sa_handler;
+	if (!heap_has(memory) || !is_whole_pages(memory, length))
+		return NEXT(madvise)(memory, length, advice);
+	return advise_heap(memory, length, advice);
 }
-
-/* The set without SIGSEGV, in `changed`, unless it is to be unblocked. */
-static const sigset_t *without_fault(int how, const sigset_t *set, sigset_t *changed)
-{
-	if (!heap.active || set == NULL || how == SIG_UNBLOCK)
-		return set;
-	*changed = *set;
-	sigdelset(changed, SIGSEGV);
-	return changed;
-}
-
-int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
-{
-	sigset_t changed;
-
-	return NEXT(pthread_sigmask)(how, without_fault(how, set, &changed), old);
-}
-
-int sigprocmask(int how, const sigset_t *set, sigset_t *old)
-{
-	sigset_t changed;
-
-	return NEXT(sigprocmask)(how, without_fault(how, set, &changed), old);
-}
-
-/* ---- system calls that store ---------------------------------------------------------------- */
-
-/* The call failed; it is to be made again. */
-static bool again(uint32_t *count)
-{
-	uint32_t before = *count;
-
-	if (errno != EFAULT)
-		return false;
-	*count = protect_count();
-	if (before == *count && !(before & 1))
-		return false;
-	protect_wait();
-	return true;
-}
-
-#define RETRIED(type, name, parameters, ...)                                                       \
-	type name parameters                                                                       \
-	{                                                                                          \
-		uint32_t count = protect_count();                                                  \
-		type result;                                                                       \
-                                                                                                   \
-		do {                                                                               \
-			result = NEXT(name)(__VA_ARGS__);                                          \
-		} while (result < 0 && again(&count));                                             \
-		return result;                                                                     \
-	}
-
-RETRIED(ssize_t, read, (int fd, void *to, size_t n), fd, to, n)
-RETRIED(ssize_t, pread, (int fd, void *to, size_t n, off_t at), fd, to, n, at)
-RETRIED(ssize_t, pread64, (int fd, void *to, size_t n, off64_t at), fd, to, n, at)
-RETRIED(ssize_t, readv, (int fd, const struct iovec *to, int n), fd, to, n)
-RETRIED(ssize_t, preadv, (int fd, const struct iovec *to, int n, off_t at), fd, to, n, at)
-RETRIED(ssize_t, preadv64, (int fd, const struct iovec *to, int n, off64_t at), fd, to, n, at)
-RETRIED(ssize_t, recv, (int fd, void *to, size_t n, int flags), fd, to, n, flags)
-RETRIED(ssize_t, recvfrom,
-	(int fd, void *to, size_t n, int flags, struct sockaddr *from, socklen_t *length), fd, to,
-	n, flags, from, length)
-RETRIED(ssize_t, recvmsg, (int fd, struct msghdr *to, int flags), fd, to, flags)
-RETRIED(int, epoll_wait, (int fd, struct epoll_event *to, int n, int ms), fd, to, n, ms)
-RETRIED(int, epoll_pwait, (int fd, struct epoll_event *to, int n, int ms, const sigset_t *mask), fd,
-	to, n, ms, mask)
-RETRIED(int, poll, (struct pollfd * fds, nfds_t n, int ms), fds, n, ms)
-RETRIED(int, ppoll,
-	(struct pollfd * fds, nfds_t n, const struct timespec *time, const sigset_t *mask), fds, n,
-	time, mask)

@@ -4,7 +4,6 @@
 #define LIBC_H
 
 #include <dlfcn.h>
-#include <signal.h>
 #include <stdatomic.h>
 
 /* libc's function of that name, looked up once. */
@@ -19,9 +18,5 @@
 		}                                                                                  \
 		(__typeof__(&name))found;                                                          \
 	})
-
-/* Looked up at the start, so that a handler of signals may call them. */
-int libc_sigaction(int signal, const struct sigaction *action, struct sigaction *old);
-int libc_sigmask(int how, const sigset_t *set, sigset_t *old);
 
 #endif /* LIBC_H */

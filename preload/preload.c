@@ -4,15 +4,11 @@
  *
  * `kmemblk run` puts jemalloc and this library before the program (LD_PRELOAD) and says where the
  * server is in the environment, with its process id: the programs that this one becomes by exec
- * have their heap there too, those that it starts as other processes do not.  At the start, before
- * main(), the extent hooks of all of jemalloc's arenas are set; what was allocated before stays
- * where it is, which is why the hooks know both kinds of memory.
+ * have their heap there too, those that it starts as other processes do not; those that it forks do.  At
+ * the start, before main(), the extent hooks of all of jemalloc's arenas are set; what was allocated before
+ * stays where it is, which is why the hooks know both kinds of memory.
  *
- * One thread, the helper, wakes each second: it has jemalloc give up what it has kept for long
- * enough, and gives zones back that are wholly free.  When the disk wants memory it gives back all
- * that is free and then, unless strict, moves zones that are in use to ordinary memory.  A process whose
- * main thread has ended by pthread_exit() lives until its last thread ends, and does not know ours: the
- * helper ends it then.
+ * A small program is left alone: it has no thread of ours, and no loan (helper.c).
  */
 #include "config.h"
 
@@ -27,27 +23,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "calls.h"
-#include "environment.h"
 #include "base/error.h"
 #include "base/shell.h"
+#include "calls.h"
+#include "environment.h"
 #include "heap.h"
-#include "protect.h"
-#include "base/thread.h"
-
-#define TICK_MS	     1000
-#define IDLE_ROUNDS  2
-#define HELPER_STACK (256 * 1024)
-
-/* "arena.<every arena>.decay" and so on. */
-#define EVERY_ARENA(what) "arena.4096." what
-
-static struct kmemblk_borrower borrower;
+#include "helper.h"
+#include "kmemblk.h"
 
 /* ---- hooks ---------------------------------------------------------------------------------- */
 
 /* For an alignment that the heap does not have. */
-static void *take_outside(size_t size, size_t alignment)
+static void *take_outside(size_t size, size_t alignment, bool *clean)
 {
 	uint8_t *range, *memory;
 
@@ -61,6 +48,7 @@ static void *take_outside(size_t size, size_t alignment)
 	if (memory > range)
 		munmap(range, (size_t)(memory - range));
 	munmap(memory + size, alignment - (size_t)(memory - range));
+	*clean = true;
 	return memory;
 }
 
@@ -72,11 +60,14 @@ static void *take(extent_hooks_t *hooks, void *at, size_t size, size_t alignment
 
 	(void)hooks;
 	(void)arena;
-	/* Growing in place is a convenience. */
+	if (helper_is_due())
+		helper_start();
 	if (at != NULL)
-		return NULL;
-	clean = alignment > HEAP_ALIGNMENT;
-	memory = clean ? take_outside(size, alignment) : heap_take(size, alignment, &clean);
+		memory = heap_has(at) && heap_take_at(at, size, &clean) ? at : NULL;
+	else if (alignment <= HEAP_ALIGNMENT)
+		memory = heap_take(size, alignment, &clean);
+	else
+		memory = take_outside(size, alignment, &clean);
 	if (memory == NULL)
 		return NULL;
 	if (*zero && !clean)
@@ -165,114 +156,48 @@ static int set_hooks(void)
 	return -err;
 }
 
-/* ---- the end --------------------------------------------------------------------------------- */
+/* ---- the start and the end ------------------------------------------------------------------ */
 
-/* This thread and the borrower's receiver, and the main thread, of which something is left till the end. */
-#define OWN_THREADS 3
-
-/*
- * True when the program has only our threads left: its main thread has ended by pthread_exit(), and all
- * others as well.  A folder has a link for each folder in it, and "." and "..".
- */
-static bool program_has_ended(void)
+/* Each starts after calls_register_fork(), whose handlers are nearest to the fork, and jemalloc's. */
+static int register_fork(void)
 {
-	char path[64], text[128], *state;
-	struct stat st;
-	ssize_t n;
-	int fd;
-
-	if (stat("/proc/self/task", &st) != 0 || st.st_nlink != 2 + OWN_THREADS)
-		return false;
-	snprintf(path, sizeof(path), "/proc/self/task/%ld/stat", (long)getpid());
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	/* "PID (NAME) Z ..."; a name may have parentheses as well. */
-	state = strrchr(text, ')');
-	return state != NULL && strncmp(state, ") Z", 3) == 0;
+	return -pthread_atfork(helper_before_fork_first, NULL, NULL);
 }
 
-/* ---- the helper ----------------------------------------------------------------------------- */
-
-static void *help(void *opaque)
+static bool heap_has_memory(void)
 {
-	uint64_t wanted, returned;
+	bool clean;
+	void *memory = heap_take(HEAP_PAGE, HEAP_PAGE, &clean);
 
-	(void)opaque;
-	for (;;) {
-		wanted = connection_wanted(&borrower.connection, TICK_MS);
-		if (wanted == 0) {
-			if (program_has_ended())
-				exit(0);
-			mallctl(EVERY_ARENA("decay"), NULL, NULL, NULL, 0);
-			heap_trim(IDLE_ROUNDS);
-			continue;
-		}
-		heap_pause();
-		mallctl(EVERY_ARENA("purge"), NULL, NULL, NULL, 0);
-		returned = heap_trim(0);
-		if (returned < wanted && !heap.strict)
-			returned += protect_move(wanted - returned);
-		connection_answer(&borrower.connection, returned);
-	}
-	return NULL;
-}
-
-static int start_helper(void)
-{
-	pthread_t thread;
-	int rc = thread_start(&thread, HELPER_STACK, help, NULL);
-
-	if (rc != 0)
-		return thread_fail(rc, "borrow", getenv(ENVIRONMENT_SOCKET), "helper");
-	pthread_detach(thread);
-	return 0;
-}
-
-/* ---- the start ------------------------------------------------------------------------------ */
-
-static uint64_t limit_of(const char *text)
-{
-	uint64_t limit = text != NULL ? strtoull(text, NULL, 10) : UINT64_MAX;
-
-	return limit < borrower.connection.limit ? limit : borrower.connection.limit;
+	if (memory != NULL)
+		heap_give(memory, HEAP_PAGE);
+	return memory != NULL;
 }
 
 static int begin(const char *socket)
 {
-	uint64_t limit;
+	const char *limit = getenv(ENVIRONMENT_LIMIT);
 	int rc;
 
 	calls_register_fork();
-	rc = borrower_init(&borrower, socket);
-	if (rc != 0)
-		return rc;
-	limit = limit_of(getenv(ENVIRONMENT_LIMIT));
-	if (limit < borrower.connection.zone_size)
-		return fail(EINVAL,
-			    "borrow: %s: the limit of %llu bytes is less than a zone, which has "
-			    "%zu: raise --limit, or lend-limit= of the server",
-			    socket, (unsigned long long)limit, borrower.connection.zone_size);
-	rc = heap_init(&borrower, limit, getenv(ENVIRONMENT_STRICT) != NULL);
+	rc = heap_init(getenv(ENVIRONMENT_STRICT) != NULL);
 	if (rc != 0)
 		return fail_errno(-rc, "borrow: %s: no addresses for the heap (see ulimit -v)",
 				  socket);
-	rc = protect_init();
+	helper_init(socket, limit != NULL ? strtoull(limit, NULL, 10) : UINT64_MAX);
+	rc = register_fork();
+	if (rc == 0 && heap.strict)
+		rc = helper_start_and_wait();
 	if (rc != 0)
-		return fail_errno(-rc, "borrow: %s: cannot watch for faults", socket);
-	rc = set_hooks();
-	/* What jemalloc says of an arena that gets no memory. */
-	if (rc == -EFAULT)
-		return fail(-rc,
+		return rc;
+	if (heap.strict && !heap_has_memory())
+		return fail(ENOMEM,
 			    "borrow: %s: no zone is free for the heap: to see what the pages are "
 			    "used for, type: kmemblk stat %s",
 			    socket, SHELL_WORD(socket));
-	if (rc != 0)
-		return fail_errno(-rc, "borrow: %s: jemalloc does not take its hooks", socket);
-	return start_helper();
+	rc = set_hooks();
+	return rc != 0 ? fail_errno(-rc, "borrow: %s: jemalloc does not take its hooks", socket)
+		       : 0;
 }
 
 __attribute__((constructor)) static void start(void)

@@ -16,13 +16,31 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "borrow/borrower.h"
 #include "base/error.h"
 #include "base/shell.h"
-#include "lend/protocol.h"
 #include "base/thread.h"
+#include "borrow/connection.h"
+#include "kmemblk.h"
 
 #define FIRST_PLACES 256u
+
+struct borrowed {
+	uintptr_t memory; /* 0 none */
+	uint64_t offset;  /* in the device */
+};
+
+struct kmemblk_borrower {
+	struct connection connection;
+	pthread_mutex_t lock;	/* what follows; taken before those of the connection */
+	struct borrowed *zones; /* a hash table by memory */
+	size_t places;		/* of it, a power of two */
+	size_t used;
+	uint64_t returned; /* bytes, ever */
+	/* With a recall callback only. */
+	pthread_t thread;
+	void (*recall)(void *opaque, size_t length);
+	void *opaque;
+};
 
 /* ---- which zone is where -------------------------------------------------------------------- */
 
@@ -124,10 +142,11 @@ static void tell_held(void *opaque)
 		munmap(copy, places * sizeof(*copy));
 }
 
-/* ---- for an allocator ----------------------------------------------------------------------- */
+/* ---- borrowing ------------------------------------------------------------------------------ */
 
-int borrower_init(struct kmemblk_borrower *b, const char *socket)
+static int init(struct kmemblk_borrower *b, const char *socket)
 {
+	struct connection_calls calls = { .renewed = tell_held, .opaque = b };
 	int rc;
 
 	memset(b, 0, sizeof(*b));
@@ -136,13 +155,13 @@ int borrower_init(struct kmemblk_borrower *b, const char *socket)
 	if (b->zones == NULL)
 		return fail_errno(errno, "borrow: %s", socket);
 	pthread_mutex_init(&b->lock, NULL);
-	rc = connection_open(&b->connection, socket, tell_held, b);
+	rc = connection_open(&b->connection, socket, &calls);
 	if (rc != 0)
 		munmap(b->zones, b->places * sizeof(*b->zones));
 	return rc;
 }
 
-void borrower_destroy(struct kmemblk_borrower *b)
+static void destroy(struct kmemblk_borrower *b)
 {
 	connection_close(&b->connection);
 	munmap(b->zones, b->places * sizeof(*b->zones));
@@ -173,18 +192,40 @@ static int vacate(void *memory, size_t size)
 	return place == MAP_FAILED ? -errno : 0;
 }
 
-int borrower_borrow(struct kmemblk_borrower *b, void *at, unsigned int wait_ms)
-{
+struct mapping {
+	const struct connection *connection;
+	void *at;
 	uint64_t offset;
-	int rc;
+};
 
-	rc = connection_ask(&b->connection, at, wait_ms, &offset);
+/* The server has given the zone its storage; populating saves a fault a page. */
+static int map_zone(void *opaque, struct zone *zone)
+{
+	struct mapping *mapping = opaque;
+	size_t size = mapping->connection->zone_size;
+
+	if (mmap(mapping->at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE,
+		 zone->fd, (off_t)zone->start) == MAP_FAILED)
+		return -errno;
+	/* A child would write to the device after its parent has given the zone back. */
+	if (mapping->connection->of_device)
+		madvise(mapping->at, size, MADV_DONTFORK);
+	mapping->offset = zone->offset;
+	return 0;
+}
+
+/* At `at`, a range of a zone's size, and aligned to it, that is the caller's.  No message. */
+static int borrow_at(struct kmemblk_borrower *b, void *at, unsigned int wait_ms)
+{
+	struct mapping mapping = { .connection = &b->connection, .at = at };
+	int rc = connection_ask(&b->connection, wait_ms, map_zone, &mapping);
+
 	if (rc != 0)
 		return rc;
-	rc = put_in(b, at, offset);
+	rc = put_in(b, at, mapping.offset);
 	if (rc != 0) {
 		vacate(at, b->connection.zone_size);
-		connection_tell(&b->connection, LEND_RETURNED, offset, 0);
+		connection_returned(&b->connection, mapping.offset);
 	}
 	return rc;
 }
@@ -204,17 +245,6 @@ static int take_out(struct kmemblk_borrower *b, const void *memory, uint64_t *of
 		rc = 0;
 	}
 	pthread_mutex_unlock(&b->lock);
-	return rc;
-}
-
-int borrower_gone(struct kmemblk_borrower *b, const void *memory)
-{
-	uint64_t offset;
-	int rc;
-
-	rc = take_out(b, memory, &offset);
-	if (rc == 0)
-		connection_tell(&b->connection, LEND_RETURNED, offset, 0);
 	return rc;
 }
 
@@ -249,7 +279,7 @@ int kmemblk_borrower_connect(const char *socket, void (*recall)(void *opaque, si
 	*borrower = NULL;
 	if (b == NULL)
 		return fail_errno(ENOMEM, "borrow: %s", socket);
-	rc = borrower_init(b, socket);
+	rc = init(b, socket);
 	if (rc != 0)
 		goto out;
 	b->recall = recall;
@@ -258,7 +288,7 @@ int kmemblk_borrower_connect(const char *socket, void (*recall)(void *opaque, si
 		rc = thread_start(&b->thread, 0, run_recall, b);
 		if (rc != 0) {
 			thread_fail(rc, "borrow", socket, "callback");
-			borrower_destroy(b);
+			destroy(b);
 			goto out;
 		}
 	}
@@ -351,7 +381,7 @@ int kmemblk_borrower_borrow(struct kmemblk_borrower *borrower, void *at, unsigne
 		if (range == NULL)
 			return fail_errno(errno, "borrow: cannot reserve addresses for a zone");
 	}
-	rc = borrower_borrow(borrower, range, wait_ms);
+	rc = borrow_at(borrower, range, wait_ms);
 	if (rc != 0) {
 		if (at == NULL)
 			munmap(range, size);
@@ -375,7 +405,7 @@ int kmemblk_borrower_return(struct kmemblk_borrower *borrower, void *memory, int
 		put_in(borrower, memory, offset);
 		return fail_errno(-rc, "return: %p", memory);
 	}
-	connection_tell(&borrower->connection, LEND_RETURNED, offset, 0);
+	connection_returned(&borrower->connection, offset);
 	return 0;
 }
 
@@ -390,7 +420,7 @@ void kmemblk_borrower_close(struct kmemblk_borrower *borrower)
 		connection_end(&borrower->connection);
 		pthread_join(borrower->thread, NULL);
 	}
-	borrower_destroy(borrower);
+	destroy(borrower);
 	free(borrower);
 }
 

@@ -10,8 +10,7 @@
  *
  * The program around may close descriptors that are not its own (daemons do at their start), and
  * the number may then name something else: before each use the descriptor is compared with what it
- * was.  A descriptor of a zone exists only under `lock`, which fork() takes too, so that no child
- * inherits one and keeps the zone locked.
+ * was.
  */
 #include "config.h"
 
@@ -206,6 +205,7 @@ static int connect_anew(struct connection *connection)
 	}
 	connection->zone_size = welcome.length;
 	connection->limit = welcome.value;
+	connection->of_device = welcome.offset & LEND_OF_DEVICE;
 	connection->device = st.st_dev;
 	connection->inode = st.st_ino;
 	connection->asked = connection->answered = 0;
@@ -245,9 +245,7 @@ static void take_zone_locked(struct connection *connection, const struct lend_me
 		connection->status = message->status;
 		if (!connection->status && (zone < 0 || message->length != connection->zone_size))
 			connection->status = -EPROTO;
-		connection->offset = message->offset;
-		connection->start = message->value;
-		connection->zone = zone;
+		connection->zone = (struct zone){ message->offset, zone, message->value };
 		pthread_cond_broadcast(&connection->changed);
 		return;
 	}
@@ -260,16 +258,17 @@ static void take_zone_locked(struct connection *connection, const struct lend_me
 	}
 }
 
-/* Everything that has come. */
-static void take_all_locked(struct connection *connection)
+/* Everything that has come.  True if the disk wants memory back. */
+static bool take_all_locked(struct connection *connection)
 {
 	struct lend_message message;
+	bool recalled = false;
 	int zone, rc;
 
 	for (;;) {
 		rc = receive(connection->fd, MSG_DONTWAIT, &message, &zone, NULL, 0, NULL);
 		if (rc == -EAGAIN)
-			return;
+			return recalled;
 		if (rc == 0 && message.kind == LEND_ZONE) {
 			take_zone_locked(connection, &message, zone);
 			continue;
@@ -278,9 +277,10 @@ static void take_all_locked(struct connection *connection)
 			close(zone);
 		if (rc != 0) {
 			lose_locked(connection);
-			return;
+			return false;
 		}
 		if (message.kind == LEND_RECALL) {
+			recalled = true;
 			/* The newest says all that is missing: its answer is that of those before. */
 			connection->wanted = message.value;
 			connection->recall = message.offset;
@@ -289,23 +289,37 @@ static void take_all_locked(struct connection *connection)
 	}
 }
 
+static void tell_away_locked(struct connection *connection, int rc)
+{
+	if (connection->calls.away == NULL)
+		return;
+	pthread_mutex_unlock(&connection->lock);
+	refusal_fail(rc, "borrow", connection->address.sun_path);
+	connection->calls.away(connection->calls.opaque, rc);
+	pthread_mutex_lock(&connection->lock);
+}
+
 static void *run_receiver(void *opaque)
 {
 	struct connection *connection = opaque;
 	struct pollfd poll_for = { .events = POLLIN };
+	bool recalled;
+	int rc;
 
 	pthread_mutex_lock(&connection->lock);
 	while (!connection->ended) {
-		if (connection->fd < 0 && connect_anew(connection) != 0) {
+		rc = connection->fd < 0 ? connect_anew(connection) : 0;
+		if (rc != 0) {
 			struct timespec until = deadline_after(TICK_MS);
 
+			tell_away_locked(connection, rc);
 			pthread_cond_timedwait(&connection->changed, &connection->lock, &until);
 			continue;
 		}
 		if (connection->is_new) {
 			connection->is_new = false;
 			pthread_mutex_unlock(&connection->lock);
-			connection->renewed(connection->opaque);
+			connection->calls.renewed(connection->calls.opaque);
 			pthread_mutex_lock(&connection->lock);
 			continue;
 		}
@@ -316,10 +330,14 @@ static void *run_receiver(void *opaque)
 		pthread_mutex_lock(&connection->lock);
 		if (connection->ended)
 			break;
-		if (still_ours(connection))
-			take_all_locked(connection);
-		else
+		recalled = still_ours(connection) && take_all_locked(connection);
+		if (!still_ours(connection))
 			lose_locked(connection);
+		if (!recalled || connection->calls.recalled == NULL)
+			continue;
+		pthread_mutex_unlock(&connection->lock);
+		connection->calls.recalled(connection->calls.opaque);
+		pthread_mutex_lock(&connection->lock);
 	}
 	pthread_mutex_unlock(&connection->lock);
 	return NULL;
@@ -328,16 +346,16 @@ static void *run_receiver(void *opaque)
 /* ---- what connection.h says ----------------------------------------------------------------------- */
 
 int connection_open(struct connection *connection, const char *socket,
-		    void (*renewed)(void *opaque), void *opaque)
+		    const struct connection_calls *calls)
 {
 	pthread_condattr_t attr;
 	int rc;
 
 	memset(connection, 0, sizeof(*connection));
-	connection->fd = connection->zone = -1;
+	connection->fd = connection->zone.fd = -1;
 	connection->pid = getpid();
-	connection->renewed = renewed;
-	connection->opaque = opaque;
+	connection->calls = *calls;
+	connection->patience_ms = PATIENCE_MS;
 	rc = make_address(&connection->address, socket);
 	if (rc == 0)
 		rc = connect_anew(connection);
@@ -367,10 +385,20 @@ void connection_end(struct connection *connection)
 	pthread_mutex_unlock(&connection->lock);
 }
 
+/* In a child of the process whose it is: what it got of it. */
+static void close_in_child(struct connection *connection)
+{
+	if (still_ours(connection))
+		close(connection->fd);
+	if (connection->zone.fd >= 0)
+		close(connection->zone.fd);
+	connection->fd = connection->zone.fd = -1;
+}
+
 void connection_close(struct connection *connection)
 {
 	if (connection->pid != getpid()) {
-		connection_in_child(connection);
+		close_in_child(connection);
 		return;
 	}
 	connection_end(connection);
@@ -378,8 +406,8 @@ void connection_close(struct connection *connection)
 	pthread_mutex_lock(&connection->lock);
 	lose_locked(connection);
 	pthread_mutex_unlock(&connection->lock);
-	if (connection->zone >= 0)
-		close(connection->zone);
+	if (connection->zone.fd >= 0)
+		close(connection->zone.fd);
 	pthread_cond_destroy(&connection->changed);
 	pthread_mutex_destroy(&connection->lock);
 	pthread_mutex_destroy(&connection->turn);
@@ -389,7 +417,7 @@ void connection_close(struct connection *connection)
 static int ask_locked(struct connection *connection, unsigned int wait_ms)
 {
 	struct lend_message question = message_of(LEND_BORROW, 0, wait_ms);
-	struct timespec until = deadline_after((uint64_t)wait_ms + PATIENCE_MS);
+	struct timespec until = deadline_after((uint64_t)wait_ms + connection->patience_ms);
 	int rc;
 
 	if (connection->ended || !still_ours(connection))
@@ -413,8 +441,10 @@ static int ask_locked(struct connection *connection, unsigned int wait_ms)
 									      : connection->status;
 }
 
-int connection_ask(struct connection *connection, void *at, unsigned int wait_ms, uint64_t *offset)
+int connection_ask(struct connection *connection, unsigned int wait_ms, connection_map_fn *map,
+		   void *opaque)
 {
+	struct zone *zone = &connection->zone;
 	int rc;
 
 	if (connection->pid != getpid())
@@ -422,30 +452,26 @@ int connection_ask(struct connection *connection, void *at, unsigned int wait_ms
 	pthread_mutex_lock(&connection->turn);
 	pthread_mutex_lock(&connection->lock);
 	rc = ask_locked(connection, wait_ms);
-	/* The server has given the zone its storage; populating saves a fault a page. */
-	if (rc == 0 && mmap(at, connection->zone_size, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_FIXED | MAP_POPULATE, connection->zone,
-			    (off_t)connection->start) == MAP_FAILED) {
-		struct lend_message message = message_of(LEND_RETURNED, connection->offset, 0);
+	if (rc == 0)
+		rc = map(opaque, zone);
+	/* Else the server takes it for lent. */
+	if (zone->fd >= 0)
+		close(zone->fd);
+	zone->fd = -1;
+	if (rc < 0 && connection->status == 0) {
+		struct lend_message message = message_of(LEND_RETURNED, zone->offset, 0);
 
-		rc = -(CONNECTION_NOT_MAPPED + errno);
-		/* Else the server takes it for lent. */
-		close(connection->zone);
-		connection->zone = -1;
+		rc -= CONNECTION_NOT_MAPPED;
 		send_message(connection->fd, &message, MSG_DONTWAIT);
 	}
-	*offset = connection->offset;
-	if (connection->zone >= 0)
-		close(connection->zone);
-	connection->zone = -1;
 	pthread_mutex_unlock(&connection->lock);
 	pthread_mutex_unlock(&connection->turn);
 	return rc;
 }
 
-void connection_tell(struct connection *connection, uint32_t kind, uint64_t offset, uint64_t value)
+static void tell(struct connection *connection, uint32_t kind, uint64_t offset)
 {
-	struct lend_message message = message_of(kind, offset, value);
+	struct lend_message message = message_of(kind, offset, 0);
 
 	if (connection->pid != getpid())
 		return;
@@ -453,6 +479,16 @@ void connection_tell(struct connection *connection, uint32_t kind, uint64_t offs
 	if (still_ours(connection))
 		send_message(connection->fd, &message, MSG_DONTWAIT);
 	pthread_mutex_unlock(&connection->lock);
+}
+
+void connection_returned(struct connection *connection, uint64_t offset)
+{
+	tell(connection, LEND_RETURNED, offset);
+}
+
+void connection_copied(struct connection *connection, uint64_t offset)
+{
+	tell(connection, LEND_COPIED, offset);
 }
 
 int connection_tell_held(struct connection *connection, uint64_t offset)
@@ -497,25 +533,6 @@ void connection_answer(struct connection *connection, uint64_t returned)
 		send_message(connection->fd, &message, MSG_DONTWAIT);
 	connection->taken_up = 0;
 	pthread_mutex_unlock(&connection->lock);
-}
-
-void connection_before_fork(struct connection *connection)
-{
-	pthread_mutex_lock(&connection->lock);
-}
-
-void connection_after_fork(struct connection *connection)
-{
-	pthread_mutex_unlock(&connection->lock);
-}
-
-void connection_in_child(struct connection *connection)
-{
-	if (still_ours(connection))
-		close(connection->fd);
-	if (connection->zone >= 0)
-		close(connection->zone);
-	connection->fd = connection->zone = -1;
 }
 
 int connection_question(const char *socket, char **text)

@@ -15,6 +15,13 @@
 #include <sys/types.h>
 #include <sys/un.h>
 
+/* What is borrowed. */
+struct zone {
+	uint64_t offset; /* its name */
+	int fd;		 /* to map it through; -1 none */
+	uint64_t start;	 /* where it begins there */
+};
+
 struct connection {
 	struct sockaddr_un address;
 	pid_t pid; /* whose connection it is: a child of it has none */
@@ -22,11 +29,20 @@ struct connection {
 	pthread_mutex_t turn; /* who asks for a zone: one at a time */
 	pthread_mutex_t lock; /* all that follows; taken after `turn` */
 	pthread_cond_t changed;
-	/* Called by the receiver when it has connected again, with no lock held. */
-	void (*renewed)(void *opaque);
-	void *opaque;
+	/* Called by the receiver, with no lock held. */
+	struct connection_calls {
+		/* It has connected, for the first time or again. */
+		void (*renewed)(void *opaque);
+		/* The others may be NULL.  connection_wanted() has something to tell. */
+		void (*recalled)(void *opaque);
+		/* It could not connect again: -errno, with a message. */
+		void (*away)(void *opaque, int rc);
+		void *opaque;
+	} calls;
 	size_t zone_size;
 	uint64_t limit;		  /* bytes, as the server says */
+	bool of_device;		  /* what it lends is the device's own memory */
+	unsigned int patience_ms; /* how long an answer may take beyond what was asked for */
 	uint64_t wanted;	  /* bytes that the disk wants back; 0 nothing */
 	uint64_t recall;	  /* which LEND_RECALL said so, over this connection; 0 none */
 	uint64_t taken_up;	  /* and which one connection_wanted() told of last */
@@ -38,31 +54,32 @@ struct connection {
 	dev_t device;
 	ino_t inode; /* of fd, to see that it still is what it was */
 	int status;  /* the answer: 0 or -errno */
-	int zone;    /* its descriptor, -1 none */
-	uint64_t offset;
-	uint64_t start; /* where it begins in the descriptor */
+	struct zone zone;
 };
 
-/*
- * Connects, and starts the receiver, which calls `renewed` after each time that it has connected again.
- * Errors as for kmemblk_borrower_connect(), with a message.
- */
+/* Connects, and starts the receiver.  Errors as for kmemblk_borrower_connect(), with a message. */
 int connection_open(struct connection *connection, const char *socket,
-		    void (*renewed)(void *opaque), void *opaque);
+		    const struct connection_calls *calls);
 /* Ends what connection_wanted() waits for. */
 void connection_end(struct connection *connection);
 void connection_close(struct connection *connection);
 
 /*
- * Asks for a zone and maps it at `at`, an address range of its size that is the caller's.  Gives
- * the zone's offset.  Errors: what the server answers; -ENOMEM none in time; -ENOTCONN; and if it
- * cannot be mapped, -(CONNECTION_NOT_MAPPED + errno), which no other error is.
+ * Asks for a zone, and has `map` map it, which may keep the descriptor by setting it to -1.  Errors: what
+ * the server answers; -ENOMEM none in time; -ENOTCONN; and if `map` fails, -(CONNECTION_NOT_MAPPED +
+ * errno), which no other error is: then the server has it again.
  */
 #define CONNECTION_NOT_MAPPED 4096
-int connection_ask(struct connection *connection, void *at, unsigned int wait_ms, uint64_t *offset);
+typedef int connection_map_fn(void *opaque, struct zone *zone);
+int connection_ask(struct connection *connection, unsigned int wait_ms, connection_map_fn *map,
+		   void *opaque);
 
-/* Tells the server something that has no answer; says nothing if it is away or does not listen. */
-void connection_tell(struct connection *connection, uint32_t kind, uint64_t offset, uint64_t value);
+/*
+ * Tells the server of a zone, by its name: it is mapped no more; or, privately, and all of it has been
+ * copied.  Says nothing if the server is away or does not listen.
+ */
+void connection_returned(struct connection *connection, uint64_t offset);
+void connection_copied(struct connection *connection, uint64_t offset);
 /* Tells it of a zone that it does not know whose it is: 0, -EAGAIN later, or -ENOTCONN. */
 int connection_tell_held(struct connection *connection, uint64_t offset);
 
@@ -70,12 +87,6 @@ int connection_tell_held(struct connection *connection, uint64_t offset);
 uint64_t connection_wanted(struct connection *connection, int wait_ms);
 /* Tells the server how many bytes were given back of those that connection_wanted() told of last. */
 void connection_answer(struct connection *connection, uint64_t returned);
-
-/* Around fork(), in the thread that calls it: no descriptor of a zone reaches the child. */
-void connection_before_fork(struct connection *connection);
-void connection_after_fork(struct connection *connection);
-/* In the child: closes what it got. */
-void connection_in_child(struct connection *connection);
 
 /* Connects for one LEND_STAT: `*text` is malloc'ed.  With a message. */
 int connection_question(const char *socket, char **text);

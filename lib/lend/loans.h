@@ -28,7 +28,7 @@
 
 /* A borrower, as far as loans go. */
 struct owner {
-	LIST_HEAD(, loan) loans;
+	LIST_HEAD(loan_list, loan) loans;
 	uint64_t zones;
 };
 
@@ -80,7 +80,7 @@ struct loans {
 	uint64_t unowned;
 	uint64_t watched;
 	uint64_t stuck;
-	TAILQ_HEAD(, loan) watch;
+	TAILQ_HEAD(loan_queue, loan) watch;
 	bool fresh;	    /* one is watched since the last look */
 	struct ender ender; /* runs on fsdax */
 	/* Making a file failed: none is made before this. */

@@ -32,7 +32,7 @@
 #include "lend/protocol.h"
 #include "lend/lending.h"
 #include "lend/server.h"
-#include "lend/status.h"
+#include "lend/talk.h"
 #include "pages/recall.h"
 
 /*
@@ -69,46 +69,6 @@ static void wake_up(void *opaque)
 
 /* ---- borrowers ------------------------------------------------------------------------------ */
 
-static void drop_peer(struct lending *lending, int number)
-{
-	struct peer *peer = lending->peers[number];
-
-	lending->peers[number] = NULL;
-	loans_owner_gone(&lending->loans, &peer->owner);
-	close(peer->fd);
-	free(peer);
-}
-
-/* Send a message, with a descriptor if `fd` is not -1 and with text.  False: the peer is dropped. */
-static bool say(struct lending *lending, int number, const struct lend_message *message, int fd,
-		const char *text)
-{
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = { 0 };
-	struct iovec parts[2] = {
-		{ (void *)message, sizeof(*message) },
-		{ (void *)text, text != NULL ? strlen(text) : 0 },
-	};
-	struct msghdr packet = { .msg_iov = parts, .msg_iovlen = 2 };
-	struct cmsghdr *cmsg;
-
-	if (fd != -1) {
-		packet.msg_control = control.bytes;
-		packet.msg_controllen = sizeof(control.bytes);
-		cmsg = CMSG_FIRSTHDR(&packet);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(int));
-	}
-	if (sendmsg(lending->peers[number]->fd, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) != -1)
-		return true;
-	drop_peer(lending, number);
-	return false;
-}
-
 /* Answer a borrower with a zone, or why there is none.  -ENOMEM is for the caller to answer. */
 static int try_lend(struct lending *lending, int number)
 {
@@ -128,20 +88,10 @@ static int try_lend(struct lending *lending, int number)
 	message.value = zone.start;
 	peer->waiting = false;
 	/* If it cannot be said the peer is dropped, and with the descriptor the zone is free. */
-	say(lending, number, &message, zone.fd, NULL);
+	talk_say(lending, number, &message, zone.fd, NULL);
 	if (rc == 0)
 		close(zone.fd);
 	return 0;
-}
-
-static void refuse(struct lending *lending, int number)
-{
-	struct lend_message message = { .version = LEND_VERSION,
-					.kind = LEND_ZONE,
-					.status = -ENOMEM };
-
-	lending->peers[number]->waiting = false;
-	say(lending, number, &message, -1, NULL);
 }
 
 /* Serve those who wait, refuse those whose time is over, and say how many zones are wanted. */
@@ -156,7 +106,7 @@ static void serve_waiting(struct lending *lending)
 		if (peer == NULL || !peer->waiting || try_lend(lending, i) == 0)
 			continue;
 		if (deadline_passed(&peer->until))
-			refuse(lending, i);
+			talk_refuse(lending, i);
 		else
 			wanted += AHEAD;
 	}
@@ -181,7 +131,7 @@ static void borrow(struct lending *lending, int number, uint64_t wait_ms)
 		return;
 	if (ms == 0) {
 		lending->eager_until = deadline_after(EAGER_MS);
-		refuse(lending, number);
+		talk_refuse(lending, number);
 		return;
 	}
 	peer->waiting = true;
@@ -285,37 +235,11 @@ static void ask_peers(struct lending *lending)
 		zones = (zones * peer->owner.zones + owned - 1) / owned;
 		message.value = zones * ZONE_BYTES;
 		message.offset = ++peer->asked;
-		say(lending, i, &message, -1, NULL);
+		talk_say(lending, i, &message, -1, NULL);
 	}
 }
 
 /* ---- what is heard -------------------------------------------------------------------------- */
-
-static void welcome(struct lending *lending, int number)
-{
-	struct lend_message message = {
-		.version = LEND_VERSION,
-		.kind = LEND_WELCOME,
-		.offset = lending->h->device.holes ? 0 : LEND_OF_DEVICE,
-		.length = ZONE_BYTES,
-		.value = lending->limit > UINT64_MAX / ZONE_BYTES ? UINT64_MAX
-								  : lending->limit * ZONE_BYTES,
-	};
-
-	lending->peers[number]->greeted = true;
-	say(lending, number, &message, -1, NULL);
-}
-
-static void tell_status(struct lending *lending, int number)
-{
-	struct lend_message message = { .version = LEND_VERSION, .kind = LEND_STATUS };
-	char *text = lending_status(lending, LEND_PACKET_MAX - sizeof(message));
-
-	if (text == NULL)
-		message.status = -ENOMEM;
-	say(lending, number, &message, -1, text);
-	free(text);
-}
 
 /* One message.  False if it makes no sense. */
 static bool understand(struct lending *lending, int number, const struct lend_message *message)
@@ -329,7 +253,7 @@ static bool understand(struct lending *lending, int number, const struct lend_me
 	case LEND_HELLO:
 		if (peer->greeted)
 			return false;
-		welcome(lending, number);
+		talk_welcome(lending, number);
 		return true;
 	case LEND_BORROW:
 		if (peer->waiting)
@@ -354,7 +278,7 @@ static bool understand(struct lending *lending, int number, const struct lend_me
 		peer->refused += message->value == 0;
 		return true;
 	case LEND_STAT:
-		tell_status(lending, number);
+		talk_status(lending, number);
 		return true;
 	default:
 		return false;
@@ -370,7 +294,7 @@ static void hear(struct lending *lending, int number)
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n != (ssize_t)sizeof(message) || !understand(lending, number, &message))
-		drop_peer(lending, number);
+		talk_end(lending, number);
 }
 
 static int free_place(struct lending *lending)
@@ -394,18 +318,6 @@ static int free_place(struct lending *lending)
 	return lending->peer_count++;
 }
 
-/* Say why, rather than only hang up. */
-static void turn_away(int fd, int status)
-{
-	struct lend_message message = { .version = LEND_VERSION,
-					.kind = LEND_WELCOME,
-					.status = status };
-
-	/* Into an empty queue: it fails only if the other end has gone. */
-	send(fd, &message, sizeof(message), MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(fd);
-}
-
 static void accept_peer(struct lending *lending)
 {
 	struct epoll_event event = { .events = EPOLLIN };
@@ -420,13 +332,13 @@ static void accept_peer(struct lending *lending)
 		return;
 	}
 	if (!peer_identify(&who, &lending->allowed)) {
-		turn_away(who.fd, -EPERM);
+		talk_turn_away(who.fd, -EPERM);
 		return;
 	}
 	number = free_place(lending);
 	peer = number != -1 ? malloc(sizeof(*peer)) : NULL;
 	if (peer == NULL) {
-		turn_away(who.fd, -EUSERS);
+		talk_turn_away(who.fd, -EUSERS);
 		return;
 	}
 	*peer = who;
@@ -434,7 +346,7 @@ static void accept_peer(struct lending *lending)
 	lending->peers[number] = peer;
 	event.data.u64 = (uint64_t)number;
 	if (epoll_ctl(lending->epoll, EPOLL_CTL_ADD, peer->fd, &event) == -1)
-		drop_peer(lending, number);
+		talk_end(lending, number);
 }
 
 /* ---- the thread ----------------------------------------------------------------------------- */

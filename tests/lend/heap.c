@@ -12,8 +12,6 @@
  *   heap log MIB      has no standard error, and a thread that writes to it all the time, while it
  *                     touches so much
  *   heap stray        stores to the byte after the last zone
- *   heap faults       has handlers for its own faults, set in several ways, SIGSEGV blocked and not
- *   heap signals      the same, with memory being taken away meanwhile, until its input ends
  *
  * Exit 0: all was as it must be; 1: it was not, and standard error says what.
  */
@@ -22,8 +20,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -287,97 +283,6 @@ static int test_stray(void)
 	return 1;
 }
 
-static sigjmp_buf back;
-static volatile int handled;
-
-static void on_signal(int signal)
-{
-	handled = signal;
-	siglongjmp(back, 1);
-}
-
-static void on_signal_info(int signal, siginfo_t *info, void *context)
-{
-	(void)context;
-	if (info->si_addr != (void *)16)
-		die("the handler gets another address");
-	on_signal(signal);
-}
-
-static void fault_at(volatile char *address)
-{
-	handled = 0;
-	if (!sigsetjmp(back, 1))
-		*address = 1;
-	if (handled != SIGSEGV)
-		die("the program's handler was not called");
-}
-
-static int test_faults(void)
-{
-	struct sigaction action = { .sa_sigaction = on_signal_info, .sa_flags = SA_SIGINFO }, old;
-	volatile char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int status;
-	pid_t pid;
-
-	if (sigaction(SIGSEGV, NULL, &old) || old.sa_handler != SIG_DFL)
-		die("the program's action is not the default at first");
-	sigemptyset(&action.sa_mask);
-	sigaction(SIGSEGV, &action, NULL);
-	fault_at((volatile char *)16);
-	if (signal(SIGSEGV, on_signal) != (void (*)(int))(void *)on_signal_info)
-		die("signal() does not tell the handler before");
-	fault_at(page);
-	fault_at(page);
-	handled = 0;
-	if (!sigsetjmp(back, 1))
-		raise(SIGSEGV);
-	if (handled != SIGSEGV)
-		die("a signal that was sent is not handled");
-	signal(SIGSEGV, SIG_DFL);
-	pid = fork();
-	if (!pid) {
-		*page = 1;
-		_exit(0);
-	}
-	if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV)
-		die("the default action is not taken");
-	return 0;
-}
-
-/* Stores with all signals blocked, in a handler with all signals blocked, and on another stack. */
-static unsigned char *touched;
-
-static void touch(int signal)
-{
-	(void)signal;
-	for (size_t i = 0; i < 32 * MIB; i += 4096)
-		touched[i]++;
-}
-
-static int test_signals(void)
-{
-	struct sigaction action = { .sa_handler = touch };
-	sigset_t all;
-	struct timespec none = { 0, 0 };
-	char byte;
-
-	touched = allocate(32 * MIB);
-	memset(touched, 0, 32 * MIB);
-	sigfillset(&action.sa_mask);
-	sigaction(SIGUSR1, &action, NULL);
-	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
-	while (read(STDIN_FILENO, &byte, 1) != 0) {
-		raise(SIGUSR1);
-		sigfillset(&all);
-		pthread_sigmask(SIG_BLOCK, &all, NULL);
-		touch(0);
-		sigprocmask(SIG_UNBLOCK, &all, NULL);
-		nanosleep(&none, NULL);
-	}
-	return 0;
-}
-
 static int test_align(unsigned int mib)
 {
 	for (size_t alignment = 4096; alignment <= mib * MIB; alignment *= 2) {
@@ -459,10 +364,6 @@ int main(int argc, char **argv)
 		return test_log(number);
 	if (!strcmp(what, "stray"))
 		return test_stray();
-	if (!strcmp(what, "faults"))
-		return test_faults();
-	if (!strcmp(what, "signals"))
-		return test_signals();
 	die("no such test");
 	return 1;
 }

@@ -9,4 +9,4 @@
 lender 256M
 "${run[@]}" -- "$heap" align 1024 || fail "heap align"
 "${run[@]}" --strict -- "$heap" align 64 || fail "heap align with --strict"
-expect_error 1 'no memory of this alignment' "${run[@]}" --strict -- "$heap" align 128
+expect_error 1 'no memory of this alignment' "${run[@]}" --strict -- "$heap" align 1048576

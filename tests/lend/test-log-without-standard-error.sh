@@ -8,7 +8,7 @@
 
 lender 256M
 for ((i = 0; i < 5; i++)); do
-	"${run[@]}" -- "$heap" log 100 || fail "heap log"
+	"${run[@]}" --strict -- "$heap" log 100 || fail "heap log"
 done
 eventually none_lent
 stop_nbdkit

@@ -7,6 +7,6 @@
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/lender.sh"
 
 lender 64M
-"${run[@]}" -- "$heap" exit > "$tmp/out" || fail "heap exit: status $?"
+"${run[@]}" --strict -- "$heap" exit > "$tmp/out" || fail "heap exit: status $?"
 test "$(cat "$tmp/out")" = 'the last thread' || fail "it said: $(cat "$tmp/out")"
 eventually none_lent

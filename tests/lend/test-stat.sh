@@ -8,7 +8,7 @@
 
 lender 256M
 mkfifo "$tmp/fifo"
-"${run[@]}" -- "$heap" take 20 < "$tmp/fifo" > "$tmp/taken" &
+"${run[@]}" --strict -- "$heap" take 20 < "$tmp/fifo" > "$tmp/taken" &
 pid=$!
 cleanup_fn end_process "$pid"
 exec 9> "$tmp/fifo"
