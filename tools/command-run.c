@@ -18,8 +18,8 @@
 #include "kmemblk.h"
 #include "command.h"
 #include "environment.h"
+#include "place.h"
 
-#define PRELOAD "libkmemblk-preload.so"
 /* By its name alone: where it is, the dynamic linker knows. */
 #define JEMALLOC "libjemalloc.so.2"
 
@@ -97,31 +97,6 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-/* Of the build tree, if this command was started in it (libtool puts it into .libs), else installed. */
-static void find_preload(char path[PATH_MAX])
-{
-	static const char build[] = "/.libs", tools[] = "/tools";
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof("/preload/.libs/" PRELOAD));
-	char *name;
-
-	if (n > 0) {
-		path[n] = 0;
-		name = strrchr(path, '/');
-		*name = 0;
-		if (name - path > (ptrdiff_t)strlen("/tools/.libs") &&
-		    strcmp(name - strlen(build), build) == 0) {
-			name -= strlen(build);
-			*name = 0;
-			name -= strlen(tools);
-			if (strcmp(name, tools) == 0) {
-				strcpy(name, "/preload/.libs/" PRELOAD);
-				return;
-			}
-		}
-	}
-	snprintf(path, PATH_MAX, "%s/%s", PKGLIBDIR, PRELOAD);
 }
 
 static void set(const char *name, const char *value)
@@ -215,7 +190,7 @@ int run_main(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments) ||
 	    arguments.program == NULL)
 		return STATUS_USAGE;
-	find_preload(preload);
+	place_preload(preload);
 	status = look(&arguments, preload);
 	if (status)
 		return status;
