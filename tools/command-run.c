@@ -20,8 +20,8 @@
 #include "environment.h"
 #include "place.h"
 
-/* By its name alone: where it is, the dynamic linker knows. */
-#define JEMALLOC "libjemalloc.so.2"
+/* Where configure found it; if it has gone from there, the dynamic linker looks for the name. */
+#define JEMALLOC_NAME "libjemalloc.so.2"
 
 /*
  * Few arenas: each has memory of its own that nobody else can use.  No arena for large allocations,
@@ -124,7 +124,7 @@ static void add(const char *name, const char *value, const char *separator, bool
 static void set_environment(const struct arguments *arguments, const char *preload)
 {
 	char number[32], *socket = realpath(arguments->socket, NULL);
-	char libraries[PATH_MAX + sizeof(JEMALLOC)];
+	char libraries[PATH_MAX + sizeof(JEMALLOC_LIBRARY)];
 
 	if (socket == NULL) {
 		fprintf(stderr, "kmemblk: run: %s: %s\n", arguments->socket, strerror(errno));
@@ -143,7 +143,8 @@ static void set_environment(const struct arguments *arguments, const char *prelo
 	if (arguments->strict)
 		set(ENVIRONMENT_STRICT, "1");
 	/* jemalloc's malloc must come before any other; of two settings it takes the later. */
-	snprintf(libraries, sizeof(libraries), "%s:%s", JEMALLOC, preload);
+	snprintf(libraries, sizeof(libraries), "%s:%s",
+		 access(JEMALLOC_LIBRARY, R_OK) ? JEMALLOC_NAME : JEMALLOC_LIBRARY, preload);
 	add("LD_PRELOAD", libraries, ":", true);
 	add("MALLOC_CONF", JEMALLOC_OPTIONS, ",", false);
 }
