@@ -8,6 +8,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -149,6 +150,28 @@ static void set_environment(const struct arguments *arguments, const char *prelo
 	add("MALLOC_CONF", JEMALLOC_OPTIONS, ",", false);
 }
 
+/*
+ * A core dump leaves mapped files out, and zones are mapped files: adds them to what is dumped, on
+ * DAX or not, private or shared (see core(5)).  Without that the program runs as well.
+ */
+static void dump_zones(void)
+{
+	static const unsigned long mapped = 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8;
+	char text[32];
+	ssize_t n;
+	int fd = open("/proc/self/coredump_filter", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n > 0) {
+		text[n] = 0;
+		n = snprintf(text, sizeof(text), "%#lx\n", strtoul(text, NULL, 16) | mapped);
+		n = pwrite(fd, text, (size_t)n, 0);
+	}
+	close(fd);
+}
+
 /* There is a server, it lets this user borrow, and the library is there. */
 static int look(const struct arguments *arguments, const char *preload)
 {
@@ -196,6 +219,7 @@ int run_main(int argc, char **argv)
 	if (status)
 		return status;
 	set_environment(&arguments, preload);
+	dump_zones();
 	execvp(arguments.program[0], arguments.program);
 	status = errno == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
 	reason = strerror(errno);

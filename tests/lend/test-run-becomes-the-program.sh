@@ -28,6 +28,14 @@ LD_PRELOAD=/nonexistent-library.so "${run[@]}" -- sh -c 'echo "$LD_PRELOAD"' > "
 grep -qx '\(/.*/\)\?libjemalloc\.so\.2:/.*/libkmemblk-preload\.so:/nonexistent-library\.so' "$tmp/out" ||
 	fail "LD_PRELOAD is $(cat "$tmp/out")"
 
+# A core dump has mapped files in it, beside what was asked for.
+(
+	echo 0x11 > /proc/self/coredump_filter
+	"${run[@]}" -- cat /proc/self/coredump_filter
+) > "$tmp/out"
+test "$((16#$(cat "$tmp/out")))" -eq $((0x11 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8)) ||
+	fail "the filter of core dumps is $(cat "$tmp/out")"
+
 # What the program starts is ordinary.
 PYTHONMALLOC=malloc "${run[@]}" -- python3 -c '
 import subprocess
