@@ -48,19 +48,24 @@ enum {
 	OPTION_LEND = 256,
 	OPTION_LIMIT,
 	OPTION_STRICT,
+	OPTION_VERBOSE,
 };
 
 static const struct argp_option options[] = {
 	{ "lend", OPTION_LEND, "SOCKET", 0, "the socket of the lending server", 0 },
 	{ "limit", OPTION_LIMIT, "SIZE", 0, "borrow at most this much", 0 },
 	{ "strict", OPTION_STRICT, NULL, 0, "no ordinary memory: malloc fails instead", 0 },
+	{ "verbose", OPTION_VERBOSE, NULL, 0,
+	  "print at the end, for each process, how much was borrowed and how much of its heap was "
+	  "ordinary memory",
+	  0 },
 	{ 0 },
 };
 
 struct arguments {
 	const char *socket;
 	uint64_t limit; /* 0 none */
-	bool strict;
+	bool strict, verbose;
 	char **program; /* in argv, NULL-terminated */
 };
 
@@ -80,6 +85,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_STRICT:
 		arguments->strict = true;
+		return 0;
+	case OPTION_VERBOSE:
+		arguments->verbose = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		/* The rest is the program's. */
@@ -137,12 +145,15 @@ static void set_environment(const struct arguments *arguments, const char *prelo
 	set(ENVIRONMENT_PID, number);
 	unsetenv(ENVIRONMENT_LIMIT);
 	unsetenv(ENVIRONMENT_STRICT);
+	unsetenv(ENVIRONMENT_VERBOSE);
 	if (arguments->limit) {
 		snprintf(number, sizeof(number), "%" PRIu64, arguments->limit);
 		set(ENVIRONMENT_LIMIT, number);
 	}
 	if (arguments->strict)
 		set(ENVIRONMENT_STRICT, "1");
+	if (arguments->verbose)
+		set(ENVIRONMENT_VERBOSE, "1");
 	/* jemalloc's malloc must come before any other; of two settings it takes the later. */
 	snprintf(libraries, sizeof(libraries), "%s:%s",
 		 access(JEMALLOC_LIBRARY, R_OK) ? JEMALLOC_NAME : JEMALLOC_LIBRARY, preload);
