@@ -19,6 +19,7 @@
 #include "kmemblk.h"
 #include "command.h"
 #include "environment.h"
+#include "executable.h"
 #include "place.h"
 
 /* Where configure found it; if it has gone from there, the dynamic linker looks for the name. */
@@ -209,6 +210,30 @@ static int look(const struct arguments *arguments, const char *preload)
 	return STATUS_OK;
 }
 
+/* Whether the program can have its heap on lent memory at all; if not, this says so. */
+static int judge(const struct arguments *arguments)
+{
+	char path[PATH_MAX], *name, *interpreter;
+	enum executable_kind kind = executable_look(arguments->program[0], path);
+
+	if (kind == EXECUTABLE_LOADS)
+		return STATUS_OK;
+	name = text_printable(arguments->program[0]);
+	interpreter = text_printable(path);
+	fprintf(stderr, "kmemblk: run: %s: %s%s%s%s, so its heap ", name,
+		*path ? "its interpreter " : "", interpreter, *path ? " " : "",
+		executable_obstacle(kind));
+	free(name);
+	free(interpreter);
+	if (!arguments->strict) {
+		fprintf(stderr, "stays in ordinary memory\n");
+		return STATUS_OK;
+	}
+	fprintf(stderr, "cannot be on lent memory: %s, or leave out --strict\n",
+		executable_remedy(kind));
+	return STATUS_FAILED;
+}
+
 int run_main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -227,6 +252,8 @@ int run_main(int argc, char **argv)
 		return STATUS_USAGE;
 	place_preload(preload);
 	status = look(&arguments, preload);
+	if (!status)
+		status = judge(&arguments);
 	if (status)
 		return status;
 	set_environment(&arguments, preload);
