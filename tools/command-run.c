@@ -220,18 +220,15 @@ static int judge(const struct arguments *arguments)
 		return STATUS_OK;
 	name = text_printable(arguments->program[0]);
 	interpreter = text_printable(path);
-	fprintf(stderr, "kmemblk: run: %s: %s%s%s%s, so its heap ", name,
+	fprintf(stderr, "kmemblk: run: %s: %s%s%s%s, so its heap %s%s%s\n", name,
 		*path ? "its interpreter " : "", interpreter, *path ? " " : "",
-		executable_obstacle(kind));
+		executable_obstacle(kind),
+		arguments->strict ? "cannot be on lent memory: " : "stays in ordinary memory",
+		arguments->strict ? executable_remedy(kind) : "",
+		arguments->strict ? ", or leave out --strict" : "");
 	free(name);
 	free(interpreter);
-	if (!arguments->strict) {
-		fprintf(stderr, "stays in ordinary memory\n");
-		return STATUS_OK;
-	}
-	fprintf(stderr, "cannot be on lent memory: %s, or leave out --strict\n",
-		executable_remedy(kind));
-	return STATUS_FAILED;
+	return arguments->strict ? STATUS_FAILED : STATUS_OK;
 }
 
 int run_main(int argc, char **argv)
