@@ -11,6 +11,8 @@
 #define ENVIRONMENT_LIMIT "KMEMBLK_RUN_LIMIT"
 /* No ordinary memory, if it is set. */
 #define ENVIRONMENT_STRICT "KMEMBLK_RUN_STRICT"
+/* At the end say how much was borrowed, if it is set. */
+#define ENVIRONMENT_VERBOSE "KMEMBLK_RUN_VERBOSE"
 
 /* The exit status with strict when nothing can be borrowed: as `kmemblk run` itself. */
 #define ENVIRONMENT_FAILED 8

@@ -8,6 +8,7 @@
 #include <config.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -18,10 +19,11 @@
 #include "kmemblk.h"
 #include "command.h"
 #include "environment.h"
+#include "executable.h"
+#include "place.h"
 
-#define PRELOAD "libkmemblk-preload.so"
-/* By its name alone: where it is, the dynamic linker knows. */
-#define JEMALLOC "libjemalloc.so.2"
+/* Where configure found it; if it has gone from there, the dynamic linker looks for the name. */
+#define JEMALLOC_NAME "libjemalloc.so.2"
 
 /*
  * Few arenas: each has memory of its own that nobody else can use.  No arena for large allocations,
@@ -47,19 +49,24 @@ enum {
 	OPTION_LEND = 256,
 	OPTION_LIMIT,
 	OPTION_STRICT,
+	OPTION_VERBOSE,
 };
 
 static const struct argp_option options[] = {
 	{ "lend", OPTION_LEND, "SOCKET", 0, "the socket of the lending server", 0 },
 	{ "limit", OPTION_LIMIT, "SIZE", 0, "borrow at most this much", 0 },
 	{ "strict", OPTION_STRICT, NULL, 0, "no ordinary memory: malloc fails instead", 0 },
+	{ "verbose", OPTION_VERBOSE, NULL, 0,
+	  "print at the end, for each process, how much was borrowed and how much of its heap was "
+	  "ordinary memory",
+	  0 },
 	{ 0 },
 };
 
 struct arguments {
 	const char *socket;
 	uint64_t limit; /* 0 none */
-	bool strict;
+	bool strict, verbose;
 	char **program; /* in argv, NULL-terminated */
 };
 
@@ -80,6 +87,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 	case OPTION_STRICT:
 		arguments->strict = true;
 		return 0;
+	case OPTION_VERBOSE:
+		arguments->verbose = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		/* The rest is the program's. */
 		arguments->program = state->argv + state->next - 1;
@@ -97,31 +107,6 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-/* Of the build tree, if this command was started in it (libtool puts it into .libs), else installed. */
-static void find_preload(char path[PATH_MAX])
-{
-	static const char build[] = "/.libs", tools[] = "/tools";
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof("/preload/.libs/" PRELOAD));
-	char *name;
-
-	if (n > 0) {
-		path[n] = 0;
-		name = strrchr(path, '/');
-		*name = 0;
-		if (name - path > (ptrdiff_t)strlen("/tools/.libs") &&
-		    strcmp(name - strlen(build), build) == 0) {
-			name -= strlen(build);
-			*name = 0;
-			name -= strlen(tools);
-			if (strcmp(name, tools) == 0) {
-				strcpy(name, "/preload/.libs/" PRELOAD);
-				return;
-			}
-		}
-	}
-	snprintf(path, PATH_MAX, "%s/%s", PKGLIBDIR, PRELOAD);
 }
 
 static void set(const char *name, const char *value)
@@ -149,7 +134,7 @@ static void add(const char *name, const char *value, const char *separator, bool
 static void set_environment(const struct arguments *arguments, const char *preload)
 {
 	char number[32], *socket = realpath(arguments->socket, NULL);
-	char libraries[PATH_MAX + sizeof(JEMALLOC)];
+	char libraries[PATH_MAX + sizeof(JEMALLOC_LIBRARY)];
 
 	if (socket == NULL) {
 		fprintf(stderr, "kmemblk: run: %s: %s\n", arguments->socket, strerror(errno));
@@ -161,16 +146,42 @@ static void set_environment(const struct arguments *arguments, const char *prelo
 	set(ENVIRONMENT_PID, number);
 	unsetenv(ENVIRONMENT_LIMIT);
 	unsetenv(ENVIRONMENT_STRICT);
+	unsetenv(ENVIRONMENT_VERBOSE);
 	if (arguments->limit) {
 		snprintf(number, sizeof(number), "%" PRIu64, arguments->limit);
 		set(ENVIRONMENT_LIMIT, number);
 	}
 	if (arguments->strict)
 		set(ENVIRONMENT_STRICT, "1");
+	if (arguments->verbose)
+		set(ENVIRONMENT_VERBOSE, "1");
 	/* jemalloc's malloc must come before any other; of two settings it takes the later. */
-	snprintf(libraries, sizeof(libraries), "%s:%s", JEMALLOC, preload);
+	snprintf(libraries, sizeof(libraries), "%s:%s",
+		 access(JEMALLOC_LIBRARY, R_OK) ? JEMALLOC_NAME : JEMALLOC_LIBRARY, preload);
 	add("LD_PRELOAD", libraries, ":", true);
 	add("MALLOC_CONF", JEMALLOC_OPTIONS, ",", false);
+}
+
+/*
+ * A core dump leaves mapped files out, and zones are mapped files: adds them to what is dumped, on
+ * DAX or not, private or shared (see core(5)).  Without that the program runs as well.
+ */
+static void dump_zones(void)
+{
+	static const unsigned long mapped = 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8;
+	char text[32];
+	ssize_t n;
+	int fd = open("/proc/self/coredump_filter", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	n = read(fd, text, sizeof(text) - 1);
+	if (n > 0) {
+		text[n] = 0;
+		n = snprintf(text, sizeof(text), "%#lx\n", strtoul(text, NULL, 16) | mapped);
+		n = pwrite(fd, text, (size_t)n, 0);
+	}
+	close(fd);
 }
 
 /* There is a server, it lets this user borrow, and the library is there. */
@@ -199,6 +210,27 @@ static int look(const struct arguments *arguments, const char *preload)
 	return STATUS_OK;
 }
 
+/* Whether the program can have its heap on lent memory at all; if not, this says so. */
+static int judge(const struct arguments *arguments)
+{
+	char path[PATH_MAX], *name, *interpreter;
+	enum executable_kind kind = executable_look(arguments->program[0], path);
+
+	if (kind == EXECUTABLE_LOADS)
+		return STATUS_OK;
+	name = text_printable(arguments->program[0]);
+	interpreter = text_printable(path);
+	fprintf(stderr, "kmemblk: run: %s: %s%s%s%s, so its heap %s%s%s\n", name,
+		*path ? "its interpreter " : "", interpreter, *path ? " " : "",
+		executable_obstacle(kind),
+		arguments->strict ? "cannot be on lent memory: " : "stays in ordinary memory",
+		arguments->strict ? executable_remedy(kind) : "",
+		arguments->strict ? ", or leave out --strict" : "");
+	free(name);
+	free(interpreter);
+	return arguments->strict ? STATUS_FAILED : STATUS_OK;
+}
+
 int run_main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -215,11 +247,14 @@ int run_main(int argc, char **argv)
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments) ||
 	    arguments.program == NULL)
 		return STATUS_USAGE;
-	find_preload(preload);
+	place_preload(preload);
 	status = look(&arguments, preload);
+	if (!status)
+		status = judge(&arguments);
 	if (status)
 		return status;
 	set_environment(&arguments, preload);
+	dump_zones();
 	execvp(arguments.program[0], arguments.program);
 	status = errno == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
 	reason = strerror(errno);

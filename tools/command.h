@@ -3,7 +3,8 @@
  * command.h - what the files of the kmemblk command share.
  *
  * Each subcommand is one file with one function of type subcommand_fn, and one line in the table
- * of main.c.  The command uses the public header of the library and nothing else of it.
+ * of main.c, and of commands.c unless it is `run`.  The command uses the public header of the library
+ * and nothing else of it.
  *
  * Standard output carries the result and nothing else; it is written when the result is whole, so
  * a failure prints no part of one.  Standard error carries messages, each "kmemblk: " and a
@@ -35,13 +36,21 @@ subcommand_fn run_main;
 subcommand_fn stat_main;
 subcommand_fn top_main;
 
-/* ---- main.c --------------------------------------------------------------------------------- */
+/* ---- command.c ------------------------------------------------------------------------------ */
+
+/* What main() begins with: exit statuses, messages that begin with "kmemblk: ", standard output. */
+void command_begin(int argc, char **argv);
+
+/* A subcommand's argv[0]: one text, which the next call replaces. */
+char *command_name(const char *subcommand);
 
 /* Says why the last call of the library failed; returns STATUS_FAILED. */
 int command_failed(void);
 
 /* Ends the command because memory ran out.  Call it only while no device is being changed. */
 void command_no_memory(void) __attribute__((noreturn));
+
+/* ---- commands.c ----------------------------------------------------------------------------- */
 
 /* What a subcommand is told: the one PATH or SOCKET that it is about, and --json where it has that. */
 struct command {

@@ -2,31 +2,33 @@
 /*
  * main.c - the kmemblk command: finds the subcommand and runs it.
  *
- * A new subcommand is one line in the table below and one file.  Standard output is looked after
- * here for all of them: either it reaches its reader, or the exit status says that it did not.
+ * The command is two executables.  This one has `run`, which should cost a program that it becomes as
+ * little as can be, and so links nothing but libc.  For every other subcommand it becomes
+ * kmemblk-commands, which has the library and all that it is linked with.
  */
 #include <config.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "kmemblk.h"
 #include "command.h"
+#include "place.h"
 
 static const struct subcommand {
 	const char *name;
-	subcommand_fn *run;
+	subcommand_fn *run; /* NULL: in kmemblk-commands */
 	const char *summary;
 } subcommands[] = {
-	{ "format", format_main, "make a device of a file or of persistent memory" },
-	{ "info", info_main, "describe a device, also while it is being served" },
-	{ "check", check_main, "verify a device, and repair what can be repaired" },
+	{ "format", NULL, "make a device of a file or of persistent memory" },
+	{ "info", NULL, "describe a device, also while it is being served" },
+	{ "check", NULL, "verify a device, and repair what can be repaired" },
 	{ "run", run_main, "run a program with its heap on lent memory" },
-	{ "stat", stat_main, "tell what a lending server is doing" },
-	{ "top", top_main, "show live what a lending server is doing" },
+	{ "stat", NULL, "tell what a lending server is doing" },
+	{ "top", NULL, "show live what a lending server is doing" },
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
@@ -46,43 +48,17 @@ struct choice {
 	int index; /* of its name in argv */
 };
 
-int command_failed(void)
+/* Becomes kmemblk-commands with these arguments; argv[0] is the command's name already. */
+static void become_commands(char **argv) __attribute__((noreturn));
+static void become_commands(char **argv)
 {
-	fprintf(stderr, "kmemblk: %s\n", kmemblk_error());
-	return STATUS_FAILED;
-}
+	char path[PATH_MAX];
 
-void command_no_memory(void)
-{
-	fprintf(stderr, "kmemblk: out of memory\n");
+	place_commands(path);
+	execv(path, argv);
+	fprintf(stderr, "kmemblk: %s: %s; is kmemblk installed as a whole?\n", path,
+		strerror(errno));
 	exit(STATUS_FAILED);
-}
-
-const struct argp_option command_options[] = { COMMAND_JSON, { 0 } };
-
-error_t command_parse(int key, char *arg, struct argp_state *state)
-{
-	struct command *command = state->input;
-
-	switch (key) {
-	case COMMAND_KEY_JSON:
-		command->json = true;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (command->object != NULL)
-			argp_error(state, "one %s at a time: '%s' is the second", command->what,
-				   arg);
-		command->object = arg;
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "%s is missing: %s", command->what,
-			   strcmp(command->what, "PATH") == 0
-				   ? "name the device, such as /dev/dax0.0 or /dev/shm/d.img"
-				   : "what the server was given as lend=SOCKET");
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
 }
 
 static void list_subcommands(FILE *stream)
@@ -146,24 +122,18 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 	}
 }
 
+/* The library's version is in it, which is linked there. */
 static void print_version(FILE *stream, struct argp_state *state)
 {
-	(void)state;
-	fprintf(stream, "kmemblk %s (libkmemblk %s)\n", PACKAGE_VERSION, kmemblk_version());
-}
+	char *argv[] = { "kmemblk", "--version", NULL };
 
-/* At exit, so that it covers the ways out inside argp too. */
-static void close_stdout(void)
-{
-	if (!ferror(stdout) && !fflush(stdout))
-		return;
-	fprintf(stderr, "kmemblk: cannot write to standard output: %s\n", strerror(errno));
-	_exit(STATUS_FAILED);
+	(void)stream;
+	(void)state;
+	become_commands(argv);
 }
 
 int main(int argc, char **argv)
 {
-	static char command_name[] = "kmemblk";
 	static const struct argp argp = {
 		.parser = parse_opt,
 		.args_doc = "SUBCOMMAND [OPTION...] PATH",
@@ -171,19 +141,17 @@ int main(int argc, char **argv)
 		.help_filter = filter_help,
 	};
 	struct choice choice = { NULL, 0 };
-	static char name[64]; /* outlives this call in argv */
 
-	if (atexit(close_stdout))
-		command_no_memory();
-	argp_err_exit_status = STATUS_USAGE;
+	command_begin(argc, argv);
 	argp_program_version_hook = print_version;
-	/* Not what the file is called (libtool calls it otherwise in the build tree). */
-	if (argc > 0)
-		argv[0] = command_name;
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &choice) ||
 	    choice.subcommand == NULL)
 		return STATUS_USAGE;
-	snprintf(name, sizeof(name), "kmemblk %s", choice.subcommand->name);
-	argv[choice.index] = name;
-	return choice.subcommand->run(argc - choice.index, argv + choice.index);
+	if (choice.subcommand->run != NULL) {
+		argv[choice.index] = command_name(choice.subcommand->name);
+		return choice.subcommand->run(argc - choice.index, argv + choice.index);
+	}
+	/* The command's name before the subcommand, whatever was between them. */
+	argv[choice.index - 1] = argv[0];
+	become_commands(argv + choice.index - 1);
 }

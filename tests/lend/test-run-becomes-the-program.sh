@@ -25,8 +25,26 @@ test "$(cat "$tmp/out")" = "$pid --help two words" || fail "$(cat "$tmp/out") in
 # An LD_PRELOAD that is there stays, after ours.
 # shellcheck disable=SC2016  # the inner shell expands it
 LD_PRELOAD=/nonexistent-library.so "${run[@]}" -- sh -c 'echo "$LD_PRELOAD"' > "$tmp/out" 2> "$tmp/err"
-grep -qx 'libjemalloc\.so\.2:/.*/libkmemblk-preload\.so:/nonexistent-library\.so' "$tmp/out" ||
+grep -qx '\(/.*/\)\?libjemalloc\.so\.2:/.*/libkmemblk-preload\.so:/nonexistent-library\.so' "$tmp/out" ||
 	fail "LD_PRELOAD is $(cat "$tmp/out")"
+
+# What the preloaded library is told, whatever the caller's environment has.
+export KMEMBLK_RUN_VERBOSE=2 KMEMBLK_RUN_STRICT=2 KMEMBLK_RUN_LIMIT=2
+"${run[@]}" -- env > "$tmp/out" 2> "$tmp/err"
+! grep -E '^KMEMBLK_RUN_(VERBOSE|STRICT|LIMIT)=' "$tmp/out" || fail "not asked for: $(cat "$tmp/out")"
+"${run[@]}" --verbose --strict --limit=4M -- env > "$tmp/out" 2> "$tmp/err"
+for setting in VERBOSE=1 STRICT=1 LIMIT=4194304; do
+	grep -qx "KMEMBLK_RUN_$setting" "$tmp/out" || fail "no $setting: $(cat "$tmp/out")"
+done
+unset KMEMBLK_RUN_VERBOSE KMEMBLK_RUN_STRICT KMEMBLK_RUN_LIMIT
+
+# A core dump has mapped files in it, beside what was asked for.
+(
+	echo 0x11 > /proc/self/coredump_filter
+	"${run[@]}" -- cat /proc/self/coredump_filter
+) > "$tmp/out"
+test "$((16#$(cat "$tmp/out")))" -eq $((0x11 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8)) ||
+	fail "the filter of core dumps is $(cat "$tmp/out")"
 
 # What the program starts is ordinary.
 PYTHONMALLOC=malloc "${run[@]}" -- python3 -c '

@@ -139,10 +139,11 @@ done
 nbd_plugin=$(nbdkit --dump-config | sed -n 's/^plugindir=//p')/nbdkit-nbd-plugin.so
 cp -L "$nbd_plugin" "$root/kmemblk/"
 cp -L "$build/kmemblk.so" "$root/kmemblk/kmemblk.so"
-cp "$build/tools/.libs/kmemblk" "$root/kmemblk/tools/kmemblk"
+cp "$build/tools/kmemblk" "$root/kmemblk/tools/kmemblk"
+cp "$build/tools/.libs/kmemblk-commands" "$root/kmemblk/tools/kmemblk-commands"
 cp "$build/tests/vm"/{borrow,hold,load} "$root/kmemblk/"
-copy_libraries "${files[@]}" "$nbd_plugin" "$build/kmemblk.so" "$build/tools/.libs/kmemblk" \
-	"$build/tests/vm"/{borrow,hold,load}
+copy_libraries "${files[@]}" "$nbd_plugin" "$build/kmemblk.so" "$build/tools/kmemblk" \
+	"$build/tools/.libs/kmemblk-commands" "$build/tests/vm"/{borrow,hold,load}
 
 # ---- the kernel ----
 
