@@ -164,6 +164,22 @@ static int register_fork(void)
 	return -pthread_atfork(helper_before_fork_first, NULL, NULL);
 }
 
+/* A loan that was copied after a fork is the program's own memory. */
+static void tell_usage(void)
+{
+	const size_t *most = heap.most_of_kind;
+	double mib = HEAP_SLOT / 1048576.0;
+
+	fprintf(stderr,
+		"kmemblk: run: %s, process %ld: at the most %.1f MiB of its heap borrowed, %.1f MiB "
+		"ordinary\n",
+		program_invocation_short_name, (long)getpid(),
+		(double)(most[SLOT_LOAN] > most[SLOT_PRIVATE] ? most[SLOT_LOAN]
+							      : most[SLOT_PRIVATE]) *
+			mib,
+		(double)(most[SLOT_ORDINARY] + most[SLOT_COPIED] + most[SLOT_INHERITED]) * mib);
+}
+
 static bool heap_has_memory(void)
 {
 	bool clean;
@@ -208,6 +224,8 @@ __attribute__((constructor)) static void start(void)
 	if (socket == NULL || pid == NULL || strtol(pid, NULL, 10) != (long)getpid())
 		return;
 	rc = begin(socket);
+	if (rc == 0 && getenv(ENVIRONMENT_VERBOSE) != NULL)
+		rc = atexit(tell_usage) == 0 ? 0 : fail(ENOMEM, "verbose: out of memory");
 	if (rc == 0)
 		return;
 	fprintf(stderr, "kmemblk: run: %s\n", kmemblk_error());

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "borrow/connection.h"
 #include "kmemblk.h"
 #include "command.h"
 #include "environment.h"
@@ -187,19 +188,28 @@ static void dump_zones(void)
 /* There is a server, it lets this user borrow, and the library is there. */
 static int look(const struct arguments *arguments, const char *preload)
 {
-	struct kmemblk_borrower *borrower;
-	size_t zone;
-	int rc;
+	struct connection_terms terms;
 
-	rc = kmemblk_borrower_connect(arguments->socket, NULL, NULL, &borrower);
-	if (rc != 0)
+	if (connection_look(arguments->socket, &terms) != 0)
 		return command_failed();
-	zone = kmemblk_borrower_zone_size(borrower);
-	kmemblk_borrower_close(borrower);
-	if (arguments->limit && arguments->limit < zone) {
+	if (terms.of_device) {
+		fprintf(stderr,
+			"kmemblk: run: %s: it lends memory of a devdax device, of which nobody can tell "
+			"when a program is done with it: serve a file on a DAX file system on the "
+			"same memory instead (see FILE SYSTEMS in kmemblk(1))\n",
+			arguments->socket);
+		return STATUS_FAILED;
+	}
+	if (arguments->limit && arguments->limit < terms.zone_size) {
 		fprintf(stderr,
 			"kmemblk: run: --limit: smaller than a zone, which has %zu bytes here\n",
-			zone);
+			terms.zone_size);
+		return STATUS_FAILED;
+	}
+	if (terms.limit < terms.zone_size) {
+		fprintf(stderr,
+			"kmemblk: run: %s: the server lends less than a zone of %zu bytes\n",
+			arguments->socket, terms.zone_size);
 		return STATUS_FAILED;
 	}
 	if (access(preload, R_OK)) {

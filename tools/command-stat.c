@@ -46,6 +46,8 @@ static void print_zones(const struct report *report)
 		printf("%s %s %s", i ? "," : ":", report_count(report->zones[i], count),
 		       report_zones[i]);
 	printf("\n");
+	if (report->refused != NULL)
+		printf("  none is lent now: %s\n", report->refused);
 }
 
 static void print_borrowers(const struct report *report)

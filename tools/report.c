@@ -24,7 +24,8 @@ const char *const report_pages[PAGES_KINDS] = {
 	"used",	    "free",	   "spare",	"headroom", "retired",	"lent",
 	"resident", "quarantined", "reclaimed", "punched",  "returned", "moved",
 };
-const char *const report_zones[ZONES_KINDS] = { "lent", "unowned", "evacuating", "wanted" };
+const char *const report_zones[ZONES_KINDS] = { "lent", "unowned", "stuck", "evacuating",
+						"wanted" };
 const char *const report_requests[REQUEST_KINDS] = {
 	"read", "write", "trim", "zero", "extents", "flush",
 };
@@ -136,6 +137,7 @@ int report_ask(const char *socket, struct report *report)
 	for (size_t i = 0; i < ZONES_KINDS; i++)
 		report->zones[i] = get_number(part, report_zones[i]);
 	report->zone_size = get_count(part, "size");
+	report->refused = get_text(part, "refused");
 	part = get_object(json, "requests");
 	for (size_t i = 0; i < REQUEST_KINDS; i++)
 		get_request(get_object(part, report_requests[i]), &report->requests[i]);

@@ -12,7 +12,7 @@
 struct json_object;
 
 #define PAGES_KINDS   12
-#define ZONES_KINDS   4
+#define ZONES_KINDS   5
 #define REQUEST_KINDS 6
 
 /* A number that the server may not have said. */
@@ -33,6 +33,7 @@ struct report_borrower {
 struct report {
 	struct json_object *json; /* the whole; owns the texts */
 	const char *path, *uuid;  /* printable; NULL not said */
+	const char *refused;	  /* why no zone was lent; NULL one was */
 	uint64_t zone_size;	  /* 0 not said */
 	struct number pages[PAGES_KINDS];
 	struct number zones[ZONES_KINDS];

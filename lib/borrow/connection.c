@@ -535,6 +535,21 @@ void connection_answer(struct connection *connection, uint64_t returned)
 	pthread_mutex_unlock(&connection->lock);
 }
 
+int connection_look(const char *socket, struct connection_terms *terms)
+{
+	struct connection connection = { .fd = -1 };
+	int rc = make_address(&connection.address, socket);
+
+	if (rc == 0)
+		rc = connect_anew(&connection);
+	if (rc != 0)
+		return refusal_fail(rc, "borrow", socket);
+	close(connection.fd);
+	*terms = (struct connection_terms){ connection.zone_size, connection.limit,
+					    connection.of_device };
+	return 0;
+}
+
 int connection_question(const char *socket, char **text)
 {
 	struct lend_message stat = message_of(LEND_STAT, 0, 0), status;

@@ -88,6 +88,16 @@ uint64_t connection_wanted(struct connection *connection, int wait_ms);
 /* Tells the server how many bytes were given back of those that connection_wanted() told of last. */
 void connection_answer(struct connection *connection, uint64_t returned);
 
+/* What a server says to a borrower that has just connected. */
+struct connection_terms {
+	size_t zone_size;
+	uint64_t limit; /* bytes */
+	bool of_device; /* what it lends is the device's own memory */
+};
+
+/* Connects to see whether a server is there and lends to this user.  Errors as of connection_open(). */
+int connection_look(const char *socket, struct connection_terms *terms);
+
 /* Connects for one LEND_STAT: `*text` is malloc'ed.  With a message. */
 int connection_question(const char *socket, char **text);
 

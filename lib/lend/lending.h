@@ -45,6 +45,7 @@ struct lending {
 	uint64_t asked;		     /* ... for this round */
 	struct timespec look_at;     /* when to look at watched zones */
 	unsigned int look_ms;	     /* and how long after that, if nothing is free then */
+	struct timespec audit_at;    /* when to audit the next loans */
 	struct timespec eager_until; /* a peer was refused a zone a moment ago and may try again */
 };
 

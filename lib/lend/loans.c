@@ -99,6 +99,7 @@ static void begin(struct loans *loans, struct loan *loan, struct owner *owner)
 {
 	*loan = (struct loan){ .state = LOAN_LENT, .file = { .fd = -1 } };
 	loans->lent++;
+	TAILQ_INSERT_TAIL(&loans->all, loan, of_all);
 	if (owner != NULL) {
 		own(loans, loan, owner);
 		return;
@@ -116,6 +117,7 @@ static void take_back(struct loans *loans, struct loan *loan)
 	zone_return_locked(pool, page_of(loans, number_of(loans, loan)));
 	pthread_mutex_unlock(&pool->lock);
 	loans->lent--;
+	TAILQ_REMOVE(&loans->all, loan, of_all);
 	loans->stuck -= loan->tries > 0;
 	if (loan->owner != NULL)
 		disown(loans, loan);
@@ -410,16 +412,18 @@ void loans_owner_gone(struct loans *loans, struct owner *owner)
 	}
 }
 
-bool loans_has_grown(const struct loans *loans, const struct owner *owner)
+struct owner *loans_audit(struct loans *loans, unsigned int count)
 {
-	const struct loan *loan;
+	for (unsigned int i = 0; has_files(loans) && i < count && i < loans->lent; i++) {
+		struct loan *loan = TAILQ_FIRST(&loans->all);
 
-	if (!has_files(loans))
-		return false;
-	LIST_FOREACH(loan, &owner->loans, of_owner)
-	if (loan->state != LOAN_ENDING && loan_file_has_grown(&loan->file))
-		return true;
-	return false;
+		TAILQ_REMOVE(&loans->all, loan, of_all);
+		TAILQ_INSERT_TAIL(&loans->all, loan, of_all);
+		if (loan->owner != NULL && loan->state != LOAN_ENDING &&
+		    loan_file_has_grown(&loan->file))
+			return loan->owner;
+	}
+	return NULL;
 }
 
 /* ---- from a start to an end ----------------------------------------------------------------- */
@@ -543,6 +547,7 @@ int loans_init(struct loans *loans, struct pool *pool, const struct loans_option
 		.ender = { .end = end_file, .ended = ended_one, .opaque = loans },
 	};
 	TAILQ_INIT(&loans->watch);
+	TAILQ_INIT(&loans->all);
 	loans->loan = calloc(loans->zones + 1, sizeof(loans->loan[0]));
 	if (loans->loan == NULL)
 		return fail(ENOMEM, "start: %s: out of memory for zones", pool->device->path);
@@ -563,19 +568,18 @@ int loans_init(struct loans *loans, struct pool *pool, const struct loans_option
 
 void loans_destroy(struct loans *loans)
 {
+	struct loan *loan;
+
 	if (loans->loan == NULL)
 		return;
-	for (uint64_t zone = 0; loans->lent > loans->watched && zone < loans->zones; zone++)
-		if (loans->loan[zone].state == LOAN_LENT)
-			watch(loans, &loans->loan[zone]);
+	TAILQ_FOREACH(loan, &loans->all, of_all)
+	if (loan->state == LOAN_LENT)
+		watch(loans, loan);
 	if (has_files(loans))
 		end_unheld(loans);
 	ender_stop(&loans->ender);
-	for (uint64_t zone = 0; loans->lent > 0 && zone < loans->zones; zone++)
-		if (loans->loan[zone].state != LOAN_NONE) {
-			loan_file_leave(&loans->loan[zone].file);
-			loans->lent--;
-		}
+	TAILQ_FOREACH(loan, &loans->all, of_all)
+	loan_file_leave(&loan->file);
 	folder_close(&loans->folder);
 	free(loans->loan);
 	*loans = (struct loans){ .folder = { .fd = -1 } };

@@ -49,6 +49,7 @@ struct loan {
 	struct timespec look_at; /* not before */
 	struct loan_file file;
 	LIST_ENTRY(loan) of_owner;
+	TAILQ_ENTRY(loan) of_all;
 	TAILQ_ENTRY(loan) of_watched;
 	struct ending ending;
 };
@@ -81,8 +82,9 @@ struct loans {
 	uint64_t watched;
 	uint64_t stuck;
 	TAILQ_HEAD(loan_queue, loan) watch;
-	bool fresh;	    /* one is watched since the last look */
-	struct ender ender; /* runs on fsdax */
+	struct loan_queue all; /* in the order in which they are audited */
+	bool fresh;	       /* one is watched since the last look */
+	struct ender ender;    /* runs on fsdax */
 	/* Making a file failed: none is made before this. */
 	struct timespec paused_until;
 	unsigned int pause_ms;
@@ -115,7 +117,10 @@ void loans_owner_gone(struct loans *loans, struct owner *owner);
 /* Look at the loans that are watched.  True if one has become free. */
 bool loans_look(struct loans *loans);
 
-/* True for a borrower who has made the file of a loan larger: he is not to be lent any more. */
-bool loans_has_grown(const struct loans *loans, const struct owner *owner);
+/*
+ * See whether borrowers have made the files of some of the loans larger, the next ones each time: one who has,
+ * or NULL.
+ */
+struct owner *loans_audit(struct loans *loans, unsigned int count);
 
 #endif /* LOANS_H */

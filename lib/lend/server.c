@@ -16,6 +16,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,9 @@
  * serves them all.
  */
 #define AHEAD 16
+/* How often, and how many, loans are audited. */
+#define AUDIT_MS    1000
+#define AUDIT_COUNT 256
 
 /* What epoll tells of that is no peer. */
 #define TOKEN_LISTENER UINT64_MAX
@@ -168,14 +172,34 @@ static void look(struct lending *lending)
 		lending->look_ms *= 2;
 }
 
+/* Hang up on who has made what he is lent larger. */
+static void audit(struct lending *lending)
+{
+	struct owner *owner;
+
+	if (lending->loans.lent == 0 || !deadline_passed(&lending->audit_at))
+		return;
+	lending->audit_at = deadline_after(AUDIT_MS);
+	owner = loans_audit(&lending->loans, AUDIT_COUNT);
+	for (int i = 0; owner != NULL && i < lending->peer_count; i++)
+		if (lending->peers[i] != NULL && &lending->peers[i]->owner == owner)
+			talk_end(lending, i);
+}
+
 /* How long to sleep, in milliseconds; -1: until something happens. */
 static int patience(const struct lending *lending)
 {
+	int audit_ms = (int)deadline_left(&lending->audit_at), look_ms = INT_MAX;
+
 	if (is_wanted(lending))
 		return LOOK_MS;
 	if (lending->loans.fresh)
 		return 0;
-	return lending->loans.watched > 0 ? (int)deadline_left(&lending->look_at) : -1;
+	if (lending->loans.watched > 0)
+		look_ms = (int)deadline_left(&lending->look_at);
+	if (lending->loans.lent == 0)
+		return -1;
+	return look_ms < audit_ms ? look_ms : audit_ms;
 }
 
 /* ---- asking for memory ---------------------------------------------------------------------- */
@@ -377,6 +401,7 @@ static void *server(void *opaque)
 			happened(lending, events[i].data.u64);
 		ask_peers(lending);
 		look(lending);
+		audit(lending);
 		serve_waiting(lending);
 		check_answered(lending);
 	}
