@@ -6,7 +6,7 @@
 #  - says where one goes up: a folder includes itself and those before it in `order`; the borrower's side,
 #    which is part of other people's programs, sees little of lib; and the plugin and the command only its
 #    public headers, and how a name is written for people (base/shell, base/printable), which knows no other;
-#    the command tells preload in preload/environment.h what to do;
+#    the command tells preload in preload/environment.h what to do, and looks whether a server is there;
 #  - says where modules (a .c file and its .h file) make a circle;
 #  - draws the rest, for docs/includes.md, which must be as it is drawn now.
 #
@@ -36,7 +36,8 @@ may_include() {
 		;;
 	../plugin | ../tools)
 		test "$2" = base/shell.h || test "$2" = base/printable.h ||
-			test "$from $2" = '../tools ../preload/environment.h'
+			test "$from $2" = '../tools ../preload/environment.h' ||
+			test "$from $2" = '../tools borrow/connection.h'
 		return
 		;;
 	esac

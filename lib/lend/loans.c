@@ -572,14 +572,14 @@ void loans_destroy(struct loans *loans)
 
 	if (loans->loan == NULL)
 		return;
-	TAILQ_FOREACH(loan, &loans->all, of_all)
-	if (loan->state == LOAN_LENT)
-		watch(loans, loan);
+	for (loan = TAILQ_FIRST(&loans->all); loan != NULL; loan = TAILQ_NEXT(loan, of_all))
+		if (loan->state == LOAN_LENT)
+			watch(loans, loan);
 	if (has_files(loans))
 		end_unheld(loans);
 	ender_stop(&loans->ender);
-	TAILQ_FOREACH(loan, &loans->all, of_all)
-	loan_file_leave(&loan->file);
+	for (loan = TAILQ_FIRST(&loans->all); loan != NULL; loan = TAILQ_NEXT(loan, of_all))
+		loan_file_leave(&loan->file);
 	folder_close(&loans->folder);
 	free(loans->loan);
 	*loans = (struct loans){ .folder = { .fd = -1 } };
