@@ -34,6 +34,7 @@
 #include "calls.h"
 #include "heap.h"
 #include "helper.h"
+#include "hooks.h"
 #include "libc.h"
 #include "watcher.h"
 
@@ -202,7 +203,14 @@ long syscall(long number, ...)
 	return NEXT(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-/* ---- the end of the main thread ------------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------- */
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *opaque),
+		   void *opaque)
+{
+	hooks_for_threads();
+	return NEXT(pthread_create)(thread, attributes, run, opaque);
+}
 
 void pthread_exit(void *value)
 {

@@ -14,6 +14,10 @@
 /* At the end say how much was borrowed, if it is set. */
 #define ENVIRONMENT_VERBOSE "KMEMBLK_RUN_VERBOSE"
 
+/* How many of jemalloc's arenas there are; few, since each has memory of its own that nobody else can use. */
+#define ARENAS	      2
+#define ARENAS_OPTION "narenas:2"
+
 /* The exit status with strict when nothing can be borrowed: as `kmemblk run` itself. */
 #define ENVIRONMENT_FAILED 8
 

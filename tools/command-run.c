@@ -26,11 +26,9 @@
 /* Where configure found it; if it has gone from there, the dynamic linker looks for the name. */
 #define JEMALLOC_NAME "libjemalloc.so.2"
 
-/*
- * Few arenas: each has memory of its own that nobody else can use.  No arena for large allocations,
- * which would be made later, without our hooks.  And what is unused must come back to us.
- */
-#define JEMALLOC_OPTIONS "narenas:2,percpu_arena:disabled,oversize_threshold:0,retain:false"
+/* No arena for large allocations, which would be made later, without our hooks.  And what is unused must
+ * come back to us. */
+#define JEMALLOC_OPTIONS ARENAS_OPTION ",percpu_arena:disabled,oversize_threshold:0,retain:false"
 
 /* As of nohup(1) and the like. */
 #define STATUS_CANNOT_RUN 126
