@@ -122,7 +122,7 @@ static uint64_t give_back(unsigned int rounds)
 	pthread_mutex_lock(&heap.lock);
 	for (size_t s = 0; s < heap.top; s++) {
 		struct slot *slot = &heap.slot[s];
-		bool loan = slot->kind == SLOT_LOAN || slot->kind == SLOT_PRIVATE;
+		bool loan = slot->kind == SLOT_LOAN || slot->kind == SLOT_PRIVATE, shared;
 
 		if (!heap_is_free_locked(s))
 			continue;
@@ -130,10 +130,11 @@ static uint64_t give_back(unsigned int rounds)
 			slot->idle++;
 			continue;
 		}
-		if (slot->kind == SLOT_LOAN)
-			close(slot->fd);
+		shared = slot->kind == SLOT_LOAN;
 		if (!heap_vacate_locked(s) || !loan)
 			continue;
+		if (shared)
+			close(slot->fd);
 		bytes += HEAP_SLOT;
 		connection_returned(&helper.connection, slot->offset);
 	}

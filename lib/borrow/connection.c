@@ -445,6 +445,7 @@ int connection_ask(struct connection *connection, unsigned int wait_ms, connecti
 		   void *opaque)
 {
 	struct zone *zone = &connection->zone;
+	bool given;
 	int rc;
 
 	if (connection->pid != getpid())
@@ -452,13 +453,14 @@ int connection_ask(struct connection *connection, unsigned int wait_ms, connecti
 	pthread_mutex_lock(&connection->turn);
 	pthread_mutex_lock(&connection->lock);
 	rc = ask_locked(connection, wait_ms);
-	if (rc == 0)
+	given = rc == 0;
+	if (given)
 		rc = map(opaque, zone);
 	/* Else the server takes it for lent. */
 	if (zone->fd >= 0)
 		close(zone->fd);
 	zone->fd = -1;
-	if (rc < 0 && connection->status == 0) {
+	if (given && rc != 0) {
 		struct lend_message message = message_of(LEND_RETURNED, zone->offset, 0);
 
 		rc -= CONNECTION_NOT_MAPPED;

@@ -33,6 +33,8 @@
 static int name_usual(const struct device *device, char **path)
 {
 	char self[32], target[PATH_MAX];
+	struct stat own, st;
+	size_t size;
 	ssize_t n;
 
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", device->fd);
@@ -41,10 +43,17 @@ static int name_usual(const struct device *device, char **path)
 		return fail_errno(errno, "lend: %s: cannot tell in which folder it is",
 				  device->path);
 	target[n] = '\0';
-	if (asprintf(path, "%s" SUFFIX, target) == -1) {
-		*path = NULL;
+	if (fstat(device->fd, &own) == -1 || stat(target, &st) == -1 || st.st_dev != own.st_dev ||
+	    st.st_ino != own.st_ino)
+		return fail(ENOENT,
+			    "lend: %s: it has no name any more, beside which its loans could be: "
+			    "name a folder by lend-folder=",
+			    device->path);
+	size = strlen(target) + sizeof(SUFFIX);
+	*path = malloc(size);
+	if (*path == NULL)
 		return fail(ENOMEM, "lend: %s: out of memory", device->path);
-	}
+	snprintf(*path, size, "%s" SUFFIX, target);
 	return 0;
 }
 

@@ -112,10 +112,11 @@ static struct lend_message hear(int *descriptor)
 	return message;
 }
 
-static void take(uint64_t offset, int descriptor)
+static void take(const struct lend_message *message, int descriptor)
 {
+	uint64_t offset = message->offset;
 	uint64_t *memory = mmap(NULL, ZONE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor,
-				(off_t)offset);
+				(off_t)message->value);
 
 	CHECK(memory != MAP_FAILED && zones < MOST_ZONES, "mmap: %m");
 	close(descriptor);
@@ -164,7 +165,7 @@ static void *run_borrower(void *opaque)
 		while ((message = hear(&descriptor)).kind == LEND_RECALL)
 			answer(&message);
 		if (message.status == 0)
-			take(message.offset, descriptor);
+			take(&message, descriptor);
 		if (zones > 0 && random_below(&random, 4) == 0)
 			give_back();
 	}
@@ -218,21 +219,32 @@ static void run(struct writer *writers)
 	close(fd);
 }
 
+/* With a name, beside which what is lent can be. */
+static void make_device(const char *path)
+{
+	struct kmemblk_format_options options = { .create_size = DEVICE_SIZE, .spare_pages = 32 };
+
+	CHECK_CALL(kmemblk_format(path, &options));
+}
+
 int main(void)
 {
 	static struct writer writers[WRITERS];
 	char folder[] = "/tmp/kmemblk-lending.XXXXXX", socket_path[64];
-	char *path = test_make_device(DEVICE_SIZE, 32);
+	char path[64], loans[80];
 
 	operations = scale_races(200000);
 	CHECK(mkdtemp(folder) != NULL, "%s: %m", folder);
 	snprintf(socket_path, sizeof(socket_path), "%s/lend", folder);
+	snprintf(path, sizeof(path), "/dev/shm/kmemblk-lending.%d", getpid());
+	snprintf(loans, sizeof(loans), "%s.loans", path);
+	make_device(path);
 	open_and_lend(path, socket_path);
 	run(writers);
 	printf("%llu zones borrowed, %llu asked back\n", (unsigned long long)borrowed,
 	       (unsigned long long)given_back);
 	test_close_and_check(handle, path, UINT64_MAX);
 	CHECK(rmdir(folder) == 0, "%s: the socket is still there: %m", folder);
-	free(path);
+	CHECK(unlink(path) == 0 && access(loans, F_OK) == -1, "%s is still there", loans);
 	return 0;
 }

@@ -21,24 +21,30 @@ chown $user "$folder"
 device disk
 "$kmemblk" format --create=64M "$device" > /dev/null
 
-# Each loan opens the device again, as nobody here.
+# What is lent is in a folder beside the device, which nobody may not make here.
+private=/dev/shm/$test_name.$$.private
+mkdir -m 0755 "$private"
+cleanup_fn rm -rf "$private"
+mv "$device" "$private/disk"
+device=$private/disk
+chmod 666 "$device"
 for option in --threads=16 -f; do
-	expect_error 1 "error: start: $device: cannot lend: the server runs as user nobody, who may not write the device.*type: chown nobody $device" \
+	expect_error 1 "error: lend: $device.loans: cannot make this folder, .*type: install -d -m 0700 -o nobody $device.loans" \
 		nbdkit $option -U "$tmp/nbd" -u nobody "$plugin" "$device" lend="$tmp/lend"
 	rm -f "$tmp/nbd"
 done
 # Also with --run, where the child and the parent have one terminal: once.  And no name that is two words.
 cp "$device" "$device b"
-cleanup_fn rm -f "$device b"
-expect_error 1 "type: chown nobody '$device b'\$" \
+chmod 666 "$device b"
+expect_error 1 "type: install -d -m 0700 -o nobody '$device b.loans'\$" \
 	nbdkit -U - -u nobody "$plugin" "$device b" lend="$tmp/lend" --run true
-test "$(grep -c 'cannot lend' "$tmp/expect.out")" -eq 1 || fail "not once: $(cat "$tmp/expect.out")"
+test "$(grep -c 'cannot make this folder' "$tmp/expect.out")" -eq 1 || fail "not once: $(cat "$tmp/expect.out")"
 rm -f "$tmp/lend"
 # Without lend= it can serve; and the command that is named is the right one.
 nbdkit -U - -u nobody "$plugin" "$device" --run true
-chown nobody "$device"
+install -d -m 0700 -o nobody "$device.loans"
 nbdkit -U - -u nobody "$plugin" "$device" lend="$tmp/lend" lend-mode=0666 \
-	--run "'$kmemblk' run --lend='$tmp/lend' -- true"
+	--run "'$kmemblk' run --lend='$tmp/lend' --strict -- true"
 
 # The command, the child in the background, and no thread more.
 chown $user "$device"

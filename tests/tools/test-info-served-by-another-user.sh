@@ -15,11 +15,12 @@ start_nbdkit "$device"
 
 # The build folder need not be open to everybody: the command is run from a copy.
 chmod 755 "$tmp"
-folder=$tmp/command
+folder=$tmp/tools
 mkdir "$folder"
 libtool=$abs_top_builddir/libtool
-"$libtool" --mode=execute cp "$kmemblk" "$folder/kmemblk"
-"$libtool" --mode=execute ldd "$kmemblk" |
+cp "$kmemblk" "$folder/kmemblk"
+"$libtool" --mode=execute cp "$kmemblk-commands" "$folder/kmemblk-commands"
+"$libtool" --mode=execute ldd "$kmemblk-commands" |
 	sed -nE "s#^.*=> ($abs_top_builddir/[^ ]*) .*#\1#p" | xargs -r cp -t "$folder"
 as_nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups
 	env LD_LIBRARY_PATH="$folder" "$folder/kmemblk")
