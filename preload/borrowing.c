@@ -23,10 +23,12 @@
 
 #define TICK_MS 1000
 /* How long an allocation waits for a loan; and how long none does after there was none. */
-#define WAIT_MS	    50
-#define PAUSE_MS    1000
-#define STRICT_MS   1000
-#define IDLE_ROUNDS 2
+#define WAIT_MS	 50
+#define PAUSE_MS 1000
+/* A strict program: how long it is tried after a refusal, and how long a server that is only slow may take. */
+#define STRICT_MS      1000
+#define STRICT_MOST_MS 60000
+#define IDLE_ROUNDS    2
 
 /* "arena.<every arena>.decay" and so on. */
 #define EVERY_ARENA(what) "arena.4096." what
@@ -62,7 +64,7 @@ static void end_wish_locked(size_t s)
 bool borrowing_borrow_locked(size_t s)
 {
 	struct slot *slot = &heap.slot[s];
-	struct timespec until = deadline_after(heap.strict ? STRICT_MS : WAIT_MS);
+	struct timespec until = deadline_after(heap.strict ? STRICT_MOST_MS : WAIT_MS);
 
 	/* A program that has just forked, or just started, and may have nothing else. */
 	while (borrowing_must() && helper.state == STARTING)

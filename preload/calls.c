@@ -208,7 +208,7 @@ long syscall(long number, ...)
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *opaque),
 		   void *opaque)
 {
-	hooks_for_threads();
+	hooks_for_threads(__builtin_return_address(0));
 	return NEXT(pthread_create)(thread, attributes, run, opaque);
 }
 

@@ -34,8 +34,9 @@
 
 /* Slots of ordinary memory that a program has before it borrows. */
 #define SMALL 2
-/* How long the server may take. */
-#define PATIENCE_MS 100
+/* How long the server may take; and where there is nothing else than what it lends. */
+#define PATIENCE_MS	   100
+#define STRICT_PATIENCE_MS 10000
 /* When to try again where no server was. */
 #define ABSENT_MS 10000
 #define STACK	  (256 * 1024)
@@ -105,7 +106,7 @@ static int open_connection(void)
 	rc = connection_open(&helper.connection, helper.socket, &calls);
 	if (rc != 0)
 		return rc;
-	helper.connection.patience_ms = PATIENCE_MS;
+	helper.connection.patience_ms = heap.strict ? STRICT_PATIENCE_MS : PATIENCE_MS;
 	if (helper.connection.of_device)
 		rc = fail(EOPNOTSUPP,
 			  "borrow: %s: it lends the memory of a devdax device, which a program "

@@ -9,6 +9,7 @@
  */
 #include "config.h"
 
+#include <dlfcn.h>
 #include <jemalloc/jemalloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -138,7 +139,16 @@ int hooks_set(unsigned int arena)
 	return -mallctl(name, NULL, NULL, &ours, sizeof(ours));
 }
 
-void hooks_for_threads(void)
+/* jemalloc makes threads of its own, under a lock that to ask it something takes. */
+static bool is_jemalloc(const void *code)
+{
+	Dl_info its, jemallocs;
+
+	return dladdr(code, &its) != 0 && dladdr((void *)mallctl, &jemallocs) != 0 &&
+	       its.dli_fbase == jemallocs.dli_fbase;
+}
+
+void hooks_for_threads(const void *caller)
 {
 	static atomic_flag done = ATOMIC_FLAG_INIT;
 
@@ -146,7 +156,7 @@ void hooks_for_threads(void)
 	 * Our own threads are made inside a hook, where jemalloc is not to be asked.  Where it fails,
 	 * memory of those threads is ordinary.
 	 */
-	if (heap.active && !is_helper && !atomic_flag_test_and_set(&done))
+	if (heap.active && !is_helper && !is_jemalloc(caller) && !atomic_flag_test_and_set(&done))
 		for (unsigned int arena = 1; arena < ARENAS; arena++)
 			(void)hooks_set(arena);
 }
