@@ -46,7 +46,7 @@ static struct shared {
 	_Atomic pid_t heir;  /* the child that was forked */
 	struct other {
 		_Atomic unsigned int zones, passes;
-		_Atomic bool stop;
+		_Atomic bool stop, stopped;
 	} other[OTHERS];
 } * shared;
 
@@ -145,7 +145,9 @@ static void __attribute__((noreturn)) be_other(unsigned int number)
 		own->passes++;
 	}
 	raw_check(&borrower, number + 2);
-	_exit(0);
+	own->stopped = true;
+	for (;;)
+		pause();
 }
 
 static void start_others(pid_t *others)
@@ -168,13 +170,11 @@ static void await_passes(const pid_t *others)
 
 static void end_others(const pid_t *others)
 {
-	int status;
-
-	for (unsigned int i = 0; i < OTHERS; i++)
+	for (unsigned int i = 0; i < OTHERS; i++) {
 		shared->other[i].stop = true;
-	for (unsigned int i = 0; i < OTHERS; i++)
-		CHECK(waitpid(others[i], &status, 0) == others[i] && status == 0,
-		      "another borrower ended with status %#x", status);
+		AWAIT_OF(others[i], shared->other[i].stopped);
+		process_kill(others[i]);
+	}
 }
 
 /* ---- a round ---------------------------------------------------------------------------------- */
