@@ -180,6 +180,7 @@ static bool end(struct loans *loans, struct loan *loan)
 	unwatch(loans, loan);
 	if (loans->ender.running) {
 		loan->state = LOAN_ENDING;
+		loans->ending++;
 		ender_put(&loans->ender, &loan->ending);
 		return false;
 	}
@@ -203,16 +204,25 @@ static bool look_at(struct loans *loans, struct loan *loan)
 	return deadline_passed(&loan->look_at) && !is_held(loans, loan) && end(loans, loan);
 }
 
-bool loans_look(struct loans *loans)
+bool loans_collect(struct loans *loans)
 {
-	struct loan *loan, *next;
 	struct ending *ending;
 	bool any = false;
 
-	loans->fresh = false;
-	while (loans->ender.running && (ending = ender_take(&loans->ender)) != NULL)
+	while (loans->ending > 0 && (ending = ender_take(&loans->ender)) != NULL) {
+		loans->ending--;
 		any |= ended(loans,
 			     (struct loan *)((char *)ending - offsetof(struct loan, ending)));
+	}
+	return any;
+}
+
+bool loans_look(struct loans *loans)
+{
+	struct loan *loan, *next;
+	bool any = loans_collect(loans);
+
+	loans->fresh = false;
 	ender_hurry(&loans->ender);
 	for (loan = TAILQ_FIRST(&loans->watch); loan != NULL; loan = next) {
 		next = TAILQ_NEXT(loan, of_watched);

@@ -65,7 +65,7 @@ struct loans_options {
 	const char *uuid;   /* of the device, as text */
 	const char *folder; /* of loan files; NULL: the usual one */
 	uint64_t most;	    /* zones that may be lent in all */
-	/* Called, by any thread, when it is time for loans_look(). */
+	/* Called, by any thread, when it is time for loans_collect(). */
 	void (*wake)(void *opaque);
 	void *opaque;
 };
@@ -80,6 +80,7 @@ struct loans {
 	uint64_t lent;
 	uint64_t unowned;
 	uint64_t watched;
+	uint64_t ending; /* the ender has them */
 	uint64_t stuck;
 	TAILQ_HEAD(loan_queue, loan) watch;
 	struct loan_queue all; /* in the order in which they are audited */
@@ -114,7 +115,13 @@ void loans_copied(struct loans *loans, struct owner *owner, uint64_t offset);
 /* A borrower has gone: his zones are worth a look. */
 void loans_owner_gone(struct loans *loans, struct owner *owner);
 
-/* Look at the loans that are watched.  True if one has become free. */
+/* Take what the ender is done with.  True if a loan has become free. */
+bool loans_collect(struct loans *loans);
+
+/*
+ * That, and look at the loans that are watched.  To be called now and then while any is, and while the ender
+ * has any: it takes turns only then.  True if one has become free.
+ */
 bool loans_look(struct loans *loans);
 
 /*

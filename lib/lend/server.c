@@ -159,11 +159,19 @@ static void look_soon(struct lending *lending)
 	lending->look_at = deadline_after(0);
 }
 
+/* What the ender has is not watched, but the ender is: it is to take turns. */
+static bool is_to_look(const struct lending *lending)
+{
+	return lending->loans.watched > 0 || lending->loans.ending > 0;
+}
+
 static void look(struct lending *lending)
 {
+	if (loans_collect(&lending->loans))
+		lending->look_ms = LOOK_MS;
 	if (lending->loans.fresh || is_wanted(lending))
 		look_soon(lending);
-	if (lending->loans.watched == 0 || !deadline_passed(&lending->look_at))
+	if (!is_to_look(lending) || !deadline_passed(&lending->look_at))
 		return;
 	if (loans_look(&lending->loans))
 		lending->look_ms = LOOK_MS;
@@ -195,7 +203,7 @@ static int patience(const struct lending *lending)
 		return LOOK_MS;
 	if (lending->loans.fresh)
 		return 0;
-	if (lending->loans.watched > 0)
+	if (is_to_look(lending))
 		look_ms = (int)deadline_left(&lending->look_at);
 	if (lending->loans.lent == 0)
 		return -1;

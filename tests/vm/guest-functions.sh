@@ -114,3 +114,44 @@ try_fs() {
 	check_fs "$1" /dev/nbd0
 	echo "$1: $full pages used, $trimmed after the trim"
 }
+
+# zones_are KEY COUNT: so many zones are that, says the server that lends at /tmp/lend.
+zones_are() {
+	./borrow /tmp/lend > /tmp/status
+	grep -qE "\"zones\":\{[^}]*\"$1\":$2[,}]" /tmp/status
+}
+
+# zones_lent COUNT
+zones_lent() {
+	zones_are lent "$1"
+}
+
+# start_borrower ZONES: sets $borrower; what it prints is in /tmp/borrow.log.
+start_borrower() {
+	rm -f /tmp/borrow.log
+	./borrow /tmp/lend "$1" > /tmp/borrow.log 2>&1 &
+	borrower=$!
+	wait_until sh -c "grep -qs ^borrowed /tmp/borrow.log || ! kill -0 $borrower"
+	grep -q ^borrowed /tmp/borrow.log || fail "the borrower: $(cat /tmp/borrow.log)"
+	zones_lent "$1" || fail "not all zones are lent: $(cat /tmp/status)"
+}
+
+end_borrower() {
+	kill -TERM "$borrower"
+	wait "$borrower" || fail "$(cat /tmp/borrow.log)"
+}
+
+# write_full: as much of /tmp/random as the disk, which is as large, takes; sets $written.
+write_full() {
+	if dd if=/tmp/random of=/dev/nbd0 bs=65536 oflag=direct 2> /tmp/dd; then
+		written=$(stat -c %s /tmp/random)
+	else
+		written=$(($(sed -n 's/^\([0-9]*\)+.* out$/\1/p' /tmp/dd) * 65536))
+	fi
+}
+
+# same: what was written is there.
+same() {
+	blockdev --flushbufs /dev/nbd0
+	cmp -n "$written" /tmp/random /dev/nbd0 || fail "blocks have changed"
+}

@@ -48,17 +48,14 @@ lent() {
 	expect_error 1 'not the node that the kernel made' \
 		nbdkit -f -U - ./kmemblk.so /dev/other lend=/tmp/lend
 	start_nbdkit ./kmemblk.so /dev/dax0.0 lend=/tmp/lend
-	./borrow /tmp/lend 3 > /tmp/borrow.log 2>&1 &
-	borrower=$!
-	wait_until grep -q ^borrowed /tmp/borrow.log
+	start_borrower 3
 	stop_server
 	refused 'used as memory by programs that have borrowed' /tmp/node
 	# Reading touches nothing that is lent.
 	kmemblk check /tmp/node
 	serve /dev/dax0.0
 	stop_server
-	kill "$borrower"
-	wait "$borrower" || fail "the borrower: $(cat /tmp/borrow.log)"
+	end_borrower
 	serve /tmp/node
 	stop_server
 }
