@@ -501,6 +501,7 @@ struct kmemblk_info {
 	 */
 	uint64_t pages_free;
 	uint64_t pages_spare;	    /* of the free pages, how many only overwrites may take */
+	uint64_t pages_headroom;    /* and how many more are never lent; 0 read-only or probed */
 	uint64_t pages_quarantined; /* out of use after media errors; 0 from kmemblk_probe() */
 	uint64_t pages_resident;    /* free pages that have storage */
 	/* These are 0 from kmemblk_probe(): only the process that serves the device knows. */

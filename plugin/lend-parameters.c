@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,8 +170,28 @@ unsigned int lend_timeout_ms(void)
 	return timeout_ms;
 }
 
+/* Programs may keep what they are lent: the disk can be sure of the rest. */
+static void tell_share(struct kmemblk *device)
+{
+	const double mib = 1048576.0 / KMEMBLK_BLOCK_SIZE;
+	struct kmemblk_info now;
+	uint64_t blocks, most;
+
+	kmemblk_get_info(device, &now);
+	blocks = now.data_pages - now.pages_spare;
+	most = blocks > now.pages_headroom ? blocks - now.pages_headroom : 0;
+	if (options.most != 0 && options.most / KMEMBLK_BLOCK_SIZE < most)
+		most = options.most / KMEMBLK_BLOCK_SIZE;
+	fprintf(stderr,
+		"nbdkit: kmemblk: up to %.1f MiB may be lent, so the disk is sure of %.1f MiB (see "
+		"lend-most= and headroom=)\n",
+		(double)most / mib, (double)(blocks - most) / mib);
+}
+
 int lend_get_ready(struct kmemblk *device, const struct kmemblk_info *info)
 {
+	int rc;
+
 	if (socket_path == NULL)
 		return 0;
 	if (most_percent >= 0)
@@ -178,7 +199,10 @@ int lend_get_ready(struct kmemblk *device, const struct kmemblk_info *info)
 	options.socket = socket_path;
 	options.count_requests = requests_get;
 	requests_count();
-	return kmemblk_lend(device, &options);
+	rc = kmemblk_lend(device, &options);
+	if (rc == 0)
+		tell_share(device);
+	return rc;
 }
 
 void lend_unload(void)

@@ -57,6 +57,7 @@ void kmemblk_get_info(struct kmemblk *h, struct kmemblk_info *info)
 	pages_count(&h->pool, &count);
 	info->pages_used = count.used;
 	info->pages_free = count.free;
+	info->pages_headroom = count.headroom;
 	info->pages_quarantined = count.quarantined;
 	info->pages_lent = count.lent;
 	info->pages_resident = count.resident;

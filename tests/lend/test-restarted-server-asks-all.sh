@@ -46,7 +46,7 @@ all_owned() {
 
 for signal in KILL TERM; do
 	end_process "$server" $signal
-	start_nbdkit "$device" lend="$lend" recall-timeout=3600
+	start_nbdkit "$device" lend="$lend" recall-timeout=3600 8>&- 9>&-
 	eventually test -S "$lend"
 	eventually all_owned $((used + 60))
 done
