@@ -239,6 +239,13 @@ int mlock2(const void *memory, size_t length, unsigned int flags)
 	return NEXT(mlock2)(memory, length, flags);
 }
 
+int mlockall(int flags)
+{
+	if (heap.active)
+		atomic_store_explicit(&heap.marked, true, memory_order_relaxed);
+	return NEXT(mlockall)(flags);
+}
+
 static bool is_whole_pages(const void *memory, size_t length)
 {
 	return (uintptr_t)memory % HEAP_PAGE == 0 && length <= SIZE_MAX - HEAP_PAGE;
