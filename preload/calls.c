@@ -247,9 +247,49 @@ int mlock2(const void *memory, size_t length, unsigned int flags)
 	return NEXT(mlock2)(memory, length, flags);
 }
 
+int mlockall(int flags)
+{
+	if (heap.active)
+		atomic_store_explicit(&heap.marked, true, memory_order_relaxed);
+	return NEXT(mlockall)(flags);
+}
+
 static bool is_whole_pages(const void *memory, size_t length)
 {
 	return (uintptr_t)memory % HEAP_PAGE == 0 && length <= SIZE_MAX - HEAP_PAGE;
+}
+
+static bool populates(const void *memory, int advice)
+{
+	return NEXT(madvise)((void *)((uintptr_t)memory & ~(uintptr_t)(HEAP_PAGE - 1)), HEAP_PAGE,
+			     advice) == 0;
+}
+
+/*
+ * Of pages that the program has protected, perhaps: those that cannot be stored to become ordinary memory of the
+ * same protection.  A kernel before 5.14 does not tell which they are.
+ */
+static void make_zero_by_page(uint8_t *memory, size_t length)
+{
+	int here, protection;
+
+	for (uint8_t *end = memory + length; memory < end; memory += HEAP_PAGE) {
+		if (populates(memory, MADV_POPULATE_WRITE) ||
+		    !populates(&here, MADV_POPULATE_READ)) {
+			memset(memory, 0, HEAP_PAGE);
+			continue;
+		}
+		protection = populates(memory, MADV_POPULATE_READ) ? PROT_READ : PROT_NONE;
+		mmap(memory, HEAP_PAGE, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	}
+}
+
+static void store_zeroes(uint8_t *memory, size_t length)
+{
+	if (atomic_load_explicit(&heap.marked, memory_order_relaxed))
+		make_zero_by_page(memory, length);
+	else
+		memset(memory, 0, length);
 }
 
 /*
@@ -265,7 +305,7 @@ static void make_zero(uint8_t *memory, size_t length)
 
 		if (heap.slot[s].kind != SLOT_ORDINARY ||
 		    NEXT(madvise)(memory, some, MADV_DONTNEED) == -1)
-			memset(memory, 0, some);
+			store_zeroes(memory, some);
 		memory += some;
 		length -= some;
 	}

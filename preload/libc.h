@@ -6,6 +6,12 @@
 #include <dlfcn.h>
 #include <stdatomic.h>
 
+/* Of Linux 5.14. */
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+
 /* libc's function of that name, looked up once. */
 #define NEXT(name)                                                                                 \
 	({                                                                                         \

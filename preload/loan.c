@@ -27,10 +27,6 @@
 #include "libc.h"
 #include "loan.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 int loan_map(size_t s, struct zone *zone)
 {
 	/* The file has its storage; populating saves a fault a page. */
