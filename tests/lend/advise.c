@@ -8,7 +8,8 @@
  *   advise namespace  a user namespace of its own; prints what came of that
  *   advise filter     a filter of system calls for all threads
  *   advise prctl      one by prctl(2)
- *   advise raw        children made by syscall(2)
+ *   advise fork       children made by syscall(2), by SYS_fork where there is one
+ *   advise clone      the same by SYS_clone
  *
  * Exit 0: all was as it must be; 1: it was not, and standard error says what.
  */
@@ -207,13 +208,14 @@ static void test_filter(bool by_prctl)
 
 /* ---- raw ------------------------------------------------------------------------------------ */
 
-static void test_raw(void)
+static void test_raw(bool by_fork)
 {
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 2; i++) {
 		pid_t pid = -1;
 
+		(void)by_fork;
 #ifdef SYS_fork
-		if (i % 2 == 0)
+		if (by_fork)
 			pid = (pid_t)syscall(SYS_fork);
 #endif
 		if (pid == -1)
@@ -242,8 +244,8 @@ int main(int argc, char **argv)
 		test_namespace();
 	else if (!strcmp(what, "filter") || !strcmp(what, "prctl"))
 		test_filter(!strcmp(what, "prctl"));
-	else if (!strcmp(what, "raw"))
-		test_raw();
+	else if (!strcmp(what, "fork") || !strcmp(what, "clone"))
+		test_raw(!strcmp(what, "fork"));
 	else
 		CHECK(false, "no such test");
 	return 0;

@@ -10,7 +10,7 @@
 advise=$abs_top_builddir/tests/lend/advise
 lender 128M
 
-for what in memory locked namespace filter prctl raw; do
+for what in memory locked namespace filter prctl fork clone; do
 	# What fails without kmemblk run, for want of a right, says nothing of it.
 	"$advise" "$what" > "$tmp/without" 2> "$tmp/err" || {
 		echo "$what does not work here: $(cat "$tmp/err")"
