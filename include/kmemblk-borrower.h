@@ -45,13 +45,15 @@ size_t kmemblk_borrower_zone_size(const struct kmemblk_borrower *borrower);
  * is not NULL (what was mapped there, no zone, is replaced).  Waits up to `wait_ms` for one to become
  * free, and two seconds more for a server that does not answer; several threads wait in turn.
  * A store before or after it faults, unless something else of the program's is there.  Children made
- * by fork() share it; see kmemblk(1), "run", for a way around that.
+ * by fork() share it, and it is lent until they have unmapped it, too; on devdax they do not have it.
+ * See kmemblk(1), "run", for a heap that a fork copies.
  *
  * Each zone is a mapping of its own, of which the kernel allows a process vm.max_map_count, 65530 if
  * nobody has changed it: enough for about 128 GiB.  Beyond that it is -ENOMEM.  For 512 GiB, which are
  * 262144 zones, root types: sysctl -w vm.max_map_count=524288
  *
- * Errors: -ENOMEM none to be had (in time); -EDQUOT over the limit; -ENOTCONN the server is away,
+ * Errors: -ENOMEM none to be had (in time); -EDQUOT over the limit; -EMFILE the server has as many
+ * open files as it may; -ENOTCONN the server is away,
  * or this is a child of the process that connected; -EINVAL `at`; any error of mmap(2).
  */
 int kmemblk_borrower_borrow(struct kmemblk_borrower *borrower, void *at, unsigned int wait_ms,

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
@@ -188,6 +189,18 @@ static void tell_share(struct kmemblk *device)
 		(double)most / mib, (double)(blocks - most) / mib);
 }
 
+/* Each loan and each borrower is an open file: as many as the system lets this process have. */
+static void raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur >= limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	/* If not, fewer are lent, which kmemblk stat tells. */
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int lend_get_ready(struct kmemblk *device, const struct kmemblk_info *info)
 {
 	int rc;
@@ -199,6 +212,7 @@ int lend_get_ready(struct kmemblk *device, const struct kmemblk_info *info)
 	options.socket = socket_path;
 	options.count_requests = requests_get;
 	requests_count();
+	raise_files();
 	rc = kmemblk_lend(device, &options);
 	if (rc == 0)
 		tell_share(device);

@@ -6,7 +6,7 @@
  * not be made for a small stack: they are blocked in ours, whatever the caller had blocked.  The
  * signals that an instruction causes are not, and must not be: the kernel ends a process whose
  * thread has them blocked when they come, without asking the program's handler, and ours for media
- * errors (guard.c) and the one for held back stores (preload/protect.c) would never run.
+ * errors (guard.c) would never run.
  */
 #include "config.h"
 

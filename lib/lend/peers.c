@@ -91,14 +91,14 @@ void allowed_free(struct allowed *allowed)
 	free(allowed->rule);
 }
 
-/* Half of the open files are for others: the disk's clients, and descriptors to send. */
+/* A quarter of the open files; loans have half (loans.c), and the disk's clients the rest. */
 int peers_most(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur / 2 > INT_MAX)
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1 || limit.rlim_cur / 4 > INT_MAX)
 		return INT_MAX;
-	return (int)(limit.rlim_cur / 2);
+	return (int)(limit.rlim_cur / 4);
 }
 
 static void read_name(struct peer *peer)
