@@ -3,8 +3,8 @@
 #
 # Builds what a guest runs on: FOLDER/kernel and FOLDER/initramfs.  The initramfs holds busybox,
 # programs of this machine and of the unpacked packages with the libraries that they are linked with,
-# the kernel's modules that guests use, and, in /kmemblk, the plugin, the command, the load generator,
-# the borrower and the proxy of the build, laid out as in the build tree.
+# the kernel's modules that guests use, and, in /kmemblk, the plugin, the command with what it preloads,
+# and programs of the tests, laid out as in the build tree.
 #
 # Not compressed: the guest would spend longer on unpacking it than on reading it.
 #
@@ -48,6 +48,7 @@ modules=(
 	dax_hmem
 	dax_pmem
 	device_dax
+	dm-delay
 	dm-mod
 	ext4
 	fuse
@@ -78,7 +79,7 @@ trap 'rm -rf "$root"' EXIT
 
 # ---- programs and libraries ----
 
-mkdir -p "$root"/{dev,etc,guest,kmemblk/tools,mnt,proc,root,run,sys,tmp,var/lock,usr/{bin,sbin,lib,lib64}}
+mkdir -p "$root"/{dev,etc,guest,kmemblk/{preload/.libs,tools},mnt,proc,root,run,sys,tmp,var/lock,usr/{bin,sbin,lib,lib64}}
 for link in bin sbin lib lib64; do
 	ln -s "usr/$link" "$root/$link"
 done
@@ -141,9 +142,15 @@ cp -L "$nbd_plugin" "$root/kmemblk/"
 cp -L "$build/kmemblk.so" "$root/kmemblk/kmemblk.so"
 cp "$build/tools/kmemblk" "$root/kmemblk/tools/kmemblk"
 cp "$build/tools/.libs/kmemblk-commands" "$root/kmemblk/tools/kmemblk-commands"
-cp "$build/tests/vm"/{borrow,hold,load} "$root/kmemblk/"
+preload=preload/.libs/libkmemblk-preload.so
+cp -L "$build/$preload" "$root/kmemblk/$preload"
+tests=("$build/tests/vm"/{borrow,hold,load,pin} "$build/tests/lend/heap")
+cp "${tests[@]}" "$root/kmemblk/"
+# Where the dynamic linker finds it.
+jemalloc=$(sed -n 's/^#define JEMALLOC_LIBRARY "\(.*\)"$/\1/p' "$build/config.h")
+cp -L "$jemalloc" "$root/usr/lib/libjemalloc.so.2"
 copy_libraries "${files[@]}" "$nbd_plugin" "$build/kmemblk.so" "$build/tools/kmemblk" \
-	"$build/tools/.libs/kmemblk-commands" "$build/tests/vm"/{borrow,hold,load}
+	"$build/tools/.libs/kmemblk-commands" "$build/$preload" "$jemalloc" "${tests[@]}"
 
 # ---- the kernel ----
 
