@@ -49,7 +49,7 @@ print("zones:", zones, file=sys.stderr)
 END
 export PYTHONMALLOC=malloc PYTHONHASHSEED=1
 python3 "$tmp/program.py" "$device" > "$tmp/ordinary"
-"${run[@]}" -- python3 "$tmp/program.py" "$device" > "$tmp/borrowed" 2> "$tmp/err" ||
+"${run[@]}" --strict -- python3 "$tmp/program.py" "$device" > "$tmp/borrowed" 2> "$tmp/err" ||
 	fail "$(cat "$tmp/err")"
 cat "$tmp/err" >&2
 grep -qE '^zones: ([5-9]|[1-9][0-9])' "$tmp/err" || fail "its heap is not on zones"

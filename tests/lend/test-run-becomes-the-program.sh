@@ -47,7 +47,7 @@ test "$((16#$(cat "$tmp/out")))" -eq $((0x11 | 1 << 2 | 1 << 3 | 1 << 7 | 1 << 8
 	fail "the filter of core dumps is $(cat "$tmp/out")"
 
 # What the program starts is ordinary.
-PYTHONMALLOC=malloc "${run[@]}" -- python3 -c '
+PYTHONMALLOC=malloc "${run[@]}" --strict -- python3 -c '
 import subprocess
 a = bytearray(1 << 20)
 assert "'"$device"'" in open("/proc/self/maps").read()
