@@ -19,8 +19,7 @@ mkfs.ext4 -q "$loop"
 mkdir "$tmp/redis"
 mount "$loop" "$tmp/redis"
 cleanup_fn umount "$tmp/redis"
-# shellcheck disable=SC2119  # its arguments are optional, and not ours
-start_redis
+start_redis --strict
 cli debug populate 50000 key 1000 > /dev/null
 read -r zones anonymous < <(on_device "$redis")
 cli config set rdbcompression no > /dev/null
