@@ -26,7 +26,7 @@
 #define PAUSE_MOST_MS 64000u
 /* When to try again to end a loan, likewise. */
 #define RETRY_MS      20u
-#define RETRY_MOST_MS 60000u
+#define RETRY_MOST_MS 5000u
 /*
  * On devdax nothing tells whether the kernel still writes to a page for a process that was killed: so its
  * zones wait.
