@@ -57,9 +57,12 @@ static void on_time_limit(int signum)
 /* It has what it had, and can still borrow. */
 static void check_honest(const char *after)
 {
+	int rc;
+
 	raw_check(&honest, FOREIGN);
 	raw_return(&honest);
-	CHECK(raw_borrow(&honest, RAW_WAIT_MS) == 0, "no zone after %s", after);
+	rc = raw_borrow(&honest, RAW_WAIT_MS);
+	CHECK(rc == 0, "no zone after %s: %d", after, rc);
 	raw_scribble(&honest, FOREIGN);
 	server_check_alive();
 	last_part = after;
