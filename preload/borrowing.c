@@ -53,6 +53,14 @@ bool borrowing_can_locked(void)
 	       (helper.flowing || (heap.strict && deadline_passed(&helper.retry_at)));
 }
 
+/* The server has none for now: nobody asks for a while. */
+static void pause_locked(void)
+{
+	helper.flowing = false;
+	helper.missed = true;
+	helper.retry_at = deadline_after(PAUSE_MS);
+}
+
 /* The wish of a slot is fulfilled, or given up. */
 static void end_wish_locked(size_t s)
 {
@@ -82,9 +90,7 @@ bool borrowing_borrow_locked(size_t s)
 			continue;
 		if (slot->wanted && !slot->filling) {
 			end_wish_locked(s);
-			helper.flowing = false;
-			helper.missed = true;
-			helper.retry_at = deadline_after(PAUSE_MS);
+			pause_locked();
 		}
 		/* What is being filled will be in a moment. */
 		until = deadline_after(WAIT_MS);
@@ -168,9 +174,8 @@ static void fill_wanted(void)
 		end_wish_locked(s);
 	}
 	helper.flowing = rc == 0;
-	helper.missed |= rc != 0;
 	if (rc != 0)
-		helper.retry_at = deadline_after(PAUSE_MS);
+		pause_locked();
 	pthread_mutex_unlock(&heap.lock);
 }
 
@@ -238,9 +243,7 @@ static void serve_recall(void)
 	if (wanted == 0)
 		return;
 	pthread_mutex_lock(&heap.lock);
-	helper.flowing = false;
-	helper.missed = true;
-	helper.retry_at = deadline_after(PAUSE_MS);
+	pause_locked();
 	pthread_mutex_unlock(&heap.lock);
 	purge();
 	returned = give_back(0);

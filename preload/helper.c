@@ -111,7 +111,7 @@ static int open_connection(void)
 		rc = fail(EOPNOTSUPP,
 			  "borrow: %s: it lends the memory of a devdax device, which a program "
 			  "cannot have as its heap: serve a file on a DAX file system instead (see "
-			  "FILE SYSTEMS in kmemblk(1))",
+			  "nbdkit-kmemblk-plugin(1), \"Lending to other programs\")",
 			  helper.socket);
 	else if (helper.connection.zone_size != HEAP_SLOT)
 		rc = fail(EPROTO, "borrow: %s: it lends zones of another size", helper.socket);

@@ -28,7 +28,7 @@
 
 /* ---- the start and the end ------------------------------------------------------------------ */
 
-/* Each starts after calls_register_fork(), whose handlers are nearest to the fork, and jemalloc's. */
+/* The last that is registered prepares first: before jemalloc's, and long before calls_register_fork()'s. */
 static int register_fork(void)
 {
 	return -pthread_atfork(helper_before_fork_first, NULL, NULL);

@@ -194,7 +194,7 @@ static int look(const struct arguments *arguments, const char *preload)
 		fprintf(stderr,
 			"kmemblk: run: %s: it lends memory of a devdax device, of which nobody can tell "
 			"when a program is done with it: serve a file on a DAX file system on the "
-			"same memory instead (see FILE SYSTEMS in kmemblk(1))\n",
+			"same memory instead (see nbdkit-kmemblk-plugin(1), \"Lending to other programs\")\n",
 			arguments->socket);
 		return STATUS_FAILED;
 	}

@@ -5,17 +5,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pwd.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/deadline.h"
 #include "base/error.h"
-#include "base/shell.h"
+#include "lend/devloan.h"
 #include "lend/loans.h"
 #include "media/claim.h"
 #include "pages/lent.h"
@@ -80,12 +77,18 @@ static void disown(struct loans *loans, struct loan *loan)
 
 /* ---- watching ------------------------------------------------------------------------------- */
 
-static void watch(struct loans *loans, struct loan *loan)
+/* Not one that is worth a look at once. */
+static void keep_watching(struct loans *loans, struct loan *loan)
 {
 	loan->state = LOAN_WATCHED;
 	loans->watched++;
-	loans->fresh = true;
 	TAILQ_INSERT_TAIL(&loans->watch, loan, of_watched);
+}
+
+static void watch(struct loans *loans, struct loan *loan)
+{
+	keep_watching(loans, loan);
+	loans->fresh = true;
 }
 
 static void unwatch(struct loans *loans, struct loan *loan)
@@ -93,6 +96,15 @@ static void unwatch(struct loans *loans, struct loan *loan)
 	loan->state = LOAN_LENT;
 	loans->watched--;
 	TAILQ_REMOVE(&loans->watch, loan, of_watched);
+}
+
+/* Its owner has gone, or has never had it. */
+static void leave_unowned(struct loans *loans, struct loan *loan)
+{
+	disown(loans, loan);
+	loans->unowned++;
+	if (loan->state == LOAN_LENT)
+		watch(loans, loan);
 }
 
 static void begin(struct loans *loans, struct loan *loan, struct owner *owner)
@@ -163,9 +175,7 @@ static bool ended(struct loans *loans, struct loan *loan)
 		ms = RETRY_MS << loan->tries;
 	loan->tries++;
 	loan->look_at = deadline_after(ms < RETRY_MOST_MS ? ms : RETRY_MOST_MS);
-	loan->state = LOAN_WATCHED;
-	loans->watched++;
-	TAILQ_INSERT_TAIL(&loans->watch, loan, of_watched);
+	keep_watching(loans, loan);
 	return false;
 }
 
@@ -233,37 +243,6 @@ bool loans_look(struct loans *loans)
 
 /* ---- lending -------------------------------------------------------------------------------- */
 
-/* A new open file description of the device: the descriptor or -errno. */
-static int open_anew(const struct device *device)
-{
-	char self[32];
-	int fd;
-
-	snprintf(self, sizeof(self), "/proc/self/fd/%d", device->fd);
-	fd = open(self, O_RDWR | O_CLOEXEC);
-	return fd == -1 ? -errno : fd;
-}
-
-/* The same, with a lock on the zone.  -EAGAIN: somebody else has one. */
-static int open_zone(const struct device *device, uint64_t offset)
-{
-	struct flock lock = {
-		.l_type = F_WRLCK,
-		.l_whence = SEEK_SET,
-		.l_start = (off_t)offset,
-		.l_len = (off_t)ZONE_BYTES,
-	};
-	int fd = open_anew(device), rc;
-
-	if (fd < 0)
-		return fd;
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-		return fd;
-	rc = errno == EACCES ? -EAGAIN : -errno;
-	close(fd);
-	return rc;
-}
-
 /* Take a whole zone from the pool, which is not lent yet.  0 or -errno. */
 static int take_zone(struct loans *loans, uint64_t *zone)
 {
@@ -312,7 +291,7 @@ static int give_out(struct loans *loans, struct loan *loan, struct lent_zone *zo
 
 	if (!has_files(loans)) {
 		zone->start = zone->offset;
-		zone->fd = open_zone(loans->pool->device, zone->offset);
+		zone->fd = devloan_open(loans->pool->device, zone->offset);
 		return zone->fd < 0 ? zone->fd : 0;
 	}
 	zone->start = 0;
@@ -342,11 +321,8 @@ int loans_lend(struct loans *loans, struct owner *owner, struct lent_zone *zone)
 		begin(loans, &loans->loan[number], owner);
 		rc = give_out(loans, &loans->loan[number], zone);
 		/* What somebody has locked stays out of the way until he lets go of it. */
-		if (rc == -EAGAIN) {
-			disown(loans, &loans->loan[number]);
-			loans->unowned++;
-			watch(loans, &loans->loan[number]);
-		}
+		if (rc == -EAGAIN)
+			leave_unowned(loans, &loans->loan[number]);
 	} while (rc == -EAGAIN);
 	if (rc == 0) {
 		loans->pause_ms = 0;
@@ -414,12 +390,8 @@ void loans_owner_gone(struct loans *loans, struct owner *owner)
 {
 	struct loan *loan;
 
-	while ((loan = LIST_FIRST(&owner->loans)) != NULL) {
-		disown(loans, loan);
-		loans->unowned++;
-		if (loan->state == LOAN_LENT)
-			watch(loans, loan);
-	}
+	while ((loan = LIST_FIRST(&owner->loans)) != NULL)
+		leave_unowned(loans, loan);
 }
 
 struct owner *loans_audit(struct loans *loans, unsigned int count)
@@ -437,31 +409,6 @@ struct owner *loans_audit(struct loans *loans, unsigned int count)
 }
 
 /* ---- from a start to an end ----------------------------------------------------------------- */
-
-/* On devdax each loan opens the device again. */
-static int check_open(const struct device *device)
-{
-	const struct passwd *user;
-	char number[16], reason[128];
-	int fd = open_anew(device);
-
-	if (fd >= 0) {
-		close(fd);
-		return 0;
-	}
-	if (fd != -EACCES && fd != -EPERM)
-		return fail(-fd,
-			    "start: %s: cannot open it again through /proc/self/fd, as each loan "
-			    "must: %s",
-			    device->path, strerror_r(-fd, reason, sizeof(reason)));
-	user = getpwuid(geteuid());
-	snprintf(number, sizeof(number), "%u", geteuid());
-	return fail(-fd,
-		    "start: %s: cannot lend: the server runs as user %s, who may not write the "
-		    "device, as each loan must: to let that user, type: chown %s %s",
-		    device->path, user != NULL ? user->pw_name : number,
-		    user != NULL ? user->pw_name : number, SHELL_WORD(device->path));
-}
 
 /* A loan of an earlier server.  What is none of its files stays. */
 static void adopt_file(struct loans *loans, const char *name)
@@ -564,7 +511,7 @@ int loans_init(struct loans *loans, struct pool *pool, const struct loans_option
 	if (pool->device->holes) {
 		rc = open_files(loans);
 	} else {
-		rc = check_open(pool->device);
+		rc = devloan_check(pool->device);
 		if (rc == 0)
 			adopt_zones(loans);
 	}
