@@ -93,7 +93,7 @@ for kind in read write; do
 			printf '    '
 		done
 		paste "$tmp/$kind.$depth".{kmemblk,memory,file} > "$tmp/all"
-		for columns in '1 3' '1 5' '2 4'; do
+		for columns in '1 4' '1 7' '2 5'; do
 			awk -v a="${columns% *}" -v b="${columns#* }" '{ print $a / $b }' "$tmp/all" |
 				median | { read -r m; printf '%10.3f' "$m"; }
 		done

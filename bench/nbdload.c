@@ -5,9 +5,9 @@
  * usage: nbdload URI SERVER-PID read|write|fill DEPTH REQUESTS BYTES RANGE SEED
  *
  * Sends REQUESTS requests of BYTES bytes, DEPTH of them on their way at any time, to places at
- * random in the first RANGE bytes (fill: one after the other), and prints two numbers: requests a
- * second, and microseconds of the server's processor time (user and system, of all its threads)
- * a request.
+ * random in the first RANGE bytes (fill: one after the other), and prints three numbers: requests a
+ * second, microseconds of the server's processor time (user and system, of all its threads) a
+ * request, and within how many microseconds 99 of 100 requests were answered.
  */
 #include "config.h"
 
@@ -30,9 +30,11 @@ struct load {
 	uint64_t requests, bytes, range;
 	uint64_t random; /* state of the generator, not 0 */
 	uint64_t sent, done;
+	double *waited; /* of each that is done, in microseconds */
 	struct slot {
 		struct load *load;
 		bool busy;
+		double since;
 		char *buf;
 	} slot[MOST_DEPTH];
 };
@@ -69,7 +71,7 @@ static int completed(void *opaque, int *error)
 	if (*error)
 		die("request", strerror(*error));
 	slot->busy = false;
-	slot->load->done++;
+	slot->load->waited[slot->load->done++] = microseconds(CLOCK_MONOTONIC) - slot->since;
 	return 1; /* libnbd may forget it */
 }
 
@@ -80,6 +82,7 @@ static void send_request(struct load *load, struct slot *slot)
 	int64_t cookie;
 
 	slot->busy = true;
+	slot->since = microseconds(CLOCK_MONOTONIC);
 	if (load->write)
 		cookie = nbd_aio_pwrite(load->nbd, slot->buf, load->bytes, offset, callback, 0);
 	else
@@ -100,6 +103,19 @@ static void run(struct load *load)
 	}
 }
 
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double percentile_99(struct load *load)
+{
+	qsort(load->waited, load->done, sizeof(load->waited[0]), compare);
+	return load->waited[(load->done - 1) * 99 / 100];
+}
+
 int main(int argc, char **argv)
 {
 	static struct load load;
@@ -116,8 +132,12 @@ int main(int argc, char **argv)
 	load.bytes = strtoull(argv[6], NULL, 10);
 	load.range = strtoull(argv[7], NULL, 10);
 	load.random = strtoull(argv[8], NULL, 10) * 0x9e3779b97f4a7c15 | 1;
-	if (load.depth < 1 || load.depth > MOST_DEPTH || !load.bytes || load.range < load.bytes)
-		die("usage", "DEPTH, BYTES or RANGE");
+	if (load.depth < 1 || load.depth > MOST_DEPTH || !load.bytes || load.range < load.bytes ||
+	    !load.requests)
+		die("usage", "DEPTH, REQUESTS, BYTES or RANGE");
+	load.waited = calloc(load.requests, sizeof(load.waited[0]));
+	if (load.waited == NULL)
+		die("malloc", "no memory");
 
 	for (unsigned int i = 0; i < load.depth; i++) {
 		load.slot[i].load = &load;
@@ -137,7 +157,8 @@ int main(int argc, char **argv)
 	run(&load);
 	time = microseconds(CLOCK_MONOTONIC) - time;
 	cpu = microseconds(server) - cpu;
-	printf("%.0f %.3f\n", load.requests / time * 1e6, cpu / load.requests);
+	printf("%.0f %.3f %.1f\n", load.requests / time * 1e6, cpu / load.requests,
+	       percentile_99(&load));
 
 	nbd_shutdown(load.nbd, 0);
 	nbd_close(load.nbd);

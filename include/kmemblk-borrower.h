@@ -52,7 +52,8 @@ size_t kmemblk_borrower_zone_size(const struct kmemblk_borrower *borrower);
  * nobody has changed it: enough for about 128 GiB.  Beyond that it is -ENOMEM.  For 512 GiB, which are
  * 262144 zones, root types: sysctl -w vm.max_map_count=524288
  *
- * Errors: -ENOMEM none to be had (in time); -EDQUOT over the limit; -EMFILE the server has as many
+ * Errors: -ENOMEM none to be had (in time); -EBUSY none in time, for the disk is busy and little is lent
+ * meanwhile; -EDQUOT over the limit; -EMFILE the server has as many
  * open files as it may; -ENOTCONN the server is away,
  * or this is a child of the process that connected; -EINVAL `at`; any error of mmap(2).
  */

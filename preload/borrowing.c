@@ -125,7 +125,7 @@ static void purge(void)
 
 static uint64_t give_back(unsigned int rounds)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, offset;
 
 	pthread_mutex_lock(&heap.lock);
 	for (size_t s = 0; s < heap.top; s++) {
@@ -144,7 +144,10 @@ static uint64_t give_back(unsigned int rounds)
 		if (shared)
 			close(slot->fd);
 		bytes += HEAP_SLOT;
-		connection_returned(&helper.connection, slot->offset);
+		offset = slot->offset;
+		pthread_mutex_unlock(&heap.lock);
+		connection_returned(&helper.connection, offset);
+		pthread_mutex_lock(&heap.lock);
 	}
 	pthread_mutex_unlock(&heap.lock);
 	return bytes;
@@ -154,6 +157,7 @@ static uint64_t give_back(unsigned int rounds)
 static void fill_wanted(void)
 {
 	struct timespec until = deadline_after(STRICT_MS);
+	struct timespec busy_until = deadline_after(STRICT_MOST_MS);
 	int rc = 0;
 
 	pthread_mutex_lock(&heap.lock);
@@ -161,6 +165,10 @@ static void fill_wanted(void)
 		if (!heap.slot[s].wanted)
 			continue;
 		if (rc == 0 || heap.strict)
+			rc = fill_slot_locked(s);
+		/* Beside a busy disk little is lent, but some. */
+		while (rc == -EBUSY && heap.strict && !helper.private_wanted &&
+		       !deadline_passed(&busy_until))
 			rc = fill_slot_locked(s);
 		/* What jemalloc keeps may be what is missing. */
 		while (rc != 0 && heap.strict && !helper.private_wanted &&
@@ -219,9 +227,9 @@ static void copy_private(void)
 		}
 		heap_free_private_locked(s);
 		pthread_mutex_unlock(&heap.lock);
-		if (!loan_copy(s))
+		/* What is not told now is at the next tick. */
+		if (!loan_copy(s) || !connection_copied(&helper.connection, heap.slot[s].offset))
 			continue;
-		connection_copied(&helper.connection, heap.slot[s].offset);
 		pthread_mutex_lock(&heap.lock);
 		heap_set_kind_locked(s, SLOT_COPIED);
 		pthread_mutex_unlock(&heap.lock);

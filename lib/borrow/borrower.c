@@ -338,6 +338,11 @@ static int fail_borrow(const struct kmemblk_borrower *b, int rc)
 			"borrow: %s: no zone is free: to see what the pages are used for, type: "
 			"kmemblk stat %s",
 			socket, SHELL_WORD(socket));
+	case EBUSY:
+		return fail(
+			-rc,
+			"borrow: %s: the disk is busy, and little is lent meanwhile: wait longer",
+			socket);
 	case EDQUOT:
 		return fail(-rc,
 			    "borrow: %s: this borrower has as much as the server gives one "

@@ -471,38 +471,59 @@ int connection_ask(struct connection *connection, unsigned int wait_ms, connecti
 	return rc;
 }
 
-static void tell(struct connection *connection, uint32_t kind, uint64_t offset)
+static int try_to_say(struct connection *connection, const struct lend_message *message)
 {
-	struct lend_message message = message_of(kind, offset, 0);
+	int rc = -ENOTCONN;
+
+	pthread_mutex_lock(&connection->lock);
+	/* A server that came after the one that asked is owed no answer. */
+	if (still_ours(connection) &&
+	    (message->kind != LEND_RECALLED || message->offset == connection->taken_up))
+		rc = send_message(connection->fd, message, MSG_DONTWAIT);
+	if (rc == 0)
+		connection->deaf = false;
+	if (rc == 0 && message->kind == LEND_RECALLED)
+		connection->taken_up = 0;
+	pthread_mutex_unlock(&connection->lock);
+	return rc == 0 || rc == -EAGAIN ? rc : -ENOTCONN;
+}
+
+/* Waits for a server that is behind; for one that has stopped, once. */
+static int say(struct connection *connection, const struct lend_message *message)
+{
+	struct timespec until = deadline_after(PATIENCE_MS);
+	int rc;
 
 	if (connection->pid != getpid())
-		return;
-	pthread_mutex_lock(&connection->lock);
-	if (still_ours(connection))
-		send_message(connection->fd, &message, MSG_DONTWAIT);
-	pthread_mutex_unlock(&connection->lock);
+		return -ENOTCONN;
+	while ((rc = try_to_say(connection, message)) == -EAGAIN && !connection->deaf) {
+		if (deadline_passed(&until))
+			connection->deaf = true;
+		else
+			usleep(1000);
+	}
+	return rc;
 }
 
 void connection_returned(struct connection *connection, uint64_t offset)
 {
-	tell(connection, LEND_RETURNED, offset);
+	struct lend_message message = message_of(LEND_RETURNED, offset, 0);
+
+	say(connection, &message);
 }
 
-void connection_copied(struct connection *connection, uint64_t offset)
+bool connection_copied(struct connection *connection, uint64_t offset)
 {
-	tell(connection, LEND_COPIED, offset);
+	struct lend_message message = message_of(LEND_COPIED, offset, 0);
+
+	return say(connection, &message) == 0;
 }
 
 int connection_tell_held(struct connection *connection, uint64_t offset)
 {
 	struct lend_message message = message_of(LEND_HELD, offset, 0);
-	int rc = -ENOTCONN;
 
-	pthread_mutex_lock(&connection->lock);
-	if (still_ours(connection))
-		rc = send_message(connection->fd, &message, MSG_DONTWAIT);
-	pthread_mutex_unlock(&connection->lock);
-	return rc == 0 || rc == -EAGAIN ? rc : -ENOTCONN;
+	return try_to_say(connection, &message);
 }
 
 uint64_t connection_wanted(struct connection *connection, int wait_ms)
@@ -526,15 +547,13 @@ uint64_t connection_wanted(struct connection *connection, int wait_ms)
 
 void connection_answer(struct connection *connection, uint64_t returned)
 {
-	struct lend_message message;
+	struct lend_message message = message_of(LEND_RECALLED, 0, returned);
 
 	pthread_mutex_lock(&connection->lock);
-	message = message_of(LEND_RECALLED, connection->taken_up, returned);
-	/* A server that came after the one that asked is owed no answer. */
-	if (connection->taken_up > 0 && still_ours(connection))
-		send_message(connection->fd, &message, MSG_DONTWAIT);
-	connection->taken_up = 0;
+	message.offset = connection->taken_up;
 	pthread_mutex_unlock(&connection->lock);
+	if (message.offset > 0)
+		say(connection, &message);
 }
 
 int connection_look(const char *socket, struct connection_terms *terms)

@@ -50,7 +50,9 @@ struct connection {
 	bool waiting;		  /* for the answer whose number is `asked` */
 	bool is_new;		  /* the server has not been told what it cannot know */
 	bool ended;
-	int fd; /* -1 the server is away */
+	_Atomic bool
+		deaf; /* it has taken nothing for long, and is not waited for again until it does */
+	int fd;	      /* -1 the server is away */
 	dev_t device;
 	ino_t inode; /* of fd, to see that it still is what it was */
 	int status;  /* the answer: 0 or -errno */
@@ -76,10 +78,11 @@ int connection_ask(struct connection *connection, unsigned int wait_ms, connecti
 
 /*
  * Tells the server of a zone, by its name: it is mapped no more; or, privately, and all of it has been
- * copied.  Says nothing if the server is away or does not listen.
+ * copied.  Waits a while for a server that is behind, so not to be called with a lock that others need.  One
+ * that was not told finds by itself what is mapped no more, but not what has been copied: false.
  */
 void connection_returned(struct connection *connection, uint64_t offset);
-void connection_copied(struct connection *connection, uint64_t offset);
+bool connection_copied(struct connection *connection, uint64_t offset);
 /* Tells it of a zone that it does not know whose it is: 0, -EAGAIN later, or -ENOTCONN. */
 int connection_tell_held(struct connection *connection, uint64_t offset);
 

@@ -14,6 +14,7 @@
 #include "lend/compaction.h"
 #include "lend/listen.h"
 #include "lend/loans.h"
+#include "lend/pace.h"
 #include "lend/peers.h"
 
 struct lending {
@@ -34,6 +35,7 @@ struct lending {
 
 	/* The thread's own. */
 	struct loans loans;
+	struct pace pace;
 	struct loans_options loans_options;
 	char uuid[37];
 	char *folder;	     /* of loan files; NULL: the usual one */
@@ -41,6 +43,7 @@ struct lending {
 	int peer_count;	     /* places in use or used */
 	int peer_room;
 	int peer_most;		     /* more are refused */
+	int turn;		     /* the first to be served of those who wait */
 	bool asking;		     /* recall_answered_locked() is still due ... */
 	uint64_t asked;		     /* ... for this round */
 	struct timespec look_at;     /* when to look at watched zones */

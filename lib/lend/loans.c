@@ -396,12 +396,15 @@ void loans_owner_gone(struct loans *loans, struct owner *owner)
 
 struct owner *loans_audit(struct loans *loans, unsigned int count)
 {
-	for (unsigned int i = 0; has_files(loans) && i < count && i < loans->lent; i++) {
+	for (unsigned int i = 0; i < count && i < loans->lent; i++) {
 		struct loan *loan = TAILQ_FIRST(&loans->all);
 
 		TAILQ_REMOVE(&loans->all, loan, of_all);
 		TAILQ_INSERT_TAIL(&loans->all, loan, of_all);
-		if (loan->owner != NULL && loan->state != LOAN_ENDING &&
+		/* Its borrower's word was lost. */
+		if (loan->state == LOAN_LENT && !is_held(loans, loan))
+			watch(loans, loan);
+		if (has_files(loans) && loan->owner != NULL && loan->state != LOAN_ENDING &&
 		    loan_file_has_grown(&loan->file))
 			return loan->owner;
 	}

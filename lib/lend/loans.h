@@ -125,8 +125,8 @@ bool loans_collect(struct loans *loans);
 bool loans_look(struct loans *loans);
 
 /*
- * See whether borrowers have made the files of some of the loans larger, the next ones each time: one who has,
- * or NULL.
+ * See which of some of the loans, the next ones each time, are not locked any more, and whether borrowers have
+ * made the files of some larger: one who has, or NULL.
  */
 struct owner *loans_audit(struct loans *loans, unsigned int count);
 

@@ -98,24 +98,49 @@ static int try_lend(struct lending *lending, int number)
 	return 0;
 }
 
+static void refuse(struct lending *lending, int number)
+{
+	talk_refuse(lending, number, lending->pace.limited ? -EBUSY : -ENOMEM);
+}
+
+/* Each of those who wait gets one in turn; true if there was none for somebody. */
+static bool serve_in_turn(struct lending *lending)
+{
+	for (int i = 0; i < lending->peer_count; i++) {
+		int number = (lending->turn + i) % lending->peer_count;
+
+		if (lending->peers[number] == NULL || !lending->peers[number]->waiting)
+			continue;
+		if (!pace_allows(&lending->pace) || try_lend(lending, number) != 0) {
+			lending->turn = number;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Serve those who wait, refuse those whose time is over, and say how many zones are wanted. */
 static void serve_waiting(struct lending *lending)
 {
 	struct pool *pool = &lending->h->pool;
+	bool short_of = serve_in_turn(lending);
 	uint64_t wanted = 0;
 
-	for (int i = 0; i < lending->peer_count; i++) {
+	for (int i = 0; short_of && i < lending->peer_count; i++) {
 		struct peer *peer = lending->peers[i];
 
-		if (peer == NULL || !peer->waiting || try_lend(lending, i) == 0)
+		if (peer == NULL || !peer->waiting)
 			continue;
 		if (deadline_passed(&peer->until))
-			talk_refuse(lending, i);
+			refuse(lending, i);
 		else
 			wanted += AHEAD;
 	}
 	if (!deadline_passed(&lending->eager_until))
 		wanted += AHEAD;
+	/* Zones that may not be lent yet need not be whole yet. */
+	if (!pace_allows(&lending->pace))
+		wanted = 0;
 	pthread_mutex_lock(&pool->lock);
 	compaction_want_locked(pool, wanted);
 	pthread_mutex_unlock(&pool->lock);
@@ -130,12 +155,15 @@ static void borrow(struct lending *lending, int number, uint64_t wait_ms)
 	/* What he has unmapped without a word counts no more. */
 	if (peer->owner.zones >= lending->limit)
 		loans_look(&lending->loans);
-	if (try_lend(lending, number) == 0 ||
-	    (loans_look(&lending->loans) && try_lend(lending, number) == 0))
-		return;
+	if (peer->owner.zones >= lending->limit || pace_allows(&lending->pace)) {
+		if (try_lend(lending, number) == 0 ||
+		    (loans_look(&lending->loans) && try_lend(lending, number) == 0))
+			return;
+		if (ms == 0)
+			lending->eager_until = deadline_after(EAGER_MS);
+	}
 	if (ms == 0) {
-		lending->eager_until = deadline_after(EAGER_MS);
-		talk_refuse(lending, number);
+		refuse(lending, number);
 		return;
 	}
 	peer->waiting = true;
@@ -201,10 +229,9 @@ static int patience(const struct lending *lending)
 
 	if (is_wanted(lending))
 		return LOOK_MS;
-	if (lending->loans.fresh)
-		return 0;
+	/* A loan that was ended at once has left `fresh` behind, and nothing to look at. */
 	if (is_to_look(lending))
-		look_ms = (int)deadline_left(&lending->look_at);
+		look_ms = lending->loans.fresh ? 0 : (int)deadline_left(&lending->look_at);
 	if (lending->loans.lent == 0)
 		return -1;
 	return look_ms < audit_ms ? look_ms : audit_ms;
@@ -402,6 +429,10 @@ static void *server(void *opaque)
 	struct lending *lending = opaque;
 	struct epoll_event events[64];
 
+	pace_add(&lending->pace, pthread_self());
+	pace_add(&lending->pace, lending->mover.thread);
+	if (lending->loans.ender.running)
+		pace_add(&lending->pace, lending->loans.ender.thread);
 	while (!atomic_load_explicit(&lending->stop, memory_order_relaxed)) {
 		int n = epoll_wait(lending->epoll, events, 64, patience(lending));
 
@@ -466,6 +497,7 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 	lending->peer_most = peers_most();
 	lending->count_requests = options->count_requests;
 	lending->count_opaque = options->count_opaque;
+	pace_init(&lending->pace);
 	lending->eager_until = deadline_after(0);
 	look_soon(lending);
 	rc = keep_folder(lending, options->folder);

@@ -58,7 +58,10 @@ static struct json_object *zones_status(struct lending *lending)
 {
 	struct json_object *object = json_object_new_object();
 	struct pool *pool = &lending->h->pool;
+	const char *why = lending->loans.why;
 
+	if (why == NULL && lending->pace.limited)
+		why = "the disk is busy: little is lent meanwhile";
 	put(object, "size", ZONE_BYTES);
 	put(object, "lent", lending->loans.lent);
 	put(object, "unowned", lending->loans.unowned);
@@ -71,9 +74,7 @@ static struct json_object *zones_status(struct lending *lending)
 			       lending->loans.folder.path != NULL
 				       ? json_object_new_string(lending->loans.folder.path)
 				       : NULL);
-	json_object_object_add(
-		object, "refused",
-		lending->loans.why != NULL ? json_object_new_string(lending->loans.why) : NULL);
+	json_object_object_add(object, "refused", why != NULL ? json_object_new_string(why) : NULL);
 	return object;
 }
 

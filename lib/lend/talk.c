@@ -52,11 +52,9 @@ bool talk_say(struct lending *lending, int number, const struct lend_message *me
 	return false;
 }
 
-void talk_refuse(struct lending *lending, int number)
+void talk_refuse(struct lending *lending, int number, int rc)
 {
-	struct lend_message message = { .version = LEND_VERSION,
-					.kind = LEND_ZONE,
-					.status = -ENOMEM };
+	struct lend_message message = { .version = LEND_VERSION, .kind = LEND_ZONE, .status = rc };
 
 	lending->peers[number]->waiting = false;
 	talk_say(lending, number, &message, -1, NULL);

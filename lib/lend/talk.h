@@ -17,8 +17,8 @@ bool talk_say(struct lending *lending, int number, const struct lend_message *me
 	      const char *text);
 void talk_welcome(struct lending *lending, int number);
 void talk_status(struct lending *lending, int number);
-/* There is no zone for it. */
-void talk_refuse(struct lending *lending, int number);
+/* There is no zone for it, for that reason. */
+void talk_refuse(struct lending *lending, int number, int rc);
 
 /* Hang up; its loans are worth a look. */
 void talk_end(struct lending *lending, int number);

@@ -62,8 +62,9 @@ static void clean_up(void)
 {
 	if (getpid() != test)
 		return;
-	if (server)
-		kill(server, SIGKILL);
+	/* It may be making a loan's file. */
+	if (server && kill(server, SIGKILL) == 0)
+		waitpid(server, NULL, 0);
 	unlink(device);
 	remove_loans();
 	unlink(socket_path);

@@ -12,6 +12,8 @@
  *                             its handler ends it with status 42
  *   borrower away SOCKET      prints "ready"; its server then ends, and starts again at a line of
  *                             its input
+ *   borrower returned SOCKET N  borrows N zones, prints "ready", returns them at a line of its input, prints
+ *                             "ready" again, and stays until its input ends
  */
 #include "config.h"
 
@@ -21,6 +23,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -250,6 +253,23 @@ static void test_away(void)
 	kmemblk_borrower_close(b);
 }
 
+static void test_returned(size_t n)
+{
+	void **all = calloc(n, sizeof(all[0]));
+
+	MUST(all != NULL);
+	for (size_t i = 0; i < n; i++)
+		all[i] = borrow(NULL);
+	ready();
+	MUST(getchar() != EOF);
+	for (size_t i = 0; i < n; i++)
+		MUST(kmemblk_borrower_return(b, all[i], 0) == 0);
+	ready();
+	MUST(getchar() == EOF);
+	kmemblk_borrower_close(b);
+	free(all);
+}
+
 int main(int argc, char **argv)
 {
 	bool hold = argc == 4 && !strcmp(argv[1], "hold"), faults;
@@ -276,6 +296,8 @@ int main(int argc, char **argv)
 		test_unmapped();
 	else if (!strcmp(argv[1], "away"))
 		test_away();
+	else if (argc == 4 && !strcmp(argv[1], "returned"))
+		test_returned((size_t)atoi(argv[3]));
 	else
 		return 2;
 	return 0;

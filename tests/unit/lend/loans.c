@@ -533,6 +533,24 @@ START_TEST(test_on_devdax_an_unclean_end_is_waited_out)
 }
 END_TEST
 
+START_TEST(test_what_is_mapped_no_more_is_found_without_a_word)
+{
+	struct lent_zone kept, lost;
+
+	open_loans();
+	kept = borrow(&owner);
+	lost = borrow(&owner);
+	close(lost.fd);
+	ck_assert(!loans_look(&loans));
+	ck_assert_ptr_null(loans_audit(&loans, 1));
+	ck_assert_ptr_null(loans_audit(&loans, 1));
+	ck_assert(loans_look(&loans));
+	expect(1, 0, 0);
+	close(kept.fd);
+	close_loans();
+}
+END_TEST
+
 UNIT_MAIN("loans", test_each_zone_is_locked_by_itself, test_all_that_may_be_lent_and_no_more,
 	  test_returned_by_its_owner, test_returned_by_another_is_nothing,
 	  test_what_is_no_zone_is_nothing, test_returned_but_locked_is_still_its_owners,
@@ -541,4 +559,5 @@ UNIT_MAIN("loans", test_each_zone_is_locked_by_itself, test_all_that_may_be_lent
 	  test_an_earlier_servers_borrower_says_what_he_holds, test_what_cannot_be_asked_is_locked,
 	  test_no_file_no_loan, test_what_cannot_be_ended_is_still_its_owners,
 	  test_no_more_in_all_than_is_allowed, test_a_copied_zone_is_back_while_it_is_mapped,
-	  test_a_file_that_grows_is_seen, test_on_devdax_an_unclean_end_is_waited_out)
+	  test_a_file_that_grows_is_seen, test_what_is_mapped_no_more_is_found_without_a_word,
+	  test_on_devdax_an_unclean_end_is_waited_out)
