@@ -109,8 +109,9 @@ struct kmemblk_format_options {
 	 * at most 8192).  More means that heavy concurrent overwriting waits less.
 	 */
 	uint64_t spare_pages;
-	/* May be NULL. */
-	kmemblk_progress_fn progress;
+	/* Values by which blocks are verified when they are read: "crc24" (also NULL), or "none". */
+	const char *check;
+	kmemblk_progress_fn progress; /* may be NULL */
 	void *progress_opaque;
 };
 
@@ -304,12 +305,10 @@ int kmemblk_return(struct kmemblk *handle, void *memory, size_t length);
  * Free pages as memory of other programs on the same host, in zones of 2 MiB, through a UNIX socket.
  * The programs' side is in kmemblk-borrower.h.
  *
- * The kernel decides when a zone is free again: it is locked for as long as the borrower, or a
- * process that it forked, has it mapped.  So zones survive the end of the server, and a device that
- * is opened again while zones of it are mapped leaves them alone.
- *
- * What a borrower gets is a descriptor of the device: who may borrow may write to the device.  Let
- * the socket's owner, group and mode, and `allow`, decide.
+ * A loan is a file of its own, which has the storage of the zone's pages, and a lock of the kernel's lasts
+ * for as long as the borrower, or a process that it forked, has it mapped: so loans survive the end of the
+ * server.  On devdax there are no files: there who may borrow may write to the device.  Let the socket's
+ * owner, group and mode, and `allow`, decide.
  */
 
 enum kmemblk_request_kind {
@@ -372,7 +371,6 @@ struct kmemblk_lend_options {
  * it, beside the memory user's `recall`.  Blocks are moved to make whole zones when somebody wants
  * one.  On a device of type "none" all is lent.
  *
- * A loan is a file in `folder`, which gets the storage of free pages; on devdax it is these pages.
  * kmemblk_start() opens the folder, as the user that the process runs as by then, and fails if it is not
  * on the device's file system (-EXDEV), not that user's own and closed to others (-EPERM), or another
  * server's (-EBUSY).  On devdax it fails with -EACCES where that user may not open the device again.
@@ -392,8 +390,8 @@ int kmemblk_lend(struct kmemblk *handle, const struct kmemblk_lend_options *opti
  * Takes no lock and never waits for a writer.  Each block is read as it was at one instant.  Blocks
  * that no write has reached, or that were trimmed, read as zeroes.
  *
- * Errors: -EINVAL out of range; -EIO a media error or a damaged index entry.  After an error the
- * contents of `buf` are undefined.
+ * Errors: -EINVAL out of range; -EIO a media error, a damaged index entry, or a block that does not hold
+ * what was written to it, as its check value tells.  After an error the contents of `buf` are undefined.
  */
 int kmemblk_read(struct kmemblk *handle, void *buf, size_t count, uint64_t offset);
 
@@ -405,7 +403,7 @@ int kmemblk_read(struct kmemblk *handle, void *buf, size_t count, uint64_t offse
  *
  * Errors: -EINVAL out of range; -EROFS the handle is read-only, or a failure to persist made it so;
  * -ENOSPC a block that has no page could not get one, and the message says who has the pages; -EIO a
- * media error, or a failure to persist: of this call's blocks, or, on an ordinary file, of others'
+ * media error, a block of which a part was to be written and the rest is damaged, or a failure to persist: of this call's blocks, or, on an ordinary file, of others'
  * at the same time, which the kernel does not tell apart.  After an error each block of the range
  * holds its old or its new contents, durably unless persisting failed.
  */
@@ -483,6 +481,7 @@ struct kmemblk_info {
 	const char *type;	 /* "blk" or "none"; static */
 	const char *media;	 /* "devdax", "fsdax", "tmpfs" or "file"; static */
 	const char *persistence; /* one of the words above; static */
+	const char *check;	 /* "crc24" or "none", see struct kmemblk_format_options; static */
 	char uuid[37];		 /* text form */
 	char label[64];		 /* NUL-terminated */
 	uint32_t format_version;
@@ -509,10 +508,11 @@ struct kmemblk_info {
 	uint64_t pages_retired;	  /* replaced or trimmed, and not yet free */
 	uint64_t pages_reclaimed; /* ever become free after that, since the device was opened */
 	uint64_t pages_punched;	  /* ever given back to the kernel, since the device was opened */
-	uint64_t
-		pages_returned; /* ever given back by whoever had them, since the device was opened */
+	uint64_t pages_returned;  /* ever given back by whoever had them, likewise */
 	uint64_t entries_damaged; /* index entries that no sound device has */
-	int numa_node;		  /* of the device; -1 unknown */
+	uint64_t
+		mismatches; /* blocks found damaged by a request since the device was opened; else 0 */
+	int numa_node;	    /* of the device; -1 unknown */
 	/*
 	 * Not 0: its file system copies what is overwritten, so that an overwrite can get -ENOSPC while
 	 * the file system is full.  1: always; 2: what another file shares, as after cp.
@@ -542,6 +542,8 @@ int kmemblk_probe(const char *path, struct kmemblk_info *info);
 
 /* Correct what can be corrected without guessing. */
 #define KMEMBLK_CHECK_REPAIR (1u << 0)
+/* Verify all blocks, too: reads every page in use.  A device without check values is a note. */
+#define KMEMBLK_CHECK_DATA (1u << 1)
 
 enum kmemblk_finding_kind {
 	KMEMBLK_FINDING_NOTE,	     /* worth knowing, not damage */
@@ -559,11 +561,9 @@ typedef void (*kmemblk_finding_fn)(void *opaque, enum kmemblk_finding_kind kind,
 struct kmemblk_check_options {
 	/* KMEMBLK_CHECK_*, or'ed. */
 	unsigned int flags;
-	/* May be NULL. */
-	kmemblk_finding_fn finding;
+	kmemblk_finding_fn finding; /* may be NULL */
 	void *finding_opaque;
-	/* May be NULL. */
-	kmemblk_progress_fn progress;
+	kmemblk_progress_fn progress; /* may be NULL */
 	void *progress_opaque;
 };
 
@@ -573,6 +573,8 @@ struct kmemblk_check_result {
 	uint64_t left;	      /* findings that cannot be corrected without guessing */
 	uint64_t entries;     /* index entries looked at */
 	uint64_t pages_used;  /* pages that hold a block */
+	uint64_t
+		verified; /* blocks that hold what was written to them, as KMEMBLK_CHECK_DATA asks */
 };
 
 /*

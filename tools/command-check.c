@@ -19,7 +19,8 @@
 
 static const char doc[] =
 	"Verify the kmemblk device at PATH: both copies of the superblock, and every entry of the "
-	"index.  Nothing is changed without --repair.  The device must not be in use."
+	"index; with --data, every block, too.  Nothing is changed without --repair.  The device must not "
+	"be in use."
 	"\v"
 	"Exit status: 0 clean, 1 damage corrected, 4 damage left, 8 the check could not run, "
 	"16 wrong usage.\n"
@@ -27,21 +28,24 @@ static const char doc[] =
 	"Examples:\n"
 	"  kmemblk check /dev/shm/d.img\n"
 	"  kmemblk check --repair /dev/dax0.0\n"
+	"  kmemblk check --data /dev/dax0.0\n"
 	"  kmemblk check --json /dev/dax0.0 | jq .findings\n";
 
 enum {
 	OPTION_REPAIR = 256,
+	OPTION_DATA,
 };
 
 static const struct argp_option options[] = {
 	{ "repair", OPTION_REPAIR, NULL, 0, "correct what can be corrected without guessing", 0 },
+	{ "data", OPTION_DATA, NULL, 0, "verify the data of every block, too", 0 },
 	COMMAND_JSON,
 	{ 0 },
 };
 
 struct arguments {
 	struct command command;
-	bool repair;
+	unsigned int flags;
 };
 
 struct finding {
@@ -62,7 +66,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case OPTION_REPAIR:
-		arguments->repair = true;
+		arguments->flags |= KMEMBLK_CHECK_REPAIR;
+		return 0;
+	case OPTION_DATA:
+		arguments->flags |= KMEMBLK_CHECK_DATA;
 		return 0;
 	default:
 		return command_parse(key, arg, state);
@@ -121,7 +128,7 @@ static int exit_status(const struct kmemblk_check_result *result)
 }
 
 static void print_json(const char *path, const struct findings *findings,
-		       const struct kmemblk_check_result *result)
+		       const struct kmemblk_check_result *result, bool data)
 {
 	struct json_object *object = json_new_object(), *array, *item;
 	const struct finding *finding;
@@ -134,6 +141,7 @@ static void print_json(const char *path, const struct findings *findings,
 	json_put_number(object, "left", result->left);
 	json_put_number(object, "entries", result->entries);
 	json_put_number(object, "pages_used", result->pages_used);
+	json_put_known(object, "verified", data, result->verified);
 	array = json_object_new_array();
 	json_put(object, "findings", array);
 	for (finding = findings->first; finding != NULL; finding = finding->next) {
@@ -146,7 +154,7 @@ static void print_json(const char *path, const struct findings *findings,
 	json_print(object);
 }
 
-static void print_summary(const char *path, const struct kmemblk_check_result *result)
+static void print_summary(const char *path, const struct kmemblk_check_result *result, bool data)
 {
 	char *printable = text_printable(path), *word = text_shell_word(path);
 
@@ -163,8 +171,11 @@ static void print_summary(const char *path, const struct kmemblk_check_result *r
 		       printable, result->corrected, result->correctable, result->left);
 		break;
 	}
-	printf(" (%" PRIu64 " entries, %" PRIu64 " pages used)\n", result->entries,
+	printf(" (%" PRIu64 " entries, %" PRIu64 " pages used", result->entries,
 	       result->pages_used);
+	if (data)
+		printf(", %" PRIu64 " verified", result->verified);
+	printf(")\n");
 	if (result->correctable)
 		printf("To correct what is correctable:  kmemblk check --repair %s\n", word);
 	free(word);
@@ -172,7 +183,7 @@ static void print_summary(const char *path, const struct kmemblk_check_result *r
 }
 
 static void print_human(const char *path, const struct findings *findings,
-			const struct kmemblk_check_result *result)
+			const struct kmemblk_check_result *result, bool data)
 {
 	const struct finding *finding;
 	char *printable;
@@ -182,7 +193,7 @@ static void print_human(const char *path, const struct findings *findings,
 		printf("%s: %s\n", kind_name(finding->kind), printable);
 		free(printable);
 	}
-	print_summary(path, result);
+	print_summary(path, result, data);
 }
 
 int check_main(int argc, char **argv)
@@ -199,7 +210,7 @@ int check_main(int argc, char **argv)
 		return STATUS_USAGE;
 	findings.last = &findings.first;
 	progress_begin(&progress, "check");
-	check.flags = arguments.repair ? KMEMBLK_CHECK_REPAIR : 0;
+	check.flags = arguments.flags;
 	check.finding = keep_finding;
 	check.finding_opaque = &findings;
 	check.progress = progress_update;
@@ -211,9 +222,11 @@ int check_main(int argc, char **argv)
 	else if (findings.lost)
 		command_no_memory();
 	else if (arguments.command.json)
-		print_json(arguments.command.object, &findings, &result);
+		print_json(arguments.command.object, &findings, &result,
+			   arguments.flags & KMEMBLK_CHECK_DATA);
 	else
-		print_human(arguments.command.object, &findings, &result);
+		print_human(arguments.command.object, &findings, &result,
+			    arguments.flags & KMEMBLK_CHECK_DATA);
 	free_findings(&findings);
 	return rc != 0 ? rc : exit_status(&result);
 }

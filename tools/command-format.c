@@ -40,6 +40,7 @@ enum {
 	OPTION_LABEL,
 	OPTION_SPARE,
 	OPTION_PREALLOC,
+	OPTION_CHECK,
 	OPTION_FORCE,
 };
 
@@ -52,6 +53,8 @@ static const struct argp_option options[] = {
 	{ "label", OPTION_LABEL, "TEXT", 0, "a name, at most 63 bytes", 0 },
 	{ "spare", OPTION_SPARE, "PAGES", 0,
 	  "pages kept for overwriting; the default is 1/64 of the device, at most 8192", 0 },
+	{ "check", OPTION_CHECK, "KIND", 0, "check values of blocks: crc24 (the default), or none",
+	  0 },
 	{ "prealloc", OPTION_PREALLOC, NULL, 0, "give every block its page now (thick)", 0 },
 	{ "force", OPTION_FORCE, NULL, 0,
 	  "format even though the device holds something, which is lost", 0 },
@@ -115,6 +118,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_SPARE:
 		parse_spare(state, arg, &format->spare_pages);
+		return 0;
+	case OPTION_CHECK:
+		format->check = arg;
 		return 0;
 	case OPTION_PREALLOC:
 		format->flags |= KMEMBLK_FORMAT_PREALLOC;

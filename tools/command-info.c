@@ -36,6 +36,7 @@ static void print_json(const char *path, const struct kmemblk_info *info)
 	json_put_text(object, "uuid", info->uuid);
 	json_put_text(object, "label", info->label);
 	json_put_number(object, "format_version", info->format_version);
+	json_put_text(object, "check", info->check);
 	json_put_number(object, "generation", info->generation);
 	json_put_number(object, "created", info->created);
 	json_put_text(object, "media", info->media);
@@ -99,6 +100,11 @@ static void print_format(const struct kmemblk_info *info)
 		snprintf(date, sizeof(date), "%" PRIu64 " s after 1970", info->created);
 	printf("  format       version %" PRIu32 ", generation %" PRIu64 ", made %s\n",
 	       info->format_version, info->generation, date);
+	if (info->blocks)
+		printf("  check        %s\n",
+		       strcmp(info->check, "none") == 0
+			       ? "none: blocks have no check values"
+			       : "crc24: each block is verified when it is read");
 }
 
 /* What the word says. */

@@ -93,6 +93,11 @@ static void print_human(const char *socket, const struct report *report)
 	free(printable);
 	if (report->uuid != NULL)
 		printf("  uuid         %s\n", report->uuid);
+	if (report->mismatches)
+		printf("  damaged      %" PRIu64
+		       " times a block did not hold what was written: see the "
+		       "server's log\n",
+		       report->mismatches);
 	print_pages(report);
 	print_zones(report);
 	print_borrowers(report);

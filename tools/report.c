@@ -130,6 +130,7 @@ int report_ask(const char *socket, struct report *report)
 	report->json = json;
 	report->path = get_text(json, "path");
 	report->uuid = get_text(json, "uuid");
+	report->mismatches = get_count(json, "mismatches");
 	part = get_object(json, "pages");
 	for (size_t i = 0; i < PAGES_KINDS; i++)
 		report->pages[i] = get_number(part, report_pages[i]);

@@ -35,6 +35,7 @@ struct report {
 	const char *path, *uuid;  /* printable; NULL not said */
 	const char *refused;	  /* why no zone was lent; NULL one was */
 	uint64_t zone_size;	  /* 0 not said */
+	uint64_t mismatches;	  /* blocks that requests found damaged */
 	struct number pages[PAGES_KINDS];
 	struct number zones[ZONES_KINDS];
 	struct report_request requests[REQUEST_KINDS];

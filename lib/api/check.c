@@ -11,6 +11,9 @@
  * uncertain, and only a person can decide that zeroes will do.  Read-only, such a device still
  * serves all other blocks.
  *
+ * Data, when it is asked for: every block holds what was written to it, as its check value tells.  What does
+ * not is left, for the same reason.
+ *
  * The same code runs behind the command, after every simulated crash, and at the end of every
  * integration test.
  */
@@ -38,7 +41,8 @@ struct checking {
 	const struct kmemblk_check_options *options;
 	struct kmemblk_check_result *result;
 	bool repair;
-	uint64_t damaged; /* entries told or counted */
+	uint64_t damaged;	 /* entries told or counted */
+	uint64_t blocks_damaged; /* likewise */
 };
 
 static void found(struct checking *c, enum kmemblk_finding_kind kind, const char *format, ...)
@@ -113,7 +117,8 @@ static bool same_disk(const struct super *a, const struct super *b)
 {
 	return memcmp(a->uuid, b->uuid, sizeof(a->uuid)) == 0 && a->type == b->type &&
 	       a->device_pages == b->device_pages && a->index_start == b->index_start &&
-	       a->index_pages == b->index_pages && a->blocks == b->blocks;
+	       a->index_pages == b->index_pages && a->blocks == b->blocks && a->check == b->check &&
+	       a->family == b->family;
 }
 
 /* The primary is sound and in c->super: look at the copy. */
@@ -258,7 +263,12 @@ static void damaged_entry(void *opaque, enum index_damage damage, uint64_t block
 		return;
 	if (++c->damaged > ENTRIES_TOLD)
 		return;
-	if (damage == INDEX_WILD)
+	if (damage == INDEX_TURNED)
+		found(c, KMEMBLK_FINDING_LEFT,
+		      "block %llu: bits of its index entry have turned; the block's contents cannot be "
+		      "found",
+		      (unsigned long long)block);
+	else if (damage == INDEX_WILD)
 		found(c, KMEMBLK_FINDING_LEFT,
 		      "block %llu: its index entry names page %llu, which is no data page (those "
 		      "are %llu to %llu); the block's contents are lost",
@@ -338,6 +348,72 @@ static int check_tail(struct checking *c)
 	return 0;
 }
 
+/* ---- data ----------------------------------------------------------------------------------- */
+
+struct verifying {
+	const struct index *index;
+	uint64_t block;
+	uint64_t page; /* 0: there is nothing to verify */
+	bool right;
+};
+
+static void verify_access(void *opaque)
+{
+	struct verifying *v = opaque;
+	uint64_t entry = index_entry(v->index, v->block);
+	uint64_t page = index_page_of(v->index, entry);
+
+	v->page = page == INDEX_BAD_PAGE ? 0 : page;
+	if (v->page != 0)
+		v->right = crc24_page(index_prefix(v->index, v->block),
+				      pm_page(&v->index->device->pm, page)) ==
+			   layout_entry_check(entry);
+}
+
+static void verify_block(struct checking *c, uint64_t block)
+{
+	struct verifying v = { .index = &c->index, .block = block };
+	struct fault fault;
+	bool readable = guard_run(&c->device.pm, verify_access, &v, &fault);
+
+	if (readable && v.page == 0)
+		return;
+	if (readable && v.right) {
+		c->result->verified++;
+		return;
+	}
+	if (++c->blocks_damaged > ENTRIES_TOLD)
+		return;
+	found(c, KMEMBLK_FINDING_LEFT, "block %llu: page %llu %s: write or trim the whole block",
+	      (unsigned long long)block, (unsigned long long)v.page,
+	      readable ? "does not hold what was written there" : "has a media error");
+}
+
+static void check_data(struct checking *c)
+{
+	const struct index *index = &c->index;
+
+	if (index->blocks > 0 && !index->checks)
+		found(c, KMEMBLK_FINDING_NOTE,
+		      "the device was formatted without check values: its data cannot be verified");
+	for (uint64_t leaf = 0; index->checks && leaf < index->leaves; leaf++) {
+		uint64_t block = leaf << LAYOUT_LEAF_SHIFT, end = block + LAYOUT_LEAF_ENTRIES;
+
+		if (c->options->progress != NULL)
+			c->options->progress(c->options->progress_opaque, leaf, index->leaves);
+		if (!index_leaf_empty(index, leaf))
+			for (; block < end && block < index->blocks; block++)
+				verify_block(c, block);
+	}
+	if (c->options->progress != NULL)
+		c->options->progress(c->options->progress_opaque, 1, 1);
+	if (c->blocks_damaged > ENTRIES_TOLD)
+		found(c, KMEMBLK_FINDING_LEFT, "data: %llu more damaged blocks",
+		      (unsigned long long)(c->blocks_damaged - ENTRIES_TOLD));
+}
+
+/* ---- both ---------------------------------------------------------------------------------- */
+
 static int check_index(struct checking *c)
 {
 	uint64_t data_pages = super_data_pages(&c->super);
@@ -369,6 +445,8 @@ static int check_index(struct checking *c)
 		      "opened read-only, the device serves every other block; copy them, then "
 		      "format it anew");
 	rc = check_tail(c);
+	if (rc == 0 && c->options->flags & KMEMBLK_CHECK_DATA)
+		check_data(c);
 out:
 	free((void *)scan.named);
 	free((void *)scan.twice);
@@ -408,7 +486,7 @@ int kmemblk_check(const char *path, const struct kmemblk_check_options *options,
 	int rc;
 
 	*result = (struct kmemblk_check_result){ 0 };
-	if (c.options->flags & ~KMEMBLK_CHECK_REPAIR)
+	if (c.options->flags & ~(KMEMBLK_CHECK_REPAIR | KMEMBLK_CHECK_DATA))
 		return fail(EINVAL, "check: %s: unknown flags 0x%x", path, c.options->flags);
 	c.repair = c.options->flags & KMEMBLK_CHECK_REPAIR;
 	rc = guard_install();

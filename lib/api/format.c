@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <time.h>
 #include <uuid/uuid.h>
 
@@ -45,7 +46,7 @@ static int check_size(const char *path, const char *what, uint64_t bytes)
 {
 	if (bytes % LAYOUT_PAGE_SIZE == 0 && bytes >> LAYOUT_PAGE_SHIFT <= LAYOUT_MAX_PAGES)
 		return 0;
-	return fail(EINVAL, "format: %s: %s of %llu bytes: must be a multiple of %u, at most 4 PiB",
+	return fail(EINVAL, "format: %s: %s of %llu bytes: must be a multiple of %u, at most 2 PiB",
 		    path, what, (unsigned long long)bytes, LAYOUT_PAGE_SIZE);
 }
 
@@ -59,11 +60,28 @@ static int check_options(const char *path, const struct kmemblk_format_options *
 	if (options->type != NULL && type_by_name(options->type) == NULL)
 		return fail(EINVAL, "format: %s: no type \"%s\"; there are: %s", path,
 			    options->type, type_names());
+	if (options->check != NULL && check_by_name(options->check) == -1)
+		return fail(EINVAL, "format: %s: no check values \"%s\"; there are: %s", path,
+			    options->check, check_names());
 	if (options->label != NULL && strlen(options->label) >= LAYOUT_LABEL_SIZE)
 		return fail(EINVAL, "format: %s: the label is longer than %u bytes", path,
 			    LAYOUT_LABEL_SIZE - 1);
 	rc = check_size(path, "a device", options->create_size);
 	return rc == 0 ? check_size(path, "a disk", options->disk_size) : rc;
+}
+
+/* A type without blocks has nothing to check. */
+static int plan_check(struct super *super, const char *check, const char *path)
+{
+	bool none = strcmp(super->type->name, "none") == 0;
+
+	if (check == NULL)
+		check = none ? "none" : "crc24";
+	super->check = (uint32_t)check_by_name(check);
+	if (none && super->check != LAYOUT_CHECK_NONE)
+		return fail(EINVAL, "format: %s: type none has no blocks to check: give no check",
+			    path);
+	return 0;
 }
 
 /* Decide how the device will be divided. */
@@ -72,6 +90,7 @@ static int plan(struct formatting *f, const char *path)
 	const struct kmemblk_format_options *options = f->options;
 	const char *type = options->type == NULL ? "blk" : options->type;
 	struct super *super = &f->super;
+	int rc;
 
 	*super = (struct super){
 		.type = type_by_name(type),
@@ -81,6 +100,11 @@ static int plan(struct formatting *f, const char *path)
 		.created = (uint64_t)time(NULL),
 	};
 	uuid_generate(super->uuid);
+	if (getrandom(&super->family, sizeof(super->family), 0) != sizeof(super->family))
+		return fail_errno(errno, "format: %s: no random number", path);
+	rc = plan_check(super, options->check, path);
+	if (rc != 0)
+		return rc;
 	if (options->label != NULL)
 		memcpy(super->label, options->label, strlen(options->label));
 	if (super->device_pages > LAYOUT_MAX_PAGES)
@@ -204,6 +228,17 @@ static int clear_index(struct formatting *f)
 	return rc;
 }
 
+/* Of a block of zeroes on the data page of its number. */
+static uint64_t zero_entry(const struct super *super, uint64_t block)
+{
+	static const uint8_t zeroes[LAYOUT_PAGE_SIZE];
+	uint32_t value = 0;
+
+	if (super->check != LAYOUT_CHECK_NONE)
+		value = crc24_page((struct crc24_prefix){ super->family, block }, zeroes);
+	return layout_pack_entry(super_data_start(super) + block, value);
+}
+
 /* Give every block its page: block b gets the b-th data page. */
 static int write_entries(struct formatting *f)
 {
@@ -214,9 +249,7 @@ static int write_entries(struct formatting *f)
 
 	for (uint64_t page = f->super.index_start; block < f->super.blocks; page++) {
 		for (unsigned int i = 0; i < LAYOUT_LEAF_ENTRIES; i++, block++)
-			leaf[i] = block < f->super.blocks
-					  ? layout_pack_entry(super_data_start(&f->super) + block)
-					  : 0;
+			leaf[i] = block < f->super.blocks ? zero_entry(&f->super, block) : 0;
 		rc = guard_write(&f->device, pm_page(pm, page), leaf, sizeof(leaf),
 				 PM_FORMAT_ENTRIES);
 		if (rc != 0)

@@ -24,6 +24,7 @@ static void describe(struct kmemblk_info *info, const struct device *device,
 	*info = (struct kmemblk_info){
 		.type = super->type->name,
 		.media = device_media_name(device->media),
+		.check = check_name(super->check),
 		.persistence = persistence_name(device->persistence),
 		.format_version = LAYOUT_VERSION,
 		.page_size = LAYOUT_PAGE_SIZE,
@@ -50,6 +51,7 @@ void kmemblk_get_info(struct kmemblk *h, struct kmemblk_info *info)
 	info->readonly = h->readonly || atomic_load_explicit(&h->failed, memory_order_relaxed);
 	info->pages_used = h->index.used;
 	info->entries_damaged = h->index.wild + h->index.unreadable + h->index.twice;
+	info->mismatches = atomic_load_explicit(&h->mismatches, memory_order_relaxed);
 	if (h->readonly) {
 		info->pages_free = info->data_pages - info->pages_used;
 		return;

@@ -13,6 +13,8 @@
  * 6. Only the superblock and the index are on media; all else is rebuilt from the index at open.
  * 7. Nothing on media is trusted until checked; every entry is checked when it is loaded.
  * 8. What is acknowledged is durable, also what a request found already done.
+ * 9. A byte of a block is neither returned nor copied on before the block has been verified, where entries
+ *    have check values.
  */
 #ifndef HANDLE_H
 #define HANDLE_H
@@ -41,6 +43,7 @@ struct kmemblk {
 	enum cow cow; /* at open */
 	bool readonly;
 	bool started;
+	_Atomic uint64_t mismatches; /* blocks that were read and did not hold what was written */
 	/* Persisting failed, so nothing is known of what is durable: no more writes. */
 	_Atomic bool failed;
 };

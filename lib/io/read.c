@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "io/request.h"
+#include "io/verify.h"
 #include "media/guard.h"
 #include "pages/grace.h"
 
@@ -26,24 +27,54 @@ struct reading {
 	uint64_t at;		 /* byte of the disk */
 	uint32_t len;		 /* bytes */
 	volatile uint64_t block; /* the one at hand; read after a fault */
-	bool bad_entry;		 /* and whether its entry names no data page */
+	uint64_t page;		 /* and its page: INDEX_BAD_PAGE if it cannot be told */
+	bool damaged;		 /* that is why it could not be read */
 };
 
-static bool page_shared(const struct kmemblk *h, uint64_t page)
+/* No page, or one whose contents might be another block's. */
+static inline bool is_lost(const struct kmemblk *h, uint64_t page)
 {
-	return h->shared != NULL && bitmap_test(h->shared, page - h->index.data_start);
+	return page == INDEX_BAD_PAGE ||
+	       (h->shared != NULL && bitmap_test(h->shared, page - h->index.data_start));
 }
 
 /* The page of the block at hand; false if its entry is bad. */
 static inline bool look_up(struct reading *r, uint64_t block, uint64_t *page)
 {
 	*page = index_load(&r->h->index, block);
-	if (__builtin_expect(*page == INDEX_BAD_PAGE || (*page != 0 && page_shared(r->h, *page)),
-			     0)) {
+	if (__builtin_expect(*page != 0 && is_lost(r->h, *page), 0)) {
 		r->block = block;
+		r->page = INDEX_BAD_PAGE;
 		return false;
 	}
 	return true;
+}
+
+/*
+ * Copy what is left of one block, after all of it has been verified.  Its length, or 0 if it is damaged, or its
+ * entry is.
+ */
+static inline uint32_t read_verified(struct reading *r, uint8_t *buf, uint64_t at, uint32_t left)
+{
+	const struct index *index = &r->h->index;
+	uint32_t in_block = (uint32_t)(at % LAYOUT_PAGE_SIZE);
+	uint32_t len = LAYOUT_PAGE_SIZE - in_block < left ? LAYOUT_PAGE_SIZE - in_block : left;
+	uint64_t entry = index_entry(index, at >> LAYOUT_PAGE_SHIFT);
+	uint8_t whole[LAYOUT_PAGE_SIZE];
+	bool part = len < LAYOUT_PAGE_SIZE;
+
+	r->block = at >> LAYOUT_PAGE_SHIFT;
+	r->page = index_page_of(index, entry);
+	if (r->page == 0) {
+		memset(buf, 0, len);
+		return len;
+	}
+	/* Of two blocks whose entries name one page, that whose page it is has the right check value. */
+	if (r->page == INDEX_BAD_PAGE || !verify_copy(r->h, r->block, entry, part ? whole : buf))
+		return 0;
+	if (part)
+		memcpy(buf, whole + in_block, len);
+	return len;
 }
 
 /*
@@ -87,10 +118,12 @@ static void read_access(void *opaque)
 	uint32_t done = 0, len;
 
 	do {
-		len = read_run(r, r->buf + done, r->at + done, r->len - done);
+		len = r->h->index.checks
+			      ? read_verified(r, r->buf + done, r->at + done, r->len - done)
+			      : read_run(r, r->buf + done, r->at + done, r->len - done);
 		done += len;
 	} while (len > 0 && done < r->len);
-	r->bad_entry = len == 0;
+	r->damaged = len == 0;
 }
 
 static __attribute__((noinline)) int fail_media(struct kmemblk *h, const struct fault *fault,
@@ -99,6 +132,14 @@ static __attribute__((noinline)) int fail_media(struct kmemblk *h, const struct 
 	if (!h->readonly)
 		pool_mark_bad(&h->pool, fault->page);
 	return fault_fail_load(&h->device, fault, "read", block);
+}
+
+static __attribute__((noinline)) int fail_damaged(struct kmemblk *h, const struct reading *r)
+{
+	if (r->page != INDEX_BAD_PAGE)
+		return verify_fail(h, "read", r->block, r->page);
+	return fail(EIO, "read: %s: the index entry of block %llu is damaged", h->device.path,
+		    (unsigned long long)r->block);
 }
 
 static inline int read_section(struct kmemblk *h, uint8_t *buf, uint32_t len, uint64_t at)
@@ -112,10 +153,7 @@ static inline int read_section(struct kmemblk *h, uint8_t *buf, uint32_t len, ui
 	grace_leave();
 	if (__builtin_expect(!whole, 0))
 		return fail_media(h, &fault, r.block);
-	if (__builtin_expect(r.bad_entry, 0))
-		return fail(EIO, "read: %s: the index entry of block %llu is damaged",
-			    h->device.path, (unsigned long long)r.block);
-	return 0;
+	return __builtin_expect(r.damaged, 0) ? fail_damaged(h, &r) : 0;
 }
 
 int kmemblk_read(struct kmemblk *h, void *buf, size_t count, uint64_t offset)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * trim.c - taking pages away from blocks: trim, and zeroing by trim.
+ * trim.c - taking pages away from blocks.
  *
  * Leaf by leaf: clear the entries (each exchange is the linearisation point of its block's trim),
  * flush them all, drain (PM_TRIM_ENTRY), lower the leaf's count, retire the pages.  Entries found
@@ -13,8 +13,7 @@
 
 #include "base/error.h"
 #include "io/request.h"
-#include "io/span.h"
-#include "io/write.h"
+#include "io/trim.h"
 #include "media/guard.h"
 #include "pages/cache.h"
 #include "pages/grace.h"
@@ -88,7 +87,7 @@ static int trim_in_leaf(struct kmemblk *h, uint64_t block, unsigned int n, const
 	return rc;
 }
 
-static int trim_blocks(struct kmemblk *h, uint64_t block, uint64_t n, const char *what)
+int trim_blocks(struct kmemblk *h, uint64_t block, uint64_t n, const char *what)
 {
 	int rc = 0;
 
@@ -102,33 +101,4 @@ static int trim_blocks(struct kmemblk *h, uint64_t block, uint64_t n, const char
 		n -= in_leaf;
 	}
 	return rc;
-}
-
-int kmemblk_trim(struct kmemblk *h, uint64_t count, uint64_t offset)
-{
-	struct span span = span_of(count, offset);
-	int rc = check_writable(h, "trim", count, offset);
-
-	/* The parts at the ends keep their contents. */
-	if (rc == 0)
-		rc = trim_blocks(h, span.block, span.blocks, "trim");
-	return rc == 0 ? acknowledge(h) : rc;
-}
-
-int kmemblk_zero(struct kmemblk *h, uint64_t count, uint64_t offset, unsigned int flags)
-{
-	bool hole = !(flags & KMEMBLK_ZERO_NO_HOLE);
-	struct span span = span_of(count, offset);
-	int rc = check_writable(h, "zero", count, offset);
-
-	if (rc == 0 && flags & ~KMEMBLK_ZERO_NO_HOLE)
-		rc = fail(EINVAL, "zero: %s: unknown flags 0x%x", h->device.path, flags);
-	if (rc == 0 && span.head_len > 0)
-		rc = write_part(h, span.head_block, span.head_from, span.head_len, NULL, hole);
-	if (rc == 0 && span.blocks > 0)
-		rc = hole ? trim_blocks(h, span.block, span.blocks, "zero")
-			  : write_whole(h, span.block, span.blocks, NULL);
-	if (rc == 0 && span.tail_len > 0)
-		rc = write_part(h, span.tail_block, 0, span.tail_len, NULL, hole);
-	return rc == 0 ? acknowledge(h) : rc;
 }

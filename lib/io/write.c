@@ -40,7 +40,7 @@
 
 #include "base/error.h"
 #include "io/request.h"
-#include "io/span.h"
+#include "io/verify.h"
 #include "io/write.h"
 #include "media/guard.h"
 #include "pages/cache.h"
@@ -74,8 +74,9 @@ struct chunk {
 	volatile unsigned int replaced; /* of old[] */
 	volatile bool in_section;
 	volatile bool persisted;
-	uint64_t page[CHUNK_BLOCKS]; /* taken; [published, count) still are */
-	uint64_t old[CHUNK_BLOCKS];  /* pages that were replaced */
+	uint64_t page[CHUNK_BLOCKS];  /* taken; [published, count) still are */
+	uint32_t check[CHUNK_BLOCKS]; /* the check value of what has been stored to each */
+	uint64_t old[CHUNK_BLOCKS];   /* pages that were replaced */
 };
 
 /* Begin a chunk of at most `most` blocks: step 1.  0, or -errno with message. */
@@ -139,23 +140,34 @@ static int reserve(struct chunk *c, unsigned int unmapped)
 	return rc;
 }
 
-/* Step 2, a run of adjacent pages at a time. */
-static inline ALWAYS_INLINE int fill(const struct chunk *c, unsigned int count)
+/* Fill `n` adjacent pages, the i-th and those after it, and note their check values. */
+static inline ALWAYS_INLINE int store_blocks(struct chunk *c, unsigned int i, unsigned int n,
+					     const uint8_t *src, enum pm_order order)
 {
 	const struct pm *pm = &c->h->device.pm;
+	uint8_t *to = pm_page(pm, c->page[i]);
+
+	if (__builtin_expect(c->h->index.checks, 1))
+		return pm_copy_blocks(pm, to, src, n, index_prefix(&c->h->index, c->block + i),
+				      c->check + i, order);
+	memset(c->check + i, 0, n * sizeof(c->check[0]));
+	if (__builtin_expect(src == NULL, 0))
+		return pm_zero(pm, to, (size_t)n << LAYOUT_PAGE_SHIFT, order);
+	return pm_copy(pm, to, src, (size_t)n << LAYOUT_PAGE_SHIFT, order);
+}
+
+/* Step 2, a run of adjacent pages at a time. */
+static inline ALWAYS_INLINE int fill(struct chunk *c, unsigned int count)
+{
 	unsigned int i = 0, n;
 	int rc;
 
 	do {
-		uint8_t *to = pm_page(pm, c->page[i]);
-
 		for (n = 1; i + n < count && c->page[i + n] == c->page[i] + n; n++)
 			;
-		if (__builtin_expect(c->src == NULL, 0))
-			rc = pm_zero(pm, to, (size_t)n << LAYOUT_PAGE_SHIFT, PM_WRITE_DATA);
-		else
-			rc = pm_copy(pm, to, c->src + ((size_t)i << LAYOUT_PAGE_SHIFT),
-				     (size_t)n << LAYOUT_PAGE_SHIFT, PM_WRITE_DATA);
+		rc = store_blocks(c, i, n,
+				  c->src == NULL ? NULL : c->src + ((size_t)i << LAYOUT_PAGE_SHIFT),
+				  PM_WRITE_DATA);
 		i += n;
 	} while (rc == 0 && i < count);
 	return rc;
@@ -181,7 +193,7 @@ enum exchanged {
 
 /* exchange() for a block that has no page. */
 static __attribute__((noinline)) enum exchanged exchange_first(struct chunk *c, uint64_t block,
-							       uint64_t page, uint64_t *seen)
+							       uint64_t entry, uint64_t *seen)
 {
 	struct index *index = &c->h->index;
 
@@ -193,7 +205,7 @@ static __attribute__((noinline)) enum exchanged exchange_first(struct chunk *c, 
 	}
 	/* Before the entry, so that whoever finds the leaf empty is right. */
 	index_raise(index, index_leaf(block));
-	if (pm_cas(&c->h->device.pm, &index->entries[block], seen, layout_pack_entry(page))) {
+	if (pm_cas(&c->h->device.pm, &index->entries[block], seen, entry)) {
 		c->committed++;
 		return EXCHANGED;
 	}
@@ -201,15 +213,15 @@ static __attribute__((noinline)) enum exchanged exchange_first(struct chunk *c, 
 	return CHANGED;
 }
 
-/* Make `page` the content of a block whose entry held *seen when last looked at. */
-static inline enum exchanged exchange(struct chunk *c, uint64_t block, uint64_t page,
-				      uint64_t *seen)
+/* Make the i-th page the content of its block, whose entry held *seen when last looked at. */
+static inline enum exchanged exchange(struct chunk *c, unsigned int i, uint64_t *seen)
 {
+	uint64_t block = c->block + i, entry = layout_pack_entry(c->page[i], c->check[i]);
+
 	if (__builtin_expect(*seen == 0, 0))
-		return exchange_first(c, block, page, seen);
-	return pm_cas(&c->h->device.pm, &c->h->index.entries[block], seen, layout_pack_entry(page))
-		       ? EXCHANGED
-		       : CHANGED;
+		return exchange_first(c, block, entry, seen);
+	return pm_cas(&c->h->device.pm, &c->h->index.entries[block], seen, entry) ? EXCHANGED
+										  : CHANGED;
 }
 
 /* Note what an exchange replaced. */
@@ -235,7 +247,7 @@ static inline bool publish_one(struct chunk *c, unsigned int i)
 	enum exchanged outcome;
 
 	do
-		outcome = exchange(c, block, c->page[i], &seen);
+		outcome = exchange(c, i, &seen);
 	while (__builtin_expect(outcome == CHANGED, 0));
 	if (outcome == UNRESERVED)
 		return false;
@@ -436,6 +448,7 @@ enum part_outcome {
 	PART_UNRESERVED, /* the block has no page, and none is reserved */
 	PART_UNMAPPED,	 /* zeroes for a block that reads as zeroes */
 	PART_BAD_ENTRY,
+	PART_DAMAGED, /* the block's page does not hold what was written */
 };
 
 struct part {
@@ -443,22 +456,25 @@ struct part {
 	uint32_t from, len;
 	const uint8_t *src; /* NULL: zeroes */
 	bool if_mapped;
+	uint64_t page; /* of the block, which was found damaged */
 	enum part_outcome outcome;
 	uint8_t contents[LAYOUT_PAGE_SIZE];
 };
 
-/* Put the block's new contents together. */
-static void compose(struct part *part, uint64_t page)
+/* Put the block's new contents together.  False if its old ones are not what was written. */
+static bool compose(struct part *part, uint64_t seen)
 {
-	if (page == 0)
+	struct chunk *c = part->c;
+
+	if (seen == 0)
 		memset(part->contents, 0, sizeof(part->contents));
-	else
-		pm_read(part->contents, pm_page(&part->c->h->device.pm, page),
-			sizeof(part->contents));
+	else if (!verify_copy(c->h, c->block, seen, part->contents))
+		return false;
 	if (part->src == NULL)
 		memset(part->contents + part->from, 0, part->len);
 	else
 		memcpy(part->contents + part->from, part->src, part->len);
+	return true;
 }
 
 /* Steps 2 and 4 to 6, in the section. */
@@ -466,12 +482,10 @@ static enum part_outcome replace_part(struct part *part)
 {
 	struct chunk *c = part->c;
 	struct index *index = &c->h->index;
-	const struct pm *pm = &c->h->device.pm;
-	uint64_t seen = 0, page;
+	uint64_t seen, page;
 
 	c->reservation->changes = reserve_changes(&c->h->pool);
-	if (!index_leaf_empty(index, index_leaf(c->block)))
-		seen = atomic_load_explicit(&index->entries[c->block], memory_order_acquire);
+	seen = index_entry(index, c->block);
 	page = index_page_of(index, seen);
 	if (page == INDEX_BAD_PAGE)
 		return PART_BAD_ENTRY;
@@ -482,14 +496,16 @@ static enum part_outcome replace_part(struct part *part)
 	}
 	if (page == 0 && c->reserved == 0)
 		return PART_UNRESERVED;
-	compose(part, page);
-	c->persist = pm_copy(pm, pm_page(pm, c->page[0]), part->contents, sizeof(part->contents),
-			     PM_PART_DATA);
+	if (!compose(part, seen)) {
+		part->page = page;
+		return PART_DAMAGED;
+	}
+	c->persist = store_blocks(c, 0, 1, part->contents, PM_PART_DATA);
 	if (c->persist != 0)
 		return PART_RETRY;
 	/* Contents before the entry that will name them, as for a whole block. */
-	pm_drain(pm, PM_PART_DATA);
-	if (exchange(c, c->block, c->page[0], &seen) != EXCHANGED)
+	pm_drain(&c->h->device.pm, PM_PART_DATA);
+	if (exchange(c, 0, &seen) != EXCHANGED)
 		return PART_RETRY;
 	replaced(c, seen);
 	c->published = 1;
@@ -527,6 +543,8 @@ static int try_part(struct part *part)
 	if (part->outcome == PART_BAD_ENTRY)
 		return fail(EIO, "%s: %s: the index entry of block %llu is damaged",
 			    c->reservation->what, c->h->device.path, (unsigned long long)c->block);
+	if (part->outcome == PART_DAMAGED)
+		return verify_fail(c->h, c->reservation->what, c->block, part->page);
 	return c->rc;
 }
 
@@ -555,35 +573,4 @@ int write_part(struct kmemblk *h, uint64_t block, uint32_t from, uint32_t len, c
 		rc = finish(&c, try_part(&part));
 	} while (rc == 0 && c.published == 0 && part.outcome != PART_UNMAPPED);
 	return rc;
-}
-
-static __attribute__((noinline)) int write_span(struct kmemblk *h, const uint8_t *src, size_t count,
-						uint64_t offset)
-{
-	struct span span = span_of(count, offset);
-	int rc = 0;
-
-	if (span.head_len > 0)
-		rc = write_part(h, span.head_block, span.head_from, span.head_len, src, false);
-	if (rc == 0 && span.blocks > 0)
-		rc = write_whole(h, span.block, span.blocks, src + span.head_len);
-	if (rc == 0 && span.tail_len > 0)
-		rc = write_part(h, span.tail_block, 0, span.tail_len, src + count - span.tail_len,
-				false);
-	return rc;
-}
-
-int kmemblk_write(struct kmemblk *h, const void *buf, size_t count, uint64_t offset)
-{
-	int rc;
-
-	index_prefetch(&h->index, offset >> LAYOUT_PAGE_SHIFT);
-	rc = check_writable(h, "write", count, offset);
-	if (__builtin_expect(rc != 0, 0))
-		return rc;
-	if ((offset | count) % LAYOUT_PAGE_SIZE != 0)
-		rc = write_span(h, buf, count, offset);
-	else
-		rc = write_whole(h, offset >> LAYOUT_PAGE_SHIFT, count >> LAYOUT_PAGE_SHIFT, buf);
-	return rc == 0 ? acknowledge(h) : rc;
 }

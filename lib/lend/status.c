@@ -142,6 +142,8 @@ char *lending_status(struct lending *lending, size_t most)
 		return NULL;
 	json_object_object_add(object, "path", json_object_new_string(lending->h->device.path));
 	json_object_object_add(object, "uuid", json_object_new_string(lending->uuid));
+	put(object, "mismatches",
+	    atomic_load_explicit(&lending->h->mismatches, memory_order_relaxed));
 	json_object_object_add(object, "pages", pages_status(lending));
 	json_object_object_add(object, "zones", zones_status(lending));
 	json_object_object_add(object, "borrowers", borrowers_status(lending, most, &left_out));

@@ -52,16 +52,17 @@ static void report(struct scan_run *run, enum index_damage damage, uint64_t bloc
 static void scan_entry(struct scan_run *run, struct scan_sums *sums, uint64_t block, uint64_t entry)
 {
 	struct index *index = run->index;
-	uint64_t page = layout_unpack_entry(entry);
+	uint64_t page = layout_entry_page(entry);
 	uint64_t data_page = page - index->data_start;
 
-	if (page == 0)
+	if (entry == 0)
 		return;
 	/* Also a bad entry keeps its leaf from being taken for empty. */
 	index_raise(index, index_leaf(block));
-	if (!index_names_data(index, page)) {
+	if (index_page_of(index, entry) == INDEX_BAD_PAGE) {
 		sums->wild++;
-		report(run, INDEX_WILD, block, page);
+		report(run, index_entry_is_whole(index, entry) ? INDEX_WILD : INDEX_TURNED, block,
+		       page);
 		return;
 	}
 	sums->used++;
@@ -215,6 +216,8 @@ int index_open(struct index *index, const struct device *device, const struct su
 		.start = super->index_start,
 		.data_start = super_data_start(super),
 		.data_pages = super_data_pages(super),
+		.family = super->family,
+		.checks = super->check != LAYOUT_CHECK_NONE,
 	};
 	pthread_mutex_init(&index->present_lock, NULL);
 	index->count = calloc(index->leaves + 1, sizeof(index->count[0]));

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "base/bitmap.h"
+#include "media/crc24.h"
 #include "media/device.h"
 #include "kmemblk.h"
 #include "map/super.h"
@@ -32,6 +33,8 @@ struct index {
 	uint64_t start;	     /* page of the first leaf */
 	uint64_t data_start; /* page: entries name pages from here ... */
 	uint64_t data_pages; /* ... this many */
+	uint64_t family;     /* see crc24.h */
+	bool checks;	     /* entries have check values */
 
 	_Atomic uint32_t *count;      /* a leaf; see above */
 	_Atomic uint8_t *present;     /* a leaf; see above */
@@ -39,7 +42,7 @@ struct index {
 
 	/* From the scan at open, not kept up to date. */
 	uint64_t used;	     /* entries that name a page */
-	uint64_t wild;	     /* entries that name no data page */
+	uint64_t wild;	     /* entries that name no data page, or are no entries */
 	uint64_t unreadable; /* entries behind a media error */
 	uint64_t twice;	     /* pages that more than one entry names */
 };
@@ -47,6 +50,7 @@ struct index {
 /* What the scan found wrong. */
 enum index_damage {
 	INDEX_WILD,	  /* the entry of `block` names `page`, which is no data page */
+	INDEX_TURNED,	  /* a bit of the entry of `block` has turned, or several have */
 	INDEX_UNREADABLE, /* media error at the entry of `block` */
 	INDEX_SHARED,	  /* the entry of `block` names `page`, as an earlier one does */
 };
@@ -108,14 +112,26 @@ static inline bool index_names_data(const struct index *index, uint64_t page)
 	return page - index->data_start < index->data_pages;
 }
 
+/* True for 0, and for what a sound device could hold as far as its bits tell. */
+static inline bool index_entry_is_whole(const struct index *index, uint64_t entry)
+{
+	return layout_entry_is_even(entry) && (index->checks || layout_entry_check(entry) == 0);
+}
+
 /* What an entry's value says: a data page, 0 for none, or INDEX_BAD_PAGE (invariant 7). */
 static inline uint64_t index_page_of(const struct index *index, uint64_t entry)
 {
-	uint64_t page = layout_unpack_entry(entry);
+	uint64_t page = layout_entry_page(entry);
 
-	if (__builtin_expect(page == 0 || index_names_data(index, page), 1))
+	if (__builtin_expect(index_names_data(index, page) && index_entry_is_whole(index, entry),
+			     1))
 		return page;
-	return INDEX_BAD_PAGE;
+	return entry == 0 ? 0 : INDEX_BAD_PAGE;
+}
+
+static inline struct crc24_prefix index_prefix(const struct index *index, uint64_t block)
+{
+	return (struct crc24_prefix){ index->family, block };
 }
 
 /*
@@ -129,17 +145,21 @@ static inline void index_prefetch(const struct index *index, uint64_t block)
 }
 
 /*
- * The page of a block.  Touches the media: only under a guard.
+ * The entry of a block, and the page that it names.  Touch the media: only under a guard.
  *
  * Acquire: pairs with the release in pm_cas(), so that the page's contents, stored before it was
  * published, are seen.  Without it a reader could see the new entry and the page's old bytes.
  */
-static inline uint64_t index_load(const struct index *index, uint64_t block)
+static inline uint64_t index_entry(const struct index *index, uint64_t block)
 {
 	if (index_leaf_empty(index, index_leaf(block)))
 		return 0;
-	return index_page_of(index,
-			     atomic_load_explicit(&index->entries[block], memory_order_acquire));
+	return atomic_load_explicit(&index->entries[block], memory_order_acquire);
+}
+
+static inline uint64_t index_load(const struct index *index, uint64_t block)
+{
+	return index_page_of(index, index_entry(index, block));
 }
 
 /*

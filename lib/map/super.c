@@ -92,6 +92,11 @@ static enum super_state check_identity(const struct layout_super *media, struct 
 		return judge(v, SUPER_ABSENT, "no kmemblk superblock");
 	if (get32(media->crc) != checksum(media))
 		return judge(v, SUPER_DAMAGED, "wrong checksum");
+	if (version == 1)
+		return judge(v, SUPER_UNSUPPORTED,
+			     "format version 1; this version reads %u: copy its disk with the "
+			     "kmemblk that made it, by nbdcopy, to a device formatted anew",
+			     LAYOUT_VERSION);
 	if (version != LAYOUT_VERSION)
 		return judge(v, SUPER_UNSUPPORTED, "format version %u; this version reads %u",
 			     version, LAYOUT_VERSION);
@@ -102,6 +107,10 @@ static enum super_state check_identity(const struct layout_super *media, struct 
 	if (type_by_id(get32(media->type)) == NULL)
 		return judge(v, SUPER_UNSUPPORTED, "format type %u is unknown to this version",
 			     get32(media->type));
+	if (get32(media->check) > LAYOUT_CHECK_CRC24)
+		return judge(v, SUPER_UNSUPPORTED,
+			     "check values of kind %u are unknown to this version",
+			     get32(media->check));
 	return SUPER_SOUND;
 }
 
@@ -111,7 +120,7 @@ static enum super_state check_fields(const struct layout_super *media, const str
 {
 	if (get32(media->page_size) != LAYOUT_PAGE_SIZE)
 		return judge(v, SUPER_DAMAGED, "page size %u", get32(media->page_size));
-	if (get32(media->reserved0) != 0 || !all_zero(media->reserved1, sizeof(media->reserved1)))
+	if (!all_zero(media->reserved, sizeof(media->reserved)))
 		return judge(v, SUPER_DAMAGED, "reserved bytes are not zero");
 	if (super->device_pages > LAYOUT_MAX_PAGES)
 		return judge(v, SUPER_DAMAGED, "impossible size: %llu pages",
@@ -137,6 +146,8 @@ static void decode(const struct layout_super *media, struct super *super)
 	super->spare_pages = get64(media->spare_pages);
 	super->generation = get64(media->generation);
 	super->created = get64(media->created);
+	super->family = get64(media->family);
+	super->check = get32(media->check);
 	memcpy(super->uuid, media->uuid, sizeof(super->uuid));
 	memcpy(super->label, media->label, sizeof(super->label));
 }
@@ -184,6 +195,8 @@ static void encode(const struct super *super, struct layout_super *media)
 	media->spare_pages = put64(super->spare_pages);
 	media->generation = put64(super->generation);
 	media->created = put64(super->created);
+	media->family = put64(super->family);
+	media->check = put32(super->check);
 	memcpy(media->uuid, super->uuid, sizeof(media->uuid));
 	memcpy(media->label, super->label, sizeof(media->label));
 	media->crc = put32(checksum(media));

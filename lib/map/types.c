@@ -91,7 +91,7 @@ static int plan_none(struct super *super, uint64_t blocks, uint64_t spare, const
 static bool sound_none(const struct super *super)
 {
 	return super->blocks == 0 && super->index_pages == 0 && super->spare_pages == 0 &&
-	       super->device_pages >= SUPER_PAGES + 1;
+	       super->check == LAYOUT_CHECK_NONE && super->device_pages >= SUPER_PAGES + 1;
 }
 
 static const struct format_type types[] = {
@@ -120,4 +120,26 @@ const struct format_type *type_by_name(const char *name)
 const char *type_names(void)
 {
 	return "blk, none";
+}
+
+static const char *const checks[] = {
+	[LAYOUT_CHECK_NONE] = "none", [LAYOUT_CHECK_CRC24] = "crc24"
+};
+
+const char *check_name(uint32_t check)
+{
+	return checks[check];
+}
+
+int check_by_name(const char *name)
+{
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
+		if (strcmp(checks[i], name) == 0)
+			return (int)i;
+	return -1;
+}
+
+const char *check_names(void)
+{
+	return "crc24, none";
 }

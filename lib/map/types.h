@@ -27,6 +27,8 @@ struct super {
 	uint64_t spare_pages;
 	uint64_t generation;
 	uint64_t created;
+	uint64_t family;
+	uint32_t check; /* enum layout_check */
 	uint8_t uuid[16];
 	char label[LAYOUT_LABEL_SIZE];
 };
@@ -58,6 +60,11 @@ static inline uint64_t super_data_pages(const struct super *super)
 {
 	return super_copy_page(super) - super_data_start(super);
 }
+
+/* The kinds of check values (enum layout_check) by their names; -1: there is none of that name. */
+const char *check_name(uint32_t check);
+int check_by_name(const char *name);
+const char *check_names(void);
 
 /* Find a row; NULL if there is none.  The names are for messages: "blk, none". */
 const struct format_type *type_by_id(uint32_t id);

@@ -19,18 +19,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/sanitizer.h"
 #include "media/pm.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define PM_PLAIN_COPY 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define PM_PLAIN_COPY 1
-#endif
-#endif
-#ifndef PM_PLAIN_COPY
-#define PM_PLAIN_COPY 0
-#endif
 
 /* Mappings of this size and more begin where the processor's large pages do. */
 #define LARGE_PAGE (2u << 20)
@@ -129,7 +119,7 @@ static int sync_range(const void *addr, size_t len)
 
 int pm_copy(const struct pm *pm, void *dst, const void *src, size_t len, enum pm_order order)
 {
-	if (pm->media == PM_FILE || PM_PLAIN_COPY) {
+	if (pm->media == PM_FILE || PLAIN_ACCESS) {
 		memcpy(dst, src, len);
 		return pm_flush(pm, dst, len, order);
 	}
@@ -139,12 +129,28 @@ int pm_copy(const struct pm *pm, void *dst, const void *src, size_t len, enum pm
 
 int pm_zero(const struct pm *pm, void *dst, size_t len, enum pm_order order)
 {
-	if (pm->media == PM_FILE || PM_PLAIN_COPY) {
+	if (pm->media == PM_FILE || PLAIN_ACCESS) {
 		memset(dst, 0, len);
 		return pm_flush(pm, dst, len, order);
 	}
 	pmem_memset(dst, 0, len, PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
 	return 0;
+}
+
+int pm_copy_blocks(const struct pm *pm, void *dst, const void *src, unsigned int n,
+		   struct crc24_prefix prefix, uint32_t *value, enum pm_order order)
+{
+	static const uint8_t zeroes[LAYOUT_PAGE_SIZE] __attribute__((aligned(64)));
+	bool stream = pm->media != PM_FILE && crc24_can_stream();
+
+	for (unsigned int i = 0; i < n; i++, prefix.block++) {
+		const uint8_t *from =
+			src == NULL ? zeroes : (const uint8_t *)src + i * LAYOUT_PAGE_SIZE;
+		uint8_t *to = (uint8_t *)dst + i * LAYOUT_PAGE_SIZE;
+
+		value[i] = stream ? crc24_stream(prefix, to, from) : crc24_copy(prefix, to, from);
+	}
+	return stream ? 0 : pm_flush(pm, dst, (size_t)n * LAYOUT_PAGE_SIZE, order);
 }
 
 bool pm_cas(const struct pm *pm, _Atomic uint64_t *word, uint64_t *expected, uint64_t desired)
@@ -234,9 +240,14 @@ void pm_read(void *dst, const void *src, size_t len)
 	 * nothing else: to align the move itself it would load both ends of the page first (a
 	 * fifteenth of a 4 KiB read at random, measured).  ThreadSanitizer would not see that.
 	 */
-	if (len == LAYOUT_PAGE_SIZE && ((uintptr_t)dst | (uintptr_t)src) % 8 == 0 && !PM_PLAIN_COPY)
+	if (len == LAYOUT_PAGE_SIZE && ((uintptr_t)dst | (uintptr_t)src) % 8 == 0 && !PLAIN_ACCESS)
 		memcpy(__builtin_assume_aligned(dst, 8), __builtin_assume_aligned(src, 8),
 		       LAYOUT_PAGE_SIZE);
 	else
 		memcpy(dst, src, len);
+}
+
+uint32_t pm_read_block(void *dst, const void *src, struct crc24_prefix prefix)
+{
+	return crc24_copy(prefix, dst, src);
 }

@@ -8,7 +8,8 @@
  *
  * A store is durable after it has been flushed and the same thread has then drained:
  *
- *   pm_copy(), pm_zero()   store and flush
+ *   pm_copy(), pm_zero(),
+ *   pm_copy_blocks()       store and flush
  *   pm_cas(), pm_swap()    store only; pm_flush() flushes
  *   pm_drain()             waits for this thread's flushes
  *
@@ -24,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "media/crc24.h"
 #include "media/layout.h"
 
 /* What stands behind the mapping, and so what a flush is; persistence.c says what it survives. */
@@ -96,6 +98,13 @@ int pm_copy(const struct pm *pm, void *dst, const void *src, size_t len, enum pm
 int pm_zero(const struct pm *pm, void *dst, size_t len, enum pm_order order);
 
 /*
+ * The same for `n` adjacent pages of as many adjacent blocks, of which the first is the prefix's, and the
+ * check value of what was stored to each.  `src` NULL: zeroes.
+ */
+int pm_copy_blocks(const struct pm *pm, void *dst, const void *src, unsigned int n,
+		   struct crc24_prefix prefix, uint32_t *value, enum pm_order order);
+
+/*
  * One 8-byte atomic store.  Both are acquire-release: release, so that whoever loads the new entry
  * sees the page's contents; acquire, since the caller goes on to use what the old value named.
  */
@@ -134,6 +143,9 @@ static inline void pm_will_read(const struct pm *pm, const void *src, size_t len
 
 /* Copy out of the mapping.  A function, so that ThreadSanitizer sees the accesses. */
 void pm_read(void *dst, const void *src, size_t len);
+
+/* The same for a block's page, and the check value of what was copied. */
+uint32_t pm_read_block(void *dst, const void *src, struct crc24_prefix prefix);
 
 /* The address of a page. */
 static inline uint8_t *pm_page(const struct pm *pm, uint64_t page)

@@ -158,6 +158,16 @@ void pool_mark_bad(struct pool *pool, uint64_t page)
 	atomic_store_explicit(&pool->any_bad, true, memory_order_release);
 }
 
+void pool_mark_suspect(struct pool *pool, uint64_t page)
+{
+	/* Relaxed, here and below: a few more or less do not matter. */
+	if (atomic_load_explicit(&pool->suspects, memory_order_relaxed) >= pool->spare / 2 ||
+	    page - pool->first >= pool->count || bitmap_test(pool->bad, page - pool->first))
+		return;
+	atomic_fetch_add_explicit(&pool->suspects, 1, memory_order_relaxed);
+	pool_mark_bad(pool, page);
+}
+
 void pool_freeze(struct pool *pool)
 {
 	/*

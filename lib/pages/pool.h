@@ -166,8 +166,9 @@ struct pool {
 	_Atomic uint64_t changes; /* see reserve_changes(); raised under the lock */
 	_Atomic uint64_t *bad; /* a data page: quarantine it when it is retired; bits only rise */
 	_Atomic bool any_bad;
-	_Atomic bool frozen; /* see pool_freeze() */
-	_Atomic bool armed;  /* something has been retired since the reclaimer last looked */
+	_Atomic uint64_t suspects; /* of these, pages whose contents were damaged */
+	_Atomic bool frozen;	   /* see pool_freeze() */
+	_Atomic bool armed;	   /* something has been retired since the reclaimer last looked */
 	pthread_t reclaimer;
 	bool running; /* there is one; only start and close change it */
 };
@@ -217,6 +218,11 @@ bool pool_spill_locked(struct pool *pool);
 
 /* Remember that the media failed at this data page. */
 void pool_mark_bad(struct pool *pool, uint64_t page);
+/*
+ * The same for a page that did not hold what was written, and has not failed otherwise.  At most a half of
+ * the spare: a stray store can damage many, and whoever gets one of them is told by his own check value.
+ */
+void pool_mark_suspect(struct pool *pool, uint64_t page);
 
 /*
  * Persisting has failed: nothing that has been retired, by a section still open or later, is to be

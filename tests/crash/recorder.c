@@ -33,6 +33,8 @@ static struct terms terms;
 int __real_pm_map(struct pm *, int, size_t, enum pm_media, bool, const char *);
 int __real_pm_copy(const struct pm *, void *, const void *, size_t, enum pm_order);
 int __real_pm_zero(const struct pm *, void *, size_t, enum pm_order);
+int __real_pm_copy_blocks(const struct pm *, void *, const void *, unsigned int,
+			  struct crc24_prefix, uint32_t *, enum pm_order);
 bool __real_pm_cas(const struct pm *, _Atomic uint64_t *, uint64_t *, uint64_t);
 uint64_t __real_pm_swap(const struct pm *, _Atomic uint64_t *, uint64_t);
 int __real_pm_flush(const struct pm *, const void *, size_t, enum pm_order);
@@ -44,6 +46,8 @@ int __real_device_punch_durably(const struct device *, uint64_t, uint64_t);
 int __wrap_pm_map(struct pm *, int, size_t, enum pm_media, bool, const char *);
 int __wrap_pm_copy(const struct pm *, void *, const void *, size_t, enum pm_order);
 int __wrap_pm_zero(const struct pm *, void *, size_t, enum pm_order);
+int __wrap_pm_copy_blocks(const struct pm *, void *, const void *, unsigned int,
+			  struct crc24_prefix, uint32_t *, enum pm_order);
 bool __wrap_pm_cas(const struct pm *, _Atomic uint64_t *, uint64_t *, uint64_t);
 uint64_t __wrap_pm_swap(const struct pm *, _Atomic uint64_t *, uint64_t);
 int __wrap_pm_flush(const struct pm *, const void *, size_t, enum pm_order);
@@ -249,6 +253,19 @@ int __wrap_pm_zero(const struct pm *pm, void *dst, size_t len, enum pm_order ord
 {
 	return is_recorded(pm) ? store_and_flush(dst, NULL, len, order)
 			       : __real_pm_zero(pm, dst, len, order);
+}
+
+int __wrap_pm_copy_blocks(const struct pm *pm, void *dst, const void *src, unsigned int n,
+			  struct crc24_prefix prefix, uint32_t *value, enum pm_order order)
+{
+	static const uint8_t zeroes[LAYOUT_PAGE_SIZE];
+
+	if (!is_recorded(pm))
+		return __real_pm_copy_blocks(pm, dst, src, n, prefix, value, order);
+	for (unsigned int i = 0; i < n; i++, prefix.block++)
+		value[i] = crc24_page(
+			prefix, src == NULL ? zeroes : (const uint8_t *)src + i * LAYOUT_PAGE_SIZE);
+	return store_and_flush(dst, src, (size_t)n * LAYOUT_PAGE_SIZE, order);
 }
 
 bool __wrap_pm_cas(const struct pm *pm, _Atomic uint64_t *word, uint64_t *expected,

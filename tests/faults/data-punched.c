@@ -26,6 +26,11 @@
 
 static uint64_t entries[BLOCKS];
 
+static uint64_t page_of(uint64_t number)
+{
+	return le64toh(entries[number]) & ((1ull << 39) - 1);
+}
+
 /* All blocks but `count` from `lost` on. */
 static void expect_others(uint64_t lost, uint64_t count)
 {
@@ -47,7 +52,7 @@ static void read_index(void)
 static void punch_block(uint64_t number)
 {
 	read_index();
-	CHECK(own_shm_punch(server_device(), le64toh(entries[number])), "punch: %m");
+	CHECK(own_shm_punch(server_device(), page_of(number)), "punch: %m");
 }
 
 /* All pages that hold nothing. */
@@ -57,7 +62,7 @@ static void punch_free_pages(void)
 
 	read_index();
 	for (uint64_t number = 0; number < BLOCKS; number++)
-		named[le64toh(entries[number])] = true;
+		named[page_of(number)] = true;
 	for (uint64_t page = 1 + PAGES / 512; page < PAGES - 1; page++)
 		if (!named[page])
 			CHECK(own_shm_punch(server_device(), page), "punch: %m");

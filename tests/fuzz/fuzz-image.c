@@ -8,13 +8,14 @@
  *     0          FLAG_*
  *     1-2        pages of the device, modulo PAGES_MAX + 1
  *     3          bytes more, in units of 16
- *     4-187      the first bytes of the superblock; the rest of it is zero
- *     188-371    the same of its copy, as what differs from the primary (exclusive or)
- *     372-381    pokes into the superblocks: offset (2), primary's byte (1), copy's byte (1), twice
- *     from 382   five bytes each: place in the index (2), bits 0-15 (2) and 56-63 (1) of an entry
+ *     4-195      the first bytes of the superblock; the rest of it is zero
+ *     196-387    the same of its copy, as what differs from the primary (exclusive or)
+ *     388-395    pokes into the superblocks: offset (2), primary's byte (1), copy's byte (1), twice
+ *     from 396   five bytes each: place in the index (2), the low bits of an entry's page (2), WRONG_* (1)
  *
- * The checksums are made right when a flag says so, or nothing behind them would ever be reached.
- * A page that an entry names holds its own number, again and again.
+ * The checksums are made right when a flag says so, and check values and parity unless a WRONG_* says
+ * otherwise, or nothing behind them would ever be reached.  A page that an entry names holds its own number,
+ * again and again.
  *
  * What must hold is told from the bytes alone, with the numbers of kmemblk-format(5): which blocks
  * can be read, and what they hold, at first, after repair, and after writes.
@@ -28,10 +29,11 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "media/crc24.h"
 
 #define PAGES_MAX   768u
 #define LEAVES_MAX  3u
-#define SUPER_BYTES 184u
+#define SUPER_BYTES 192u
 #define CRC_AT	    4092u
 
 #define FLAG_SEAL	 (1u << 0) /* make the primary's checksum right */
@@ -40,6 +42,11 @@
 #define FLAG_COPY_AT_END (1u << 3) /* copy in the device's last page, not where the primary says */
 #define FLAG_DATA_HOLES	 (1u << 4) /* pages of odd numbers have no storage */
 #define FLAG_PROBE	 (1u << 5) /* also kmemblk_probe(), which goes through /proc and is slow */
+
+#define WRONG_PAGE   0x1fu /* bits 34-38 of the page */
+#define WRONG_CHECK  0x20u /* another check value */
+#define NO_CHECK     0x40u /* check value 0 */
+#define WRONG_PARITY 0x80u
 
 /* No page: the block cannot be read. */
 #define LOST UINT64_MAX
@@ -54,6 +61,7 @@ static unsigned int flags;
 struct view {
 	uint64_t blocks, data_start, data_end, ro_compat;
 	uint64_t page[PAGES_MAX]; /* of each block; 0 for zeroes, or LOST */
+	uint64_t damaged; /* blocks that are lost by their entries; the others by their data */
 };
 
 /* What a run of check says. */
@@ -117,21 +125,45 @@ static void put_supers(struct input *input)
 		seal(0);
 }
 
+/* Of the pages that are named, as they are in the end. */
+static void put_entry(uint64_t slot, uint64_t page, uint64_t wrong)
+{
+	struct crc24_prefix prefix = { number_at(image + 184, 8), slot };
+	uint64_t entry = page | (wrong & WRONG_PAGE) << 34, check = 0;
+
+	if (!(wrong & NO_CHECK) && image[44] != 0 && page < pages)
+		check = crc24_page(prefix, image + page * PAGE);
+	if (wrong & WRONG_CHECK)
+		check ^= 1;
+	entry |= check << 39;
+	entry |= (uint64_t)__builtin_parityll(entry) << 63;
+	put_number(PAGE + slot * 8, 8, wrong & WRONG_PARITY ? entry ^ 1ull << 63 : entry);
+}
+
 static void put_entries(struct input *input)
 {
+	static uint64_t named[LEAVES_MAX * PAGE / 8][2];
+	bool put[LEAVES_MAX * PAGE / 8] = { false };
+
 	while (input->size > 0) {
 		uint64_t slot = input_number(input, 2) % (LEAVES_MAX * PAGE / 8);
-		uint64_t page = input_number(input, 2), high = input_number(input, 1);
+		uint64_t page = input_number(input, 2), wrong = input_number(input, 1);
 
 		if (PAGE + slot * 8 >= pages * PAGE)
 			continue;
-		put_number(PAGE + slot * 8, 8, page | high << 56);
+		put[slot] = true;
+		named[slot][0] = page;
+		named[slot][1] = wrong;
+		touched[1 + slot / 512] = true;
 		if (page <= LEAVES_MAX || page >= pages || touched[page] ||
 		    (flags & FLAG_DATA_HOLES && page % 2 == 1))
 			continue;
 		for (unsigned int i = 0; i < PAGE; i += 8)
 			put_number(page * PAGE + i, 8, page * 0x0101010101010101 + i);
 	}
+	for (uint64_t slot = 0; slot < LEAVES_MAX * PAGE / 8; slot++)
+		if (put[slot])
+			put_entry(slot, named[slot][0], named[slot][1]);
 }
 
 static void make(struct input *input)
@@ -173,13 +205,12 @@ static void expect_super(uint8_t *super)
 {
 	uint64_t type = number_at(super + 12, 4), blocks = number_at(super + 72, 8);
 
-	EXPECT(memcmp(super, "KMEMBLK\n", 8) == 0 && number_at(super + 8, 4) == 1 &&
+	EXPECT(memcmp(super, "KMEMBLK\n", 8) == 0 && number_at(super + 8, 4) == 2 &&
 		       number_at(super + 32, 8) == 0 &&
 		       number_at(super + CRC_AT, 4) == (uint32_t)~crc32_iscsi(super, CRC_AT, ~0u),
 	       "a wrong superblock was accepted");
-	EXPECT(number_at(super + 44, 4) == 0 &&
-		       all_zero(super + SUPER_BYTES, CRC_AT - SUPER_BYTES) &&
-		       super[SUPER_BYTES - 1] == 0,
+	EXPECT(number_at(super + 44, 4) <= type &&
+		       all_zero(super + SUPER_BYTES, CRC_AT - SUPER_BYTES) && super[183] == 0,
 	       "reserved bytes were accepted, or a label without an end");
 	EXPECT(number_at(super + 40, 4) == PAGE && number_at(super + 56, 8) == 1 &&
 		       number_at(super + 88, 8) != 0 &&
@@ -187,6 +218,40 @@ static void expect_super(uint8_t *super)
 	       "an impossible field was accepted");
 	EXPECT(type == 1 ? blocks > 0 && number_at(super + 80, 8) > 0 : type == 0 && blocks == 0,
 	       "an impossible type was accepted");
+}
+
+/* What an entry says of its block: a page, 0, or LOST.  `names` counts the entries of each page. */
+static uint64_t page_of(const struct view *view, uint64_t entry, bool checks, uint8_t *names)
+{
+	uint64_t page = entry & ((1ull << 39) - 1);
+
+	if (entry == 0)
+		return 0;
+	if (__builtin_parityll(entry) || (!checks && entry >> 39 & 0xffffff) ||
+	    page < view->data_start || page >= view->data_end)
+		return LOST;
+	if (names[page] < 2)
+		names[page]++;
+	return page;
+}
+
+/* Find what the data of blocks whose entries are whole has lost. */
+static void verify(struct view *view, const uint8_t *bytes, const uint8_t *names)
+{
+	struct crc24_prefix prefix = { .family = number_at(bytes + 184, 8) };
+	bool checks = number_at(bytes + 44, 4) == 1;
+
+	for (uint64_t block = 0; block < view->blocks; block++) {
+		uint64_t page = view->page[block], entry = number_at(bytes + PAGE + block * 8, 8);
+
+		if (page == 0 || page == LOST)
+			continue;
+		view->damaged += names[page] == 2;
+		prefix.block = block;
+		if (checks ? crc24_page(prefix, image + page * PAGE) != (entry >> 39 & 0xffffff)
+			   : names[page] == 2)
+			view->page[block] = LOST;
+	}
 }
 
 /* Read the device's index by its primary, which the library has found sound. */
@@ -205,19 +270,13 @@ static void look(struct view *view)
 		       view->data_start <= view->data_end &&
 		       view->blocks <= view->data_end - view->data_start,
 	       "an impossible superblock was accepted");
+	view->damaged = 0;
 	for (uint64_t block = 0; block < view->blocks; block++) {
-		uint64_t page = number_at(bytes + PAGE + block * 8, 8);
-
-		if (page != 0 && (page < view->data_start || page >= view->data_end))
-			page = LOST;
-		else if (page != 0 && names[page] < 2)
-			names[page]++;
-		view->page[block] = page;
+		view->page[block] = page_of(view, number_at(bytes + PAGE + block * 8, 8),
+					    number_at(bytes + 44, 4) == 1, names);
+		view->damaged += view->page[block] == LOST;
 	}
-	for (uint64_t block = 0; block < view->blocks; block++)
-		if (view->page[block] != 0 && view->page[block] != LOST &&
-		    names[view->page[block]] == 2)
-			view->page[block] = LOST;
+	verify(view, bytes, names);
 }
 
 /* Check has found nothing at all: there is nothing. */
@@ -319,7 +378,7 @@ static void expect_told(struct kmemblk *h, const struct view *view)
 		       info.device_pages == view->data_end + 1 &&
 		       info.data_pages == view->data_end - view->data_start,
 	       "info differs from the superblock");
-	EXPECT((info.entries_damaged == 0) == (lost_blocks(view) == 0), "%llu damaged entries",
+	EXPECT((info.entries_damaged == 0) == (view->damaged == 0), "%llu damaged entries",
 	       (unsigned long long)info.entries_damaged);
 	EXPECT(strnlen(info.label, sizeof(info.label)) < sizeof(info.label) &&
 		       strnlen(info.uuid, sizeof(info.uuid)) == 36,
@@ -437,7 +496,21 @@ static void change(struct kmemblk *h, uint64_t block, uint64_t blocks)
 	EXPECT_OK(kmemblk_zero(h, PAGE - 2000 + more, at + 2000, 0));
 }
 
-/* Only a device without a lost block opens. */
+/* What a block holds goes to `disk`; one that is damaged is written whole, which alone is possible. */
+static void fill(struct kmemblk *h, const struct view *view, uint64_t block)
+{
+	uint64_t at = block * PAGE;
+
+	if (view->page[block] != LOST) {
+		memcpy(disk + at, contents(view, block), PAGE);
+		return;
+	}
+	memset(disk + at, 0x33, PAGE);
+	EXPECT(kmemblk_write(h, disk + at, 1, at) == -EIO, "a part was written over damage");
+	EXPECT_OK(kmemblk_write(h, disk + at, PAGE, at));
+}
+
+/* Only a device without a damaged entry opens. */
 static void write_all(const struct view *view, bool sound)
 {
 	struct kmemblk_check_result result;
@@ -451,11 +524,11 @@ static void write_all(const struct view *view, bool sound)
 		       "a sound device does not open: %s", kmemblk_error());
 		return;
 	}
-	EXPECT(lost_blocks(view) == 0, "a device with lost blocks opens for writing");
+	EXPECT(view->damaged == 0, "a device with damaged entries opens for writing");
 	EXPECT_OK(kmemblk_start(h));
 	if (view->blocks > 0) {
 		for (uint64_t block = 0; block < view->blocks; block++)
-			memcpy(disk + block * PAGE, contents(view, block), PAGE);
+			fill(h, view, block);
 		for (uint64_t block = 0; block < view->blocks; block += 1 + view->blocks / 3)
 			change(h, block, view->blocks);
 		memset(disk + size - PAGE, 0, PAGE);
@@ -478,7 +551,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct view before, after;
 	struct input input = { data, size };
-	struct outcome found;
+	struct outcome found, whole;
 	bool opened, repaired;
 	uint64_t digest;
 
@@ -491,8 +564,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	       "does not open, and check finds nothing");
 	if (opened && found.result.left + found.result.correctable == 0)
 		expect_flawless(&before);
-	EXPECT(found.result.left > 0 || !opened || lost_blocks(&before) == 0,
-	       "lost blocks, and check leaves nothing");
+	EXPECT(found.result.left > 0 || !opened || before.damaged == 0,
+	       "damaged entries, and check leaves nothing");
+	whole = check(KMEMBLK_CHECK_DATA);
+	EXPECT(!opened || whole.result.left == 0 || whole.result.left > found.result.left ||
+		       lost_blocks(&before) <= before.damaged,
+	       "lost data, and check --data finds none");
 	repaired = repair(&found);
 	if (read_all(&after)) {
 		if (opened)

@@ -38,7 +38,7 @@ fuzz_for_a_while() {
 		fail "an input that has been right before"
 	}
 	mkdir "$tmp/new"
-	"$target" "${options[@]}" -seed=20 -max_len=700 -len_control=0 -print_final_stats=1 \
+	"$target" "${options[@]}" -seed=20 -max_len=720 -len_control=0 -print_final_stats=1 \
 		-max_total_time="${FUZZ_CHECK_SECONDS:-15}" "$tmp/new" "$known" > "$tmp/log" 2>&1 || {
 		keep_finding "$1"
 		fail "a new input"

@@ -3,8 +3,8 @@
 
 usage: make-seeds.py FOLDER
 
-Makes corpus-image and corpus-ops in FOLDER.  The first image is that of tests/golden (make-v1.c),
-the others are what can happen to it; the operations are those that make-v1.c does, and some more.
+Makes corpus-image and corpus-ops in FOLDER.  The first image is that of tests/golden (make-v2.c),
+the others are what can happen to it; the operations are those that make-v2.c does, and some more.
 """
 
 import pathlib
@@ -15,17 +15,19 @@ SEAL, SEAL_COPY, NO_COPY, AT_END, HOLES, PROBE = 1, 2, 4, 8, 16, 32
 ENTRIES = [(0, 3), (1, 4), (5, 10), (7, 11), (511, 7), (512, 8), (519, 9)]
 
 
-def superblock(pages=700, index=2, blocks=520, spare=20, kind=1, generation=1):
+def superblock(
+    pages=700, index=2, blocks=520, spare=20, kind=1, generation=1, check=1
+):
     return struct.pack(
-        "<8sIIQQQIIQQQQQQQ16s64s",
+        "<8sIIQQQIIQQQQQQQ16s64sQ",
         b"KMEMBLK\n",
-        1,
+        2,
         kind,
         0,
         0,
         0,
         4096,
-        0,
+        check,
         pages,
         1,
         index,
@@ -34,7 +36,8 @@ def superblock(pages=700, index=2, blocks=520, spare=20, kind=1, generation=1):
         generation,
         10000000000,
         bytes.fromhex("0123456789ab4cde8f0123456789abcd"),
-        "golden é v1".encode(),
+        "golden é v2".encode(),
+        0x0123456789ABCDEF,
     )
 
 
@@ -62,10 +65,12 @@ IMAGES = {
     "too-small": image(pages=2),
     "holes": image(flags=SEAL | SEAL_COPY | HOLES),
     "wild": image(entries=ENTRIES + [(2, 699), (3, 2), (6, 20, 1)]),
+    "turned": image(entries=ENTRIES + [(2, 20, 128), (3, 21, 32), (6, 22, 64)]),
+    "unchecked": image(first=superblock(check=0), entries=ENTRIES + [(6, 20, 32)]),
     "shared": image(entries=ENTRIES + [(2, 3), (513, 9)]),
     "tail": image(entries=ENTRIES + [(520, 3), (1023, 5)]),
     "tail-and-wild": image(flags=SEAL, entries=ENTRIES + [(520, 3), (9, 0, 255)]),
-    "none": image(first=superblock(index=0, blocks=0, spare=0, kind=0), entries=[]),
+    "none": image(first=superblock(index=0, blocks=0, spare=0, kind=0, check=0), entries=[]),
     "tiny": image(pages=5, first=superblock(5, 1, 1, 1), entries=[(0, 3)]),
     # The sums of what it says wrap around.
     "overflow": image(first=superblock(index=0, blocks=2**64 - 500, spare=600)),

@@ -23,6 +23,7 @@ belongs to it:
     primary FIELD=VALUE...    fields of the superblock, and a right checksum
     copy, both FIELD=VALUE... the same of its copy, or of each
     entry BLOCK VALUE         an entry of the index
+    page BLOCK PAGE           one that names a page, and has check value 0
     size BYTES                cut off, or longer by zeroes
 """
 
@@ -41,7 +42,7 @@ FIELDS = {
     "ro_compat": (24, 8),
     "incompat": (32, 8),
     "page_size": (40, 4),
-    "reserved0": (44, 4),
+    "check": (44, 4),
     "device_pages": (48, 8),
     "index_start": (56, 8),
     "index_pages": (64, 8),
@@ -52,8 +53,9 @@ FIELDS = {
     "uuid0": (104, 1),
     "label0": (120, 1),
     "label63": (183, 1),
-    "reserved1": (184, 1),
-    "reserved1_end": (4091, 1),
+    "family0": (184, 1),
+    "reserved": (192, 1),
+    "reserved_end": (4091, 1),
 }
 
 
@@ -92,6 +94,11 @@ def made(base, recipe):
         elif what == "entry":
             at = PAGE + 8 * int(words[0])
             image[at : at + 8] = int(words[1], 0).to_bytes(8, "little")
+        elif what == "page":
+            at = PAGE + 8 * int(words[0])
+            page = int(words[1])
+            entry = page | (page.bit_count() & 1) << 63
+            image[at : at + 8] = entry.to_bytes(8, "little")
         elif what == "size":
             size = int(words[0])
             image = image[:size] + bytes(max(0, size - len(image)))
@@ -101,11 +108,15 @@ def made(base, recipe):
     return image
 
 
+def page_of(entry):
+    return int.from_bytes(entry, "little") & (1 << 39) - 1
+
+
 def disk_of(image):
     """What each block of a sound device holds."""
     for block in range(int.from_bytes(image[72:80], "little")):
         at = PAGE + 8 * block
-        page = int.from_bytes(image[at : at + 8], "little")
+        page = page_of(image[at : at + 8])
         yield bytes(image[page * PAGE : (page + 1) * PAGE]) if page else bytes(PAGE)
 
 
@@ -132,7 +143,7 @@ class Bench:
         self.base = read_base(base)
         self.disk = list(disk_of(self.base))
         index = range(PAGE, PAGE + 8 * len(self.disk), 8)
-        self.used = {int.from_bytes(self.base[at : at + 8], "little") for at in index}
+        self.used = {page_of(self.base[at : at + 8]) for at in index}
         self.device = pathlib.Path(device)
         self.copy = pathlib.Path(folder) / "disk"
         self.kmemblk, self.read_all, self.server = kmemblk, read_all, server

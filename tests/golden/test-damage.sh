@@ -12,4 +12,4 @@ server=()
 # With AddressSanitizer nbdkit hangs now and then: see step_asan in tests/run.sh.
 test -n "${asan_library:-}" || ! nbdkit --version > "$tmp/log" 2>&1 || server=(nbdkit "$plugin")
 PYTHONPATH=$abs_top_srcdir/tests/common python3 -B "$golden/damage.py" \
-	"$golden/damage.txt" "$golden/v1.od" "$device" "$tmp" "$kmemblk" ./read-all "${server[@]}" || fail "not as in damage.txt"
+	"$golden/damage.txt" "$golden/v2.od" "$device" "$tmp" "$kmemblk" ./read-all "${server[@]}" || fail "not as in damage.txt"

@@ -86,7 +86,7 @@ static void try_request(const struct request *request, bool alone)
 			shortage_write(handle, block, 1);
 	flushed = drained = false;
 	thread = park_start(trim_parked, NULL);
-	CHECK(shortage_entry(handle, BLOCK) == 0, "stopped too early");
+	CHECK(shortage_page(handle, BLOCK) == 0, "stopped too early");
 	watched = true;
 	CHECK_CALL(run(request));
 	watched = false;

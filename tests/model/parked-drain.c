@@ -101,10 +101,10 @@ static void try_request(struct request request)
 	handle = test_open(path);
 	for (uint32_t block = 0; block < BLOCKS; block++)
 		shortage_write(handle, block, 1);
-	page = shortage_entry(handle, BLOCK);
+	page = shortage_page(handle, BLOCK);
 	park_at = request.order;
 	thread = park_start(run_parked, &request);
-	CHECK(shortage_entry(handle, BLOCK) != page, "%s: stopped too early", request.name);
+	CHECK(shortage_page(handle, BLOCK) != page, "%s: stopped too early", request.name);
 	shortage_begin(&shortage, handle, OTHER_BLOCK, page);
 	CHECK(!shortage_reaches(&shortage),
 	      "%s: the page was reused before its entry was durably something else", request.name);

@@ -4,7 +4,7 @@
  * that has stayed (invariant 4: no ABA).
  *
  * The writer is stopped after it has copied the block's old contents, or just before its exchange
- * (the linker puts functions of this file before pm_read() and pm_drain()).  Meanwhile another
+ * (the linker puts functions of this file before pm_read_block() and pm_drain()).  Meanwhile another
  * thread overwrites that very block, until it is on the page where it was, with other contents,
  * which must not happen: the exchange would succeed, and the newer contents be lost.
  *
@@ -25,8 +25,8 @@ enum place { NOWHERE, AFTER_READ, AFTER_DRAIN };
 static struct kmemblk *handle;
 static __thread enum place park_at;
 
-void __real_pm_read(void *dst, const void *src, size_t len);
-void __wrap_pm_read(void *dst, const void *src, size_t len);
+uint32_t __real_pm_read_block(void *dst, const void *src, struct crc24_prefix prefix);
+uint32_t __wrap_pm_read_block(void *dst, const void *src, struct crc24_prefix prefix);
 void __real_pm_drain(const struct pm *pm, enum pm_order order);
 void __wrap_pm_drain(const struct pm *pm, enum pm_order order);
 
@@ -38,10 +38,12 @@ static void park_once(enum place place)
 	park();
 }
 
-void __wrap_pm_read(void *dst, const void *src, size_t len)
+uint32_t __wrap_pm_read_block(void *dst, const void *src, struct crc24_prefix prefix)
 {
-	__real_pm_read(dst, src, len);
+	uint32_t value = __real_pm_read_block(dst, src, prefix);
+
 	park_once(AFTER_READ);
+	return value;
 }
 
 void __wrap_pm_drain(const struct pm *pm, enum pm_order order)
@@ -70,7 +72,7 @@ static void try_place(enum place place)
 
 	handle = test_open(path);
 	shortage_write(handle, BLOCK, 1);
-	page = shortage_entry(handle, BLOCK);
+	page = shortage_page(handle, BLOCK);
 	thread = park_start(write_parked, &place);
 	shortage_begin(&shortage, handle, BLOCK, page);
 	CHECK(!shortage_reaches(&shortage),

@@ -18,9 +18,9 @@ void shortage_write(struct kmemblk *handle, uint32_t block, uint32_t version)
 	CHECK_CALL(kmemblk_write(handle, buf, BLOCK_SIZE, (uint64_t)block * BLOCK_SIZE));
 }
 
-uint64_t shortage_entry(const struct kmemblk *handle, uint32_t block)
+uint64_t shortage_page(const struct kmemblk *handle, uint32_t block)
 {
-	return GET(handle->index.entries[block]);
+	return layout_entry_page(GET(handle->index.entries[block]));
 }
 
 static void *overwrite(void *opaque)
@@ -30,7 +30,7 @@ static void *overwrite(void *opaque)
 	for (uint32_t version = 2; !GET(s->enough); version++) {
 		shortage_write(s->handle, s->block, version);
 		SET(s->written, version);
-		if (shortage_entry(s->handle, s->block) == s->page) {
+		if (shortage_page(s->handle, s->block) == s->page) {
 			SET(s->reached, true);
 			break;
 		}

@@ -30,7 +30,7 @@ struct shortage {
 
 /* A write that must succeed; and the page that a block's entry names. */
 void shortage_write(struct kmemblk *handle, uint32_t block, uint32_t version);
-uint64_t shortage_entry(const struct kmemblk *handle, uint32_t block);
+uint64_t shortage_page(const struct kmemblk *handle, uint32_t block);
 
 /* Begin to overwrite `block`, until it is on `page` or shortage_end(). */
 void shortage_begin(struct shortage *s, struct kmemblk *handle, uint32_t block, uint64_t page);

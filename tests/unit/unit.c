@@ -325,6 +325,25 @@ uint64_t unit_peek_entry(uint64_t block)
 	return unit_peek_number(PAGE + block * 8, 8);
 }
 
+uint64_t unit_entry(uint64_t page)
+{
+	uint64_t bits = 0;
+
+	for (unsigned int i = 0; i < 63; i++)
+		bits ^= page >> i & 1;
+	return page | bits << 63;
+}
+
+void unit_poke_page(uint64_t block, uint64_t page)
+{
+	unit_poke_entry(block, unit_entry(page));
+}
+
+uint64_t unit_peek_page(uint64_t block)
+{
+	return unit_peek_entry(block) & 0x7fffffffff;
+}
+
 void unit_make_file(const char *path, uint64_t bytes)
 {
 	int fd = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0600);

@@ -96,6 +96,11 @@ void unit_seal(uint64_t page);
 /* Index entry of a block. */
 void unit_poke_entry(uint64_t block, uint64_t entry);
 uint64_t unit_peek_entry(uint64_t block);
+/* One that names a page and has check value 0, and how it is written. */
+uint64_t unit_entry(uint64_t page);
+void unit_poke_page(uint64_t block, uint64_t page);
+/* The page of a block. */
+uint64_t unit_peek_page(uint64_t block);
 
 void unit_make_file(const char *path, uint64_t bytes);
 /* Bytes of storage that the file has. */

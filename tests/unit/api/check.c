@@ -198,11 +198,11 @@ END_TEST
 START_TEST(test_newer_format_is_left_alone)
 {
 	make();
-	unit_poke_number(8, 4, 2);
+	unit_poke_number(8, 4, 3);
 	unit_seal(0);
-	expect_finding("left", "superblock (page 0): format version 2; this version reads 1");
-	repair(0, 1, "format version 2");
-	unit_poke_number(8, 4, 1);
+	expect_finding("left", "superblock (page 0): format version 3; this version reads 2");
+	repair(0, 1, "format version 3");
+	unit_poke_number(8, 4, 2);
 	unit_seal(0);
 	unit_poke_number(COPY + 32, 8, 1);
 	unit_seal(PAGES - 1);
@@ -244,11 +244,11 @@ END_TEST
 START_TEST(test_wild_entry)
 {
 	make();
-	unit_poke_entry(3, 1999);
+	unit_poke_page(3, 1999);
 	expect_finding("left", "block 3: its index entry names page 1999, which is no data page "
 			       "(those are 5 to 1998); the block's contents are lost");
 	repair(0, 1, "left: block 3");
-	ck_assert_uint_eq(unit_peek_entry(3), 1999);
+	ck_assert_uint_eq(unit_peek_entry(3), unit_entry(1999));
 }
 END_TEST
 

@@ -158,13 +158,17 @@ START_TEST(test_bad_options)
 		{ { .type = "raid" }, EINVAL, "no type \"raid\"; there are: blk, none" },
 		{ { .type = "" }, EINVAL, "no type \"\"" },
 		{ { .disk_size = 4097 }, EINVAL, "must be a multiple of 4096" },
-		{ { .disk_size = 1ull << 53 }, EINVAL, "at most 4 PiB" },
+		{ { .disk_size = 1ull << 52 }, EINVAL, "at most 2 PiB" },
 		{ { .create_size = 4095 }, EINVAL, "must be a multiple of 4096" },
 		{ { .create_size = 4096 }, EEXIST, "exists already" },
 		{ { .disk_size = MIB }, ENOSPC, "does not fit; at most " },
 		{ { .spare_pages = 253 }, ENOSPC, "too few" },
 		{ { .type = "none", .disk_size = 4096 }, EINVAL, "give no size" },
 		{ { .type = "none", .spare_pages = 1 }, EINVAL, "give no spare" },
+		{ { .type = "none", .check = "crc24" }, EINVAL, "give no check" },
+		{ { .check = "crc32" },
+		  EINVAL,
+		  "no check values \"crc32\"; there are: crc24, none" },
 	};
 
 	unit_make_file(unit_device, MIB);

@@ -24,7 +24,7 @@ START_TEST(test_open_device)
 	ck_assert_str_eq(info.persistence, "process");
 	ck_assert_uint_eq(strlen(info.uuid), 36);
 	ck_assert_str_eq(info.label, "described");
-	ck_assert_uint_eq(info.format_version, 1);
+	ck_assert_uint_eq(info.format_version, 2);
 	ck_assert_uint_eq(info.page_size, PAGE);
 	ck_assert_uint_eq(info.generation, 1);
 	ck_assert_uint_eq(info.device_pages, 2000);

@@ -86,8 +86,8 @@ START_TEST(test_damaged_index_opens_for_reading_only)
 	unit_format(8 * MIB, 0);
 	unit_poke_entry(2, ~0ull);
 	unit_poke_entry(3, ~0ull);
-	unit_poke_entry(4, 10);
-	unit_poke_entry(5, 10);
+	unit_poke_page(4, 10);
+	unit_poke_page(5, 10);
 	unit_expect_error(kmemblk_open(unit_device, 0, &h), EUCLEAN,
 			  "the index is damaged (2 bad entries, 1 pages named twice, 0 entries "
 			  "unreadable); for details type: kmemblk check ");

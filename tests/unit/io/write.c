@@ -300,7 +300,7 @@ END_TEST
 START_TEST(test_after_a_failure_to_persist_the_old_page_is_not_reused)
 {
 	struct kmemblk *h = as_ordinary_file();
-	uint64_t old = unit_peek_entry(3);
+	uint64_t old = unit_peek_page(3);
 	uint8_t bytes[PAGE];
 	bool free_again;
 

@@ -62,9 +62,9 @@ END_TEST
 START_TEST(test_sparse_leaves)
 {
 	make(5 * 512 + 3);
-	unit_poke_entry(512, data(9));
-	unit_poke_entry(1023, data(10));
-	unit_poke_entry(5 * 512 + 2, data(super.blocks));
+	unit_poke_page(512, data(9));
+	unit_poke_page(1023, data(10));
+	unit_poke_page(5 * 512 + 2, data(super.blocks));
 	scan(&(struct index_scan){ 0 });
 	ck_assert_uint_eq(idx.used, 3);
 	for (uint64_t leaf = 0; leaf < 6; leaf++) {
@@ -83,15 +83,15 @@ END_TEST
 
 struct told {
 	unsigned int count;
-	enum index_damage damage[8];
-	uint64_t block[8], page[8];
+	enum index_damage damage[16];
+	uint64_t block[16], page[16];
 };
 
 static void tell(void *opaque, enum index_damage damage, uint64_t block, uint64_t page)
 {
 	struct told *told = opaque;
 
-	ck_assert_uint_lt(told->count, 8);
+	ck_assert_uint_lt(told->count, 16);
 	told->damage[told->count] = damage;
 	told->block[told->count] = block;
 	told->page[told->count++] = page;
@@ -102,14 +102,17 @@ START_TEST(test_wild_entries)
 	static const struct {
 		uint64_t block;
 		uint64_t entry;
+		enum index_damage damage;
 	} wild[] = {
-		{ 0, 1 },			  /* the index itself */
-		{ 100, 2 },			  /* its last page */
-		{ 200, 1004 },			  /* the superblock's copy */
-		{ 300, 1005 },			  /* past the device */
-		{ 511, ~0ull },			  /* all bits */
-		{ 512, 1ull << 40 | 5 },	  /* a reserved bit */
-		{ 999, 0x8000000000000000 | 20 }, /* another */
+		{ 0, 0x8000000000000001, INDEX_WILD },	   /* the index itself */
+		{ 100, 0x8000000000000002, INDEX_WILD },   /* its last page */
+		{ 200, 1004, INDEX_TURNED },		   /* the superblock's copy */
+		{ 201, 0x80000000000003ec, INDEX_WILD },   /* the same, whole */
+		{ 300, 0x80000000000003ed, INDEX_TURNED }, /* past the device */
+		{ 301, 1005, INDEX_WILD },
+		{ 511, ~0ull, INDEX_TURNED },		   /* all bits */
+		{ 512, 1ull << 39 | 1, INDEX_TURNED },	   /* a check value, where there are none */
+		{ 999, 0x8000000000000014, INDEX_TURNED }, /* one bit too many */
 	};
 	const unsigned int n = sizeof(wild) / sizeof(wild[0]);
 	struct told told = { 0 };
@@ -118,20 +121,37 @@ START_TEST(test_wild_entries)
 	ck_assert_uint_eq(super.device_pages, 1005);
 	for (unsigned int i = 0; i < n; i++)
 		unit_poke_entry(wild[i].block, wild[i].entry);
-	unit_poke_entry(1, data(0));
-	unit_poke_entry(2, 1003); /* the last data page */
+	unit_poke_page(1, data(0));
+	unit_poke_page(2, 1003); /* the last data page */
 	scan(&(struct index_scan){ .damaged = tell, .damaged_opaque = &told });
 	ck_assert_uint_eq(idx.wild, n);
 	ck_assert_uint_eq(idx.used, 2);
 	ck_assert_uint_eq(told.count, n);
 	for (unsigned int i = 0; i < n; i++) {
-		ck_assert_int_eq(told.damage[i], INDEX_WILD);
+		ck_assert_msg(told.damage[i] == wild[i].damage, "%u", i);
 		ck_assert_uint_eq(told.block[i], wild[i].block);
-		ck_assert_uint_eq(told.page[i], wild[i].entry);
 		ck_assert(index_load(&idx, wild[i].block) == INDEX_BAD_PAGE);
 	}
 	ck_assert_uint_eq(index_load(&idx, 1), 3);
 	ck_assert_uint_eq(index_load(&idx, 2), 1003);
+	end();
+}
+END_TEST
+
+START_TEST(test_each_bit_that_turns_is_found)
+{
+	const uint64_t whole = unit_entry(700);
+
+	make(1000);
+	unit_poke_entry(5, whole);
+	scan(&(struct index_scan){ 0 });
+	ck_assert_uint_eq(idx.used, 1);
+	for (unsigned int kind = 0; kind < 2; kind++) {
+		idx.checks = kind == 1;
+		for (unsigned int bit = 0; bit < 64; bit++)
+			ck_assert(index_page_of(&idx, htole64(whole ^ 1ull << bit)) ==
+				  INDEX_BAD_PAGE);
+	}
 	end();
 }
 END_TEST
@@ -144,10 +164,10 @@ START_TEST(test_pages_named_twice)
 	make(2000);
 	how.named = bitmap_new(super_data_pages(&super));
 	how.twice = bitmap_new(super_data_pages(&super));
-	unit_poke_entry(3, data(50));
-	unit_poke_entry(700, data(50));
-	unit_poke_entry(1999, data(50));
-	unit_poke_entry(800, data(51));
+	unit_poke_page(3, data(50));
+	unit_poke_page(700, data(50));
+	unit_poke_page(1999, data(50));
+	unit_poke_page(800, data(51));
 	scan(&how);
 	/* One page, two entries too many. */
 	ck_assert_uint_eq(idx.twice, 1);
@@ -170,7 +190,7 @@ START_TEST(test_unreadable_leaf)
 		return;
 	make(2000);
 	for (uint64_t block = 0; block < 2000; block++)
-		unit_poke_entry(block, data(block));
+		unit_poke_page(block, data(block));
 	ck_assert_int_eq(device_open(&device, unit_device, false), 0);
 	ck_assert_int_eq(device_map(&device), 0);
 	/* The last leaf is past the end, as on a device without holes that lost it. */
@@ -211,7 +231,7 @@ START_TEST(test_many_leaves_in_parallel)
 	fd = open(unit_device, O_WRONLY | O_CLOEXEC);
 	for (uint64_t leaf = 0; leaf < leaves; leaf += 7)
 		for (uint64_t i = 0; i < 3; i++) {
-			uint64_t entry = htole64(data(put++ * 1000 % (leaves * 512)));
+			uint64_t entry = htole64(unit_entry(data(put++ * 1000 % (leaves * 512))));
 
 			ck_assert(pwrite(fd, &entry, 8, (off_t)((1 + leaf) * PAGE + i * 800)) == 8);
 		}
@@ -238,8 +258,8 @@ START_TEST(test_persist_of_unreadable)
 	if (!unit_faults_work())
 		return;
 	make(2000);
-	unit_poke_entry(0, data(0));
-	unit_poke_entry(1600, data(1));
+	unit_poke_page(0, data(0));
+	unit_poke_page(1600, data(1));
 	scan(&(struct index_scan){ 0 });
 	ck_assert_int_eq(index_persist_guarded(&idx, 0, 4, PM_WRITE_ENTRY), 0);
 	ck_assert_int_eq(truncate(unit_device, 2 * PAGE), 0);
@@ -274,5 +294,6 @@ START_TEST(test_type_none_has_no_index)
 END_TEST
 
 UNIT_MAIN("index", test_empty_index_takes_no_storage, test_sparse_leaves, test_wild_entries,
-	  test_pages_named_twice, test_unreadable_leaf, test_many_leaves_in_parallel,
-	  test_persist_of_unreadable, test_allocate_leaf, test_type_none_has_no_index)
+	  test_each_bit_that_turns_is_found, test_pages_named_twice, test_unreadable_leaf,
+	  test_many_leaves_in_parallel, test_persist_of_unreadable, test_allocate_leaf,
+	  test_type_none_has_no_index)

@@ -34,6 +34,8 @@ static struct super example(void)
 		.spare_pages = 40,
 		.generation = 0x0102030405060708,
 		.created = 0x1112131415161718,
+		.family = 0x2122232425262728,
+		.check = LAYOUT_CHECK_CRC24,
 		.label = "example",
 	};
 
@@ -77,13 +79,13 @@ START_TEST(test_layout)
 	write_example();
 	unit_peek(0, bytes, PAGE);
 	ck_assert_mem_eq(bytes, "KMEMBLK\n", 8);
-	ck_assert_uint_eq(unit_peek_number(8, 4), 1);
+	ck_assert_uint_eq(unit_peek_number(8, 4), 2);
 	ck_assert_uint_eq(unit_peek_number(12, 4), 1);
 	ck_assert_uint_eq(unit_peek_number(16, 8), 0x1122334455667788);
 	ck_assert_uint_eq(unit_peek_number(24, 8), 0);
 	ck_assert_uint_eq(unit_peek_number(32, 8), 0);
 	ck_assert_uint_eq(unit_peek_number(40, 4), 4096);
-	ck_assert_uint_eq(unit_peek_number(44, 4), 0);
+	ck_assert_uint_eq(unit_peek_number(44, 4), 1);
 	ck_assert_uint_eq(unit_peek_number(48, 8), PAGES);
 	ck_assert_uint_eq(unit_peek_number(56, 8), 1);
 	ck_assert_uint_eq(unit_peek_number(64, 8), 2);
@@ -94,7 +96,9 @@ START_TEST(test_layout)
 	for (unsigned int i = 0; i < 16; i++)
 		ck_assert_uint_eq(bytes[104 + i], 0xa0 + i);
 	ck_assert_mem_eq(bytes + 120, "example", 8);
-	ck_assert(unit_is_zero(bytes + 127, 4092 - 127));
+	ck_assert(unit_is_zero(bytes + 127, 184 - 127));
+	ck_assert_uint_eq(unit_peek_number(184, 8), 0x2122232425262728);
+	ck_assert(unit_is_zero(bytes + 192, 4092 - 192));
 	device_close(&device);
 }
 END_TEST
@@ -134,9 +138,10 @@ static const char no_fit[] = "index, blocks and spare do not fit the device";
 static const struct wrong wrongs[] = {
 	{ 0, 1, 'k', SUPER_ABSENT, "no kmemblk superblock" },
 	{ 7, 1, 0, SUPER_ABSENT, "no kmemblk superblock" },
-	{ 8, 4, 0, SUPER_UNSUPPORTED, "format version 0; this version reads 1" },
-	{ 8, 4, 2, SUPER_UNSUPPORTED, "format version 2; this version reads 1" },
-	{ 8, 4, ~0u, SUPER_UNSUPPORTED, "format version 4294967295; this version reads 1" },
+	{ 8, 4, 0, SUPER_UNSUPPORTED, "format version 0; this version reads 2" },
+	{ 8, 4, 1, SUPER_UNSUPPORTED, "format version 1; this version reads 2: copy its disk" },
+	{ 8, 4, 3, SUPER_UNSUPPORTED, "format version 3; this version reads 2" },
+	{ 8, 4, ~0u, SUPER_UNSUPPORTED, "format version 4294967295; this version reads 2" },
 	{ 12, 4, 0, SUPER_DAMAGED, no_fit },
 	{ 12, 4, 2, SUPER_UNSUPPORTED, "format type 2 is unknown" },
 	{ 12, 4, ~0u, SUPER_UNSUPPORTED, "format type 4294967295 is unknown" },
@@ -146,11 +151,13 @@ static const struct wrong wrongs[] = {
 	{ 32, 8, 1ull << 63, SUPER_UNSUPPORTED, "(incompat 0x8000000000000000)" },
 	{ 40, 4, 0, SUPER_DAMAGED, "page size 0" },
 	{ 40, 4, 8192, SUPER_DAMAGED, "page size 8192" },
-	{ 44, 1, 1, SUPER_DAMAGED, "reserved bytes are not zero" },
+	{ 44, 4, 0, SUPER_SOUND, "" },
+	{ 44, 4, 2, SUPER_UNSUPPORTED, "check values of kind 2 are unknown" },
+	{ 44, 4, ~0u, SUPER_UNSUPPORTED, "check values of kind 4294967295 are unknown" },
 	{ 48, 8, 0, SUPER_DAMAGED, no_fit },
 	{ 48, 8, PAGES + 1, SUPER_DAMAGED, "made for 1001 pages, but the device has only 1000" },
-	{ 48, 8, 1ull << 40, SUPER_DAMAGED, "made for 1099511627776 pages" },
-	{ 48, 8, (1ull << 40) + 1, SUPER_DAMAGED, "impossible size: 1099511627777 pages" },
+	{ 48, 8, 1ull << 39, SUPER_DAMAGED, "made for 549755813888 pages" },
+	{ 48, 8, (1ull << 39) + 1, SUPER_DAMAGED, "impossible size: 549755813889 pages" },
 	{ 48, 8, ~0ull, SUPER_DAMAGED, "impossible size: 18446744073709551615 pages" },
 	{ 48, 8, 943, SUPER_DAMAGED, no_fit },
 	{ 48, 8, 944, SUPER_SOUND, "" },
@@ -173,7 +180,8 @@ static const struct wrong wrongs[] = {
 	{ 96, 8, ~0ull, SUPER_SOUND, "" },
 	{ 104, 8, 0, SUPER_SOUND, "" },
 	{ 183, 1, 'x', SUPER_DAMAGED, "label without an end" },
-	{ 184, 1, 1, SUPER_DAMAGED, "reserved bytes are not zero" },
+	{ 184, 8, 0, SUPER_SOUND, "" },
+	{ 192, 1, 1, SUPER_DAMAGED, "reserved bytes are not zero" },
 	{ 4091, 1, 0x80, SUPER_DAMAGED, "reserved bytes are not zero" },
 };
 

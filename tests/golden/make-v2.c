@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * make-v1.c - write the device that v1.od shows, for whoever wants to see how it came about:
+ * make-v2.c - write the device that v2.od shows, for whoever wants to see how it came about:
  *
- *     ./make-v1 /dev/shm/v1.img && od -A x -t x1 -w32 /dev/shm/v1.img
+ *     ./make-v2 /dev/shm/v2.img && od -A x -t x1 -w32 /dev/shm/v2.img
  *
- * It gives the same bytes each time: uuid and time of creation are set, one thread on one processor
+ * It gives the same bytes each time: uuid, family and time of creation are set, one thread on one processor
  * takes free pages in order, and no page is freed before the last is taken.
  */
 #include "config.h"
@@ -71,11 +71,13 @@ static int settle(off_t page)
 	static const uint8_t created[8] = { 0x00, 0xe4, 0x0b, 0x54, 0x02 }; /* 10000000000 */
 	static const uint8_t uuid[16] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0x4c, 0xde,
 					  0x8f, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd };
+	static const uint8_t family[8] = { 0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01 };
 	uint8_t bytes[PAGE], crc[4];
 	uint32_t value;
 
 	if (pwrite(fd, created, 8, page * PAGE + 96) != 8 ||
 	    pwrite(fd, uuid, 16, page * PAGE + 104) != 16 ||
+	    pwrite(fd, family, 8, page * PAGE + 184) != 8 ||
 	    pread(fd, bytes, PAGE, page * PAGE) != PAGE)
 		return 0;
 	value = unit_crc32c(bytes, PAGE - 4);
@@ -86,25 +88,26 @@ static int settle(off_t page)
 
 int main(int argc, char **argv)
 {
-	struct kmemblk_format_options options = { .label = "golden \xc3\xa9 v1",
+	struct kmemblk_format_options options = { .label = "golden \xc3\xa9 v2",
 						  .create_size = PAGES * PAGE,
 						  .disk_size = 520 * PAGE,
 						  .spare_pages = 20 };
 	cpu_set_t one;
 
 	if (argc != 2) {
-		fprintf(stderr, "usage: make-v1 FILE\n");
+		fprintf(stderr, "usage: make-v2 FILE\n");
 		return 2;
 	}
 	CPU_ZERO(&one);
 	CPU_SET((size_t)sched_getcpu(), &one);
 	sched_setaffinity(0, sizeof(one), &one);
-	if (kmemblk_format(argv[1], &options) == 0 && run(argv[1], first_session) &&
-	    run(argv[1], second_session)) {
+	/* The family first: what is written depends on it. */
+	if (kmemblk_format(argv[1], &options) == 0) {
 		fd = open(argv[1], O_RDWR | O_CLOEXEC);
-		if (fd != -1 && settle(0) && settle(PAGES - 1))
+		if (fd != -1 && settle(0) && settle(PAGES - 1) && run(argv[1], first_session) &&
+		    run(argv[1], second_session))
 			return 0;
 	}
-	fprintf(stderr, "make-v1: %s\n", kmemblk_error());
+	fprintf(stderr, "make-v2: %s\n", kmemblk_error());
 	return 1;
 }

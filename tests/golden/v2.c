@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * v1.c - the stored image of format version 1 is what kmemblk-format(5) says, opens, and reads as
+ * v2.c - the stored image of format version 2 is what kmemblk-format(5) says, opens, and reads as
  * it did.
  *
  * The bytes are taken apart here with the numbers of the manual page, not those of layout.h, so
@@ -8,6 +8,7 @@
  */
 #include "config.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@
 
 #define PAGES 700u
 #define COPY  ((PAGES - 1) * PAGE)
+
+#define FAMILY 0x0123456789abcdef
 
 /* ---- the image, from od(1)'s text ------------------------------------------------------------ */
 
@@ -47,7 +50,7 @@ static void read_image(void)
 	uint64_t at = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/tests/golden/v1.od", source == NULL ? "../.." : source);
+	snprintf(path, sizeof(path), "%s/tests/golden/v2.od", source == NULL ? "../.." : source);
 	file = fopen(path, "re");
 	ck_assert_msg(file != NULL, "%s cannot be read", path);
 	while (fgets(text, sizeof(text), file) != NULL) {
@@ -128,17 +131,32 @@ static uint64_t number(uint64_t at, unsigned int width)
 	return value;
 }
 
+/* CRC-24 of family, number and contents, a bit at a time. */
+static uint64_t check_value(uint64_t block, const uint8_t *page)
+{
+	uint64_t before[2] = { htole64(FAMILY), htole64(block) };
+	uint32_t value = 0;
+
+	for (unsigned int i = 0; i < sizeof(before) + PAGE; i++) {
+		value ^= i < sizeof(before) ? ((const uint8_t *)before)[i]
+					    : page[i - sizeof(before)];
+		for (unsigned int bit = 0; bit < 8; bit++)
+			value = value >> 1 ^ (value & 1 ? 0xdf3261 : 0);
+	}
+	return value;
+}
+
 static void expect_superblock(uint64_t at)
 {
 	static const uint8_t uuid[16] = { 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0x4c, 0xde,
 					  0x8f, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd };
 
 	ck_assert_mem_eq(image + at, "KMEMBLK\n", 8);
-	ck_assert_uint_eq(number(at + 8, 4), 1);	    /* version */
+	ck_assert_uint_eq(number(at + 8, 4), 2);	    /* version */
 	ck_assert_uint_eq(number(at + 12, 4), 1);	    /* type: blk */
 	ck_assert(unit_is_zero(image + at + 16, 24));	    /* feature words */
 	ck_assert_uint_eq(number(at + 40, 4), 4096);	    /* page size */
-	ck_assert_uint_eq(number(at + 44, 4), 0);	    /* reserved */
+	ck_assert_uint_eq(number(at + 44, 4), 1);	    /* check: CRC-24 */
 	ck_assert_uint_eq(number(at + 48, 8), 700);	    /* device pages */
 	ck_assert_uint_eq(number(at + 56, 8), 1);	    /* index start */
 	ck_assert_uint_eq(number(at + 64, 8), 2);	    /* index pages */
@@ -147,8 +165,10 @@ static void expect_superblock(uint64_t at)
 	ck_assert_uint_eq(number(at + 88, 8), 1);	    /* generation */
 	ck_assert_uint_eq(number(at + 96, 8), 10000000000); /* created */
 	ck_assert_mem_eq(image + at + 104, uuid, 16);
-	ck_assert_str_eq((const char *)image + at + 120, "golden \xc3\xa9 v1");
-	ck_assert(unit_is_zero(image + at + 132, 4092 - 132));
+	ck_assert_str_eq((const char *)image + at + 120, "golden \xc3\xa9 v2");
+	ck_assert(unit_is_zero(image + at + 132, 184 - 132));
+	ck_assert_uint_eq(number(at + 184, 8), FAMILY);
+	ck_assert(unit_is_zero(image + at + 192, 4092 - 192));
 	ck_assert_uint_eq(number(at + 4092, 4), unit_crc32c(image + at, 4092));
 }
 
@@ -161,15 +181,18 @@ START_TEST(test_bytes_are_as_documented)
 	expect_superblock(0);
 	expect_superblock(COPY);
 	for (uint64_t block = 0; block < 1024; block++) {
-		uint64_t entry = number(4096 + block * 8, 8);
+		uint64_t entry = number(4096 + block * 8, 8), page;
 
 		if (next == 7 || block != mapped[next]) {
 			ck_assert_uint_eq(entry, 0);
 			continue;
 		}
 		next++;
-		ck_assert(entry >= 3 && entry <= 698);
-		ck_assert(is_right(block, image + entry * 4096));
+		page = entry & 0x7fffffffff;
+		ck_assert(page >= 3 && page <= 698);
+		ck_assert(is_right(block, image + page * 4096));
+		ck_assert_uint_eq(entry >> 39 & 0xffffff, check_value(block, image + page * 4096));
+		ck_assert_int_eq(__builtin_popcountll(entry) % 2, 0);
 	}
 	ck_assert_uint_eq(next, 7);
 }
@@ -199,8 +222,8 @@ START_TEST(test_opens_and_reads)
 		kmemblk_get_info(h, &info);
 		ck_assert_str_eq(info.type, "blk");
 		ck_assert_str_eq(info.uuid, "01234567-89ab-4cde-8f01-23456789abcd");
-		ck_assert_str_eq(info.label, "golden \xc3\xa9 v1");
-		ck_assert_uint_eq(info.format_version, 1);
+		ck_assert_str_eq(info.label, "golden \xc3\xa9 v2");
+		ck_assert_uint_eq(info.format_version, 2);
 		ck_assert_uint_eq(info.page_size, 4096);
 		ck_assert_uint_eq(info.generation, 1);
 		ck_assert_uint_eq(info.created, 10000000000);
@@ -235,13 +258,14 @@ START_TEST(test_the_same_is_written_today)
 	uint8_t page[PAGE];
 
 	read_image();
-	unit_format_with(&(struct kmemblk_format_options){ .label = "golden \xc3\xa9 v1",
+	unit_format_with(&(struct kmemblk_format_options){ .label = "golden \xc3\xa9 v2",
 							   .create_size = PAGES * PAGE,
 							   .disk_size = 520 * PAGE,
 							   .spare_pages = 20 });
 	/* But for what is different each time. */
 	for (unsigned int i = 0; i < 2; i++) {
 		unit_poke(i * COPY + 96, image + 96, 24);
+		unit_poke(i * COPY + 184, image + 184, 8);
 		unit_seal(i * (PAGES - 1));
 		unit_peek(i * COPY, page, PAGE);
 		ck_assert_mem_eq(page, image, PAGE);
@@ -249,5 +273,5 @@ START_TEST(test_the_same_is_written_today)
 }
 END_TEST
 
-UNIT_MAIN("v1", test_bytes_are_as_documented, test_opens_and_reads, test_is_written_to,
+UNIT_MAIN("v2", test_bytes_are_as_documented, test_opens_and_reads, test_is_written_to,
 	  test_the_same_is_written_today)

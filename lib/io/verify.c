@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * verify.c - a block whose page does not hold what was written to it.
+ *
+ * The check value in its entry is over the disk's family, the block's number and its bytes: so it shows bits
+ * that turned, a page that was overwritten, and an entry that was moved.  The block is an error to whoever
+ * reads it, and to who writes a part of it, since the rest of it is lost; a write of the whole block, or a
+ * trim, makes it good again.  The page is suspect then, and stays
+ * out of use while there are not too many of them (pool_mark_suspect()).
+ */
+#include "config.h"
+
+#include <errno.h>
+
+#include "base/error.h"
+#include "io/verify.h"
+
+int verify_fail(struct kmemblk *h, const char *what, uint64_t block, uint64_t page)
+{
+	/* Relaxed: it is a figure. */
+	atomic_fetch_add_explicit(&h->mismatches, 1, memory_order_relaxed);
+	if (!h->readonly)
+		pool_mark_suspect(&h->pool, page);
+	return fail(
+		EIO,
+		"%s: %s: block %llu is damaged: page %llu does not hold what was written there; a "
+		"write of the whole block, or a trim, makes it good again",
+		what, h->device.path, (unsigned long long)block, (unsigned long long)page);
+}
