@@ -49,16 +49,13 @@ static void report(struct scan_run *run, enum index_damage damage, uint64_t bloc
 	pthread_mutex_unlock(&run->lock);
 }
 
+/* An entry that is not 0. */
 static void scan_entry(struct scan_run *run, struct scan_sums *sums, uint64_t block, uint64_t entry)
 {
 	struct index *index = run->index;
 	uint64_t page = layout_entry_page(entry);
 	uint64_t data_page = page - index->data_start;
 
-	if (entry == 0)
-		return;
-	/* Also a bad entry keeps its leaf from being taken for empty. */
-	index_raise(index, index_leaf(block));
 	if (index_page_of(index, entry) == INDEX_BAD_PAGE) {
 		sums->wild++;
 		report(run, index_entry_is_whole(index, entry) ? INDEX_WILD : INDEX_TURNED, block,
@@ -109,6 +106,7 @@ static void scan_leaf(struct scan_run *run, struct scan_sums *sums, uint64_t num
 {
 	struct index *index = run->index;
 	struct leaf_copy leaf;
+	unsigned int mapped = 0;
 	uint64_t bad;
 
 	if (!atomic_load_explicit(&index->present[number], memory_order_relaxed))
@@ -121,13 +119,16 @@ static void scan_leaf(struct scan_run *run, struct scan_sums *sums, uint64_t num
 	bad = fetch_leaf(&leaf);
 	for (unsigned int i = 0; i < leaf.count; i++) {
 		if (bad >> (i / LINE_ENTRIES) & 1) {
-			index_raise(index, number);
+			mapped++;
 			sums->unreadable++;
 			report(run, INDEX_UNREADABLE, leaf.first + i, 0);
-		} else {
+		} else if (leaf.entry[i] != 0) {
+			mapped++;
 			scan_entry(run, sums, leaf.first + i, leaf.entry[i]);
 		}
 	}
+	/* Also a bad entry keeps its leaf from being taken for empty. */
+	atomic_store_explicit(&index->count[number], mapped, memory_order_relaxed);
 }
 
 static void scan_some(struct scan_run *run, bool caller)

@@ -16,7 +16,7 @@ missed=()
 finds() {
 	local status=0
 	# A hundred times as many runs as it takes.
-	KMEMBLK_MUTANT=$2 "./fuzz-$1-mutant" -artifact_prefix="$tmp/" -timeout=20 -seed=20 -max_len=700 \
+	KMEMBLK_MUTANT=$2 "./fuzz-$1-mutant" -artifact_prefix="$tmp/" -timeout=20 -seed=20 -max_len=720 \
 		-len_control=0 -runs=10000 "$tmp/new" "$tmp/known-$1" \
 		> "$tmp/log" 2>&1 || status=$?
 	if test $status -eq 0; then
@@ -31,7 +31,7 @@ mkdir "$tmp/new"
 known_inputs ops
 known_inputs image
 for mutant in read-gives-the-neighbour trim-forgets read-past-the-end write-past-the-end \
-	reservation-is-lost; do
+	reservation-is-lost check-of-another-block; do
 	finds ops $mutant
 done
 for mutant in checksum-unseen reserved-unseen copy-unseen range-one-too-far shared-unseen \
