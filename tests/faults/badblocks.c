@@ -75,7 +75,7 @@ static uint64_t bad_pages(struct kmemblk *h)
 static bool holds_a_block(const struct kmemblk *h, uint64_t page)
 {
 	for (uint64_t block = 0; block < h->super.blocks; block++)
-		if (unit_peek_entry(block) == page)
+		if (unit_peek_page(block) == page)
 			return true;
 	return false;
 }
@@ -128,7 +128,7 @@ START_TEST(test_page_of_a_block_leaves_with_it)
 	uint64_t page;
 
 	make();
-	page = unit_peek_entry(7);
+	page = unit_peek_page(7);
 	know_bad(page * PAGE + PAGE - 512, 512);
 	h = unit_open(0);
 	/* It may well be readable, until something else is known. */

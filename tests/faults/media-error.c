@@ -75,7 +75,7 @@ START_TEST(test_in_data_costs_one_block_until_it_is_written)
 	if (!unit_faults_work())
 		return;
 	h = make();
-	page = unit_peek_entry(7);
+	page = unit_peek_page(7);
 	lose(h, page);
 	for (int i = 0; i < 3; i++) {
 		expect_bad(kmemblk_read(h, buf, PAGE, 7 * PAGE), "read", page);
@@ -115,7 +115,7 @@ static void lose_free_pages(struct kmemblk *h, unsigned int count)
 	bool named[256] = { false };
 
 	for (uint64_t block = 0; block < h->super.blocks; block++)
-		named[unit_peek_entry(block)] = true;
+		named[unit_peek_page(block)] = true;
 	for (uint64_t page = h->index.data_start; count > 0; page++)
 		if (!named[page]) {
 			lose(h, page);
@@ -191,8 +191,8 @@ START_TEST(test_in_the_middle_of_a_range)
 	if (!unit_faults_work())
 		return;
 	h = make();
-	first = unit_peek_entry(20);
-	second = unit_peek_entry(40);
+	first = unit_peek_page(20);
+	second = unit_peek_page(40);
 	lose(h, first);
 	lose(h, second);
 	expect_bad(kmemblk_read(h, buf, sizeof(buf), 0), "read", first);
@@ -243,7 +243,7 @@ START_TEST(test_two_threads_at_once)
 	for (int i = 0; i < 2; i++) {
 		readers[i].h = h;
 		readers[i].right = true;
-		readers[i].page = unit_peek_entry(readers[i].bad_block);
+		readers[i].page = unit_peek_page(readers[i].bad_block);
 		lose(h, readers[i].page);
 	}
 	for (int i = 0; i < 2; i++)

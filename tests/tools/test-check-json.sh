@@ -10,7 +10,7 @@ device d
 # checked STATUS CLEAN CORRECTED CORRECTABLE LEFT KINDS [OPTION]
 checked() {
 	local keys="['clean', 'correctable', 'corrected', 'entries', 'exit_code', 'findings',"
-	keys+=" 'left', 'pages_used', 'path']"
+	keys+=" 'left', 'pages_used', 'path', 'verified']"
 	status "$1" "$kmemblk" check --json "${@:7}" "$device"
 	silent err
 	json_is 'sorted(j)' "$keys"

@@ -30,7 +30,7 @@ mapfile -t subcommands < <("$kmemblk" --help |
 	sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
 completes kmemblk '' + "${subcommands[@]}" --help --usage --version
 completes kmemblk fo + format
-completes kmemblk check -- + --json --repair --help --usage --version
+completes kmemblk check -- + --data --json --repair --help --usage --version
 completes kmemblk format --cr + --create=
 completes kmemblk format --type = + blk none
 completes kmemblk format --type = n + none

@@ -15,7 +15,8 @@ says out "nbdkit .*kmemblk.* $device$"
 status 0 "$kmemblk" info --json "$device"
 json_is 'j["type"]' blk
 json_is 'j["label"]' ''
-json_is 'j["format_version"]' 1
+json_is 'j["format_version"]' 2
+json_is 'j["check"]' crc24
 json_is 'j["device_pages"]' 16384
 json_is 'j["pages_spare"]' 256
 json_is 'j["pages_used"]' 0

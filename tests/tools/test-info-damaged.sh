@@ -7,7 +7,7 @@
 
 device d
 format --create=16M
-entry 5 0xffffffffff
+entry 5 0x7fffffffff
 entry 6 1
 status 0 "$kmemblk" info --json "$device"
 json_is 'j["entries_damaged"]' 2

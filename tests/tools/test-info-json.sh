@@ -11,7 +11,7 @@ format --create=16M --label=x
 status 0 "$kmemblk" info --json "$device"
 silent err
 json_is 'sorted(j)' "$(python3 -c 'print(sorted("""
-blocks copies_on_write created data_pages device_pages entries_damaged format_version generation index_pages label
+blocks check copies_on_write created data_pages device_pages entries_damaged format_version generation index_pages label
 media numa_node page_size pages_free pages_lent pages_punched pages_returned pages_reclaimed
 pages_resident pages_retired pages_spare pages_used path persistence served_by size_bytes type uuid""".split()))')"
 json_is 'j["path"]' "$device"

@@ -111,7 +111,7 @@ START_TEST(test_entry_damaged_while_open)
 	struct kmemblk *h = unit_make(8 * MIB);
 
 	unit_write(h, 5, 1);
-	unit_poke_entry(5, 1ull << 41 | unit_peek_entry(5));
+	unit_poke_entry(5, 1ull << 41 ^ unit_peek_entry(5));
 	unit_expect_error(read_block(h, 5), EIO, "the index entry of block 5 is damaged");
 	unit_expect_error(kmemblk_write(h, "x", 1, 5 * PAGE), EIO, "of block 5 is damaged");
 	/* A whole write needs nothing of the old one. */
