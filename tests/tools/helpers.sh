@@ -57,12 +57,12 @@ with open(sys.argv[1], "r+b") as device:
     device.write(bytes.fromhex(sys.argv[3]))' "$device" "$1" "$2"
 }
 
-# entry BLOCK PAGE: one that names a page, and has check value 0; or BLOCK =BITS
+# entry BLOCK PAGE: one that names a page, and has check value 0; or BLOCK bits:VALUE
 entry() {
 	poke $((4096 + 8 * $1)) "$(python3 -c 'import sys
 page = sys.argv[1]
-entry = int(page[1:] if page[0] == "=" else page, 0)
-if page[0] != "=":
+entry = int(page.removeprefix("bits:"), 0)
+if not page.startswith("bits:"):
     entry |= (bin(entry).count("1") & 1) << 63
 print(entry.to_bytes(8, "little").hex())' "$2")"
 }

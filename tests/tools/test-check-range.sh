@@ -26,7 +26,7 @@ wild 4095
 wild 4096
 wild 0x7fffffffff
 # A bit that turned: in the page, in the check value, the parity itself.
-wild =0x64
-wild =0x8000010000000064
-wild =0x8000000000000065
-wild =0xc000000000000064
+wild bits:0x64
+wild bits:0x8000010000000064
+wild bits:0x8000000000000065
+wild bits:0xc000000000000064
