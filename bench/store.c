@@ -2,20 +2,21 @@
 /*
  * store.c - what the library costs above what the hardware must be paid.
  *
- * All in one run, on one fully mapped device whose blocks have been shuffled over its pages by
+ * All in one run, on fully mapped devices whose blocks have been shuffled over their pages by
  * random overwriting, 4 KiB at random, one thread, in rounds that alternate between these figures:
  *
  *   copy + drain    a page copied with non-temporal stores to a random page, and one drain
  *   write floor     the same, then one random 8-byte entry stored, flushed and drained: the least
  *                   that an untorn, durable block costs
- *   write           kmemblk_write()
+ *   write           kmemblk_write() to a device without check values
+ *   checked write   the same with
  *   memcpy          a random page copied out
  *   read floor      one random entry loaded, and the page it names copied out
- *   read            kmemblk_read()
+ *   read            kmemblk_read() from a device without check values
+ *   checked read    the same with
  *
- * The floors run on a second mapping of the same device, on the same random numbers.  They store
- * to pages in place and to entries what they hold already, so the blocks stay where they are; what
- * is in them is of no interest here.
+ * The floors run on a device of their own, on the same random numbers.  They store to pages in place, and
+ * to entries what they hold already, so the blocks stay where they are.
  *
  * A round takes the figures in turn many times, a slice of a few milliseconds each, so that whatever
  * else the machine does meanwhile falls on all of them alike; a figure's time in a round is that of
@@ -40,19 +41,31 @@
 #include "median.h"
 
 #define PAGE	  4096u
+#define PAGE_BITS ((1ull << 39) - 1) /* of an entry */
 #define SLICES	  25
 #define SLICE_OPS 4000u
 
-enum figure { COPY_DRAIN, WRITE_FLOOR, WRITE, MEMCPY, READ_FLOOR, READ, FIGURES };
+enum figure {
+	COPY_DRAIN,
+	WRITE_FLOOR,
+	WRITE,
+	CHECKED_WRITE,
+	MEMCPY,
+	READ_FLOOR,
+	READ,
+	CHECKED_READ,
+	FIGURES
+};
 
 static const char *const names[FIGURES] = {
-	"copy + drain", "write floor", "write", "memcpy", "read floor", "read",
+	"copy + drain", "write floor", "write", "checked write",
+	"memcpy",	"read floor",  "read",	"checked read",
 };
 
 struct bench {
-	struct kmemblk *h;
+	struct kmemblk *h, *checked;
 	struct kmemblk_info info;
-	uint8_t *floor;		   /* the second mapping */
+	uint8_t *floor;		   /* the device that is only mapped */
 	_Atomic uint64_t *entries; /* its index */
 	uint64_t seed;
 	uint8_t buf[PAGE];
@@ -81,9 +94,11 @@ static void die(const char *what)
 }
 
 /* Format, map every block and shuffle. */
-static struct kmemblk *make_device(const char *path, uint64_t size, struct kmemblk_info *info)
+static struct kmemblk *make_device(const char *path, uint64_t size, const char *check,
+				   struct kmemblk_info *info)
 {
 	struct kmemblk_format_options options = { .create_size = size,
+						  .check = check,
 						  .flags = KMEMBLK_FORMAT_PREALLOC };
 	uint64_t seed = 88172645463325252u;
 	uint8_t buf[PAGE] = { 1 };
@@ -116,7 +131,7 @@ static void map_floor(struct bench *b, const char *path)
 
 static uint8_t *floor_page(struct bench *b, uint64_t block)
 {
-	return b->floor + b->entries[block] * PAGE;
+	return b->floor + (b->entries[block] & PAGE_BITS) * PAGE;
 }
 
 /* One slice; ns an operation. */
@@ -150,6 +165,10 @@ static double run(struct bench *b, enum figure figure)
 			if (kmemblk_write(b->h, b->buf, PAGE, block * PAGE) != 0)
 				die("write");
 			break;
+		case CHECKED_WRITE:
+			if (kmemblk_write(b->checked, b->buf, PAGE, block * PAGE) != 0)
+				die("write");
+			break;
 		case MEMCPY:
 			memcpy(b->buf, b->floor + (b->info.index_pages + 1 + block) * PAGE, PAGE);
 			break;
@@ -158,6 +177,10 @@ static double run(struct bench *b, enum figure figure)
 			break;
 		case READ:
 			if (kmemblk_read(b->h, b->buf, PAGE, block * PAGE) != 0)
+				die("read");
+			break;
+		case CHECKED_READ:
+			if (kmemblk_read(b->checked, b->buf, PAGE, block * PAGE) != 0)
 				die("read");
 			break;
 		case FIGURES:
@@ -203,8 +226,12 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	snprintf(path, sizeof(path), "%s/kmemblk-bench.%ld", dir, (long)getpid());
-	b.h = make_device(path, size, &b.info);
+	kmemblk_close(make_device(path, size, "none", &b.info));
 	map_floor(&b, path);
+	unlink(path);
+	b.h = make_device(path, size, "none", &b.info);
+	unlink(path);
+	b.checked = make_device(path, size, "crc24", &b.info);
 	unlink(path);
 	for (unsigned int round = 0; round < rounds; round++)
 		run_round(&b, ns, round);
@@ -215,6 +242,9 @@ int main(int argc, char **argv)
 		       median(ns[figure], rounds), rounds, SLICES * SLICE_OPS);
 	report_ratio("write / write floor", ns[WRITE], ns[WRITE_FLOOR], rounds);
 	report_ratio("read / read floor", ns[READ], ns[READ_FLOOR], rounds);
+	report_ratio("checked write / write", ns[CHECKED_WRITE], ns[WRITE], rounds);
+	report_ratio("checked read / read", ns[CHECKED_READ], ns[READ], rounds);
 	kmemblk_close(b.h);
+	kmemblk_close(b.checked);
 	return 0;
 }
