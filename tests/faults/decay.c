@@ -202,7 +202,7 @@ static uint64_t number(const char *variable, uint64_t otherwise)
 
 START_TEST(test_right_or_an_error)
 {
-	uint64_t count = number("KMEMBLK_DECAY_COUNT", scale(200000));
+	uint64_t count = number("KMEMBLK_DECAY_COUNT", scale_races(100000));
 	uint64_t first_seed = number("KMEMBLK_DECAY_SEED", (uint64_t)time(NULL) * 1000000);
 	struct kmemblk *h;
 
