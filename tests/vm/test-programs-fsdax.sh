@@ -112,9 +112,9 @@ compare() {
 	"work_$1" env > /tmp/without
 	"work_$1" kmemblk run --strict --verbose --lend=/tmp/lend -- > /tmp/with 2> /tmp/verbose
 	cmp /tmp/without /tmp/with || fail "$1 prints something else: $(cat /tmp/without /tmp/with)"
-	grep -q 'MiB of its heap borrowed' /tmp/verbose /tmp/redis.log 2> /dev/null ||
+	grep -qs 'MiB of its heap borrowed' /tmp/verbose /tmp/redis.log ||
 		fail "$1 has not borrowed: $(cat /tmp/verbose)"
-	echo "$1: $(wc -l < /tmp/with) lines, as without; $(grep -h -m 1 'MiB of its heap' /tmp/verbose /tmp/redis.log)"
+	echo "$1: $(wc -l < /tmp/with) lines, as without; $(grep -hs -m 1 'MiB of its heap' /tmp/verbose /tmp/redis.log)"
 	wait_until zones_lent 0
 	./load raw /dev/nbd0 25 25 25 25
 }
