@@ -121,10 +121,26 @@ static bool merge(extent_hooks_t *hooks, void *a, size_t a_size, void *b, size_t
 	return heap_has(a) != heap_has(b);
 }
 
+/* What is never done here.  Not NULL, for a program that calls the hooks in whose place it puts its own. */
+static bool refuse(extent_hooks_t *hooks, void *memory, size_t size, size_t offset, size_t length,
+		   unsigned int arena)
+{
+	(void)hooks;
+	(void)memory;
+	(void)size;
+	(void)offset;
+	(void)length;
+	(void)arena;
+	return true;
+}
+
 static extent_hooks_t hooks = {
 	.alloc = take,
 	.dalloc = give,
 	.destroy = destroy,
+	.commit = refuse,
+	.decommit = refuse,
+	.purge_lazy = refuse,
 	.purge_forced = purge,
 	.split = split,
 	.merge = merge,
