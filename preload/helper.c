@@ -272,16 +272,27 @@ int helper_start_and_wait(void)
 	return rc == 0 ? 0 : fail(-rc, "%s", start_message);
 }
 
+/* The turn and heap.lock, when it is not starting: it needs its turn for that. */
+static void lock_started(void)
+{
+	pthread_mutex_lock(&helper.turn);
+	pthread_mutex_lock(&heap.lock);
+	while (helper.state == STARTING) {
+		pthread_mutex_unlock(&helper.turn);
+		pthread_cond_wait(&heap.changed, &heap.lock);
+		pthread_mutex_unlock(&heap.lock);
+		pthread_mutex_lock(&helper.turn);
+		pthread_mutex_lock(&heap.lock);
+	}
+}
+
 void helper_end(bool for_good)
 {
 	bool runs;
 
 	if (!heap.active)
 		return;
-	pthread_mutex_lock(&helper.turn);
-	pthread_mutex_lock(&heap.lock);
-	while (helper.state == STARTING)
-		pthread_cond_wait(&heap.changed, &heap.lock);
+	lock_started();
 	runs = helper.state == READY;
 	if (runs) {
 		helper.state = ENDING;

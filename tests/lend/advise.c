@@ -5,6 +5,7 @@
  *
  *   advise memory     madvise(2), mprotect(2) and mlock(2), across a fork
  *   advise locked     mlockall(2), across a fork
+ *   advise starting   asks for what the helper must end for, while its heap makes it start
  *   advise namespace  a user namespace of its own; prints what came of that
  *   advise filter     a filter of system calls for all threads
  *   advise prctl      one by prctl(2)
@@ -184,6 +185,18 @@ static void test_namespace(void)
 	check_goes_on();
 }
 
+/* Without --strict.  There is no such namespace, but it might have been one of a user. */
+static void test_starting(void)
+{
+	for (int i = 0; i < 16; i++) {
+		unsigned char *memory = malloc(256 * PAGE);
+
+		CHECK(memory != NULL, "no memory");
+		memset(memory, 1, 256 * PAGE);
+		CHECK(setns(-1, CLONE_NEWUSER) == -1 && errno == EBADF, "setns: %m");
+	}
+}
+
 static void test_filter(bool by_prctl)
 {
 	/* getppid() fails, all else goes on. */
@@ -240,6 +253,8 @@ int main(int argc, char **argv)
 		test_memory();
 	else if (!strcmp(what, "locked"))
 		test_all_locked();
+	else if (!strcmp(what, "starting"))
+		test_starting();
 	else if (!strcmp(what, "namespace"))
 		test_namespace();
 	else if (!strcmp(what, "filter") || !strcmp(what, "prctl"))
