@@ -40,10 +40,6 @@
 
 /* ---- fork ----------------------------------------------------------------------------------- */
 
-typedef void handler_fn(void);
-
-int __register_atfork(handler_fn *prepare, handler_fn *parent, handler_fn *child, void *object);
-
 /* This thread's last fork has failed, though there is a child, which ends at once. */
 static __thread bool failed;
 
@@ -52,7 +48,8 @@ static void in_parent(void)
 	failed = !helper_in_parent();
 }
 
-int __register_atfork(handler_fn *prepare, handler_fn *parent, handler_fn *child, void *object)
+int __register_atfork(fork_handler *prepare, fork_handler *parent, fork_handler *child,
+		      void *object)
 {
 	static atomic_flag registered = ATOMIC_FLAG_INIT;
 
