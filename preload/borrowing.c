@@ -12,13 +12,13 @@
 #include "config.h"
 
 #include <errno.h>
-#include <jemalloc/jemalloc.h>
 #include <unistd.h>
 
 #include "base/deadline.h"
 #include "family.h"
 #include "heap.h"
 #include "helping.h"
+#include "hooks.h"
 #include "loan.h"
 
 #define TICK_MS 1000
@@ -29,9 +29,6 @@
 #define STRICT_MS      1000
 #define STRICT_MOST_MS 60000
 #define IDLE_ROUNDS    2
-
-/* "arena.<every arena>.decay" and so on. */
-#define EVERY_ARENA(what) "arena.4096." what
 
 /* ---- wishes --------------------------------------------------------------------------------- */
 
@@ -117,12 +114,7 @@ static int fill_slot_locked(size_t s)
 	return rc;
 }
 
-/* What jemalloc keeps is given up, and what is then wholly free goes back.  Without the lock. */
-static void purge(void)
-{
-	mallctl(EVERY_ARENA("purge"), NULL, NULL, NULL, 0);
-}
-
+/* What is wholly free goes back; before that jemalloc gives up what it keeps.  Without the lock. */
 static uint64_t give_back(unsigned int rounds)
 {
 	uint64_t bytes = 0, offset;
@@ -174,7 +166,7 @@ static void fill_wanted(void)
 		while (rc != 0 && heap.strict && !helper.private_wanted &&
 		       !deadline_passed(&until)) {
 			pthread_mutex_unlock(&heap.lock);
-			purge();
+			hooks_purge();
 			give_back(0);
 			pthread_mutex_lock(&heap.lock);
 			rc = fill_slot_locked(s);
@@ -238,7 +230,7 @@ static void copy_private(void)
 
 static void tick(void)
 {
-	mallctl(EVERY_ARENA("decay"), NULL, NULL, NULL, 0);
+	hooks_decay();
 	give_back(IDLE_ROUNDS);
 	if (heap.of_kind[SLOT_PRIVATE] > 0 && !family_lives())
 		copy_private();
@@ -253,7 +245,7 @@ static void serve_recall(void)
 	pthread_mutex_lock(&heap.lock);
 	pause_locked();
 	pthread_mutex_unlock(&heap.lock);
-	purge();
+	hooks_purge();
 	returned = give_back(0);
 	connection_answer(&helper.connection, returned);
 }

@@ -2,10 +2,11 @@
 /*
  * calls.c - functions of libc that the program calls through us.
  *
- * fork(): our handlers must be nearest to the fork of all, since others (jemalloc's take its locks)
- * store to the heap.  Those that prepare run in reverse order of registration, so ours are
- * registered before the first that anybody registers.  The other ways to fork run no handlers, and are
- * taken here.
+ * fork(): our handlers must be nearest to the fork of all, since others store to the heap.  Those that
+ * prepare run in reverse order of registration, so ours are registered before the first that anybody
+ * registers.  A malloc's own, which take its locks, are called from within ours, when the helper, which may
+ * call malloc, has let go of its turn: jemalloc's, which is started in the middle of the program, and those of
+ * the malloc that the program has without us.  The other ways to fork run no handlers, and are taken here.
  *
  * Advice, protection and locks: the heap is a file's memory and behaves as a program expects of its heap,
  * as madvise(2) says of private anonymous memory.
@@ -31,14 +32,36 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "allocator.h"
 #include "calls.h"
 #include "heap.h"
 #include "helper.h"
-#include "hooks.h"
 #include "libc.h"
 #include "watcher.h"
 
 /* ---- fork ----------------------------------------------------------------------------------- */
+
+/* A malloc's. */
+struct handlers {
+	fork_handler *prepare, *parent, *child;
+};
+
+static struct handlers jemallocs, owns;
+
+static void call(fork_handler *handler)
+{
+	if (handler != NULL)
+		handler();
+}
+
+/* jemalloc's name for pthread_atfork(): see jemalloc.names. */
+int jemalloc_atfork(fork_handler *prepare, fork_handler *parent, fork_handler *child);
+
+int jemalloc_atfork(fork_handler *prepare, fork_handler *parent, fork_handler *child)
+{
+	jemallocs = (struct handlers){ prepare, parent, child };
+	return 0;
+}
 
 /* This thread's last fork has failed, though there is a child, which ends at once. */
 static __thread bool failed;
@@ -48,6 +71,28 @@ static void in_parent(void)
 	failed = !helper_in_parent();
 }
 
+static void fork_prepare(void)
+{
+	helper_before_fork_first();
+	call(owns.prepare);
+	call(jemallocs.prepare);
+	helper_before_fork_last();
+}
+
+static void fork_parent(void)
+{
+	in_parent();
+	call(jemallocs.parent);
+	call(owns.parent);
+}
+
+static void fork_child(void)
+{
+	helper_in_child();
+	call(jemallocs.child);
+	call(owns.child);
+}
+
 int __register_atfork(fork_handler *prepare, fork_handler *parent, fork_handler *child,
 		      void *object)
 {
@@ -55,9 +100,13 @@ int __register_atfork(fork_handler *prepare, fork_handler *parent, fork_handler 
 
 	if (!atomic_flag_test_and_set(&registered))
 		NEXT(__register_atfork)
-	(helper_before_fork_last, in_parent, helper_in_child, NULL);
+	(fork_prepare, fork_parent, fork_child, NULL);
 	if (prepare == NULL && parent == NULL && child == NULL)
 		return 0;
+	if (owns.prepare == NULL && prepare != NULL && allocator_has_code((void *)prepare)) {
+		owns = (struct handlers){ prepare, parent, child };
+		return 0;
+	}
 	return NEXT(__register_atfork)(prepare, parent, child, object);
 }
 
@@ -200,14 +249,7 @@ long syscall(long number, ...)
 	return NEXT(syscall)(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-/* ---- threads ------------------------------------------------------------- */
-
-int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *opaque),
-		   void *opaque)
-{
-	hooks_for_threads(__builtin_return_address(0));
-	return NEXT(pthread_create)(thread, attributes, run, opaque);
-}
+/* ---- threads -------------------------------------------------------------------------------- */
 
 void pthread_exit(void *value)
 {

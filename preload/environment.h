@@ -17,6 +17,11 @@
 /* How many of jemalloc's arenas there are; few, since each has memory of its own that nobody else can use. */
 #define ARENAS	      2
 #define ARENAS_OPTION "narenas:2"
+/*
+ * No arena for large allocations, which would be made later, without our hooks.  And what is unused must
+ * come back to us.
+ */
+#define JEMALLOC_OPTIONS ARENAS_OPTION ",percpu_arena:disabled,oversize_threshold:0,retain:false"
 
 /* The exit status with strict when nothing can be borrowed: as `kmemblk run` itself. */
 #define ENVIRONMENT_FAILED 8

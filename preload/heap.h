@@ -21,6 +21,8 @@
 /* A zone's size is known before a server is asked: what it lends is of this size. */
 #define HEAP_SLOT	((size_t)2 << 20)
 #define HEAP_SLOT_PAGES (HEAP_SLOT / HEAP_PAGE)
+/* A heap up to this is not worth while to borrow for. */
+#define HEAP_SMALL (2 * HEAP_SLOT)
 /* No allocation in the heap has a larger one. */
 #define HEAP_ALIGNMENT ((size_t)64 << 20)
 

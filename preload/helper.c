@@ -32,8 +32,6 @@
 #include "kmemblk.h"
 #include "helping.h"
 
-/* Slots of ordinary memory that a program has before it borrows. */
-#define SMALL 2
 /* How long the server may take; and where there is nothing else than what it lends. */
 #define PATIENCE_MS	   100
 #define STRICT_PATIENCE_MS 10000
@@ -179,6 +177,11 @@ static void *help(void *opaque)
 	is_helper = true;
 	pthread_mutex_lock(&helper.turn);
 	rc = open_connection();
+	if (rc == 0) {
+		rc = helper.exchange();
+		if (rc != 0)
+			connection_close(&helper.connection);
+	}
 	snprintf(start_message, sizeof(start_message), "%s", rc != 0 ? kmemblk_error() : "");
 	pthread_mutex_unlock(&helper.turn);
 	pthread_mutex_lock(&heap.lock);
@@ -202,12 +205,13 @@ static void *help(void *opaque)
 
 /* ---- starting and ending -------------------------------------------------------------------- */
 
-void helper_init(const char *socket, uint64_t limit)
+void helper_init(const char *socket, uint64_t limit, int (*exchange)(void))
 {
 	struct stat st;
 
 	snprintf(helper.socket, sizeof(helper.socket), "%s", socket);
 	helper.limit = limit;
+	helper.exchange = exchange;
 	heap.borrow_locked = borrowing_borrow_locked;
 	heap.can_borrow_locked = borrowing_can_locked;
 	heap.must_borrow = borrowing_must;
@@ -223,7 +227,7 @@ bool helper_is_due(void)
 	int state = atomic_load_explicit(&helper.state, memory_order_relaxed);
 
 	return (state == NONE || (state == FAILED && deadline_passed(&helper.retry_at))) &&
-	       !is_helper && (heap.strict || heap.grown > SMALL);
+	       !is_helper;
 }
 
 unsigned int helper_threads(void)

@@ -6,8 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Where to borrow, and at most how many bytes.  After heap_init(). */
-void helper_init(const char *socket, uint64_t limit);
+/*
+ * Where to borrow, and at most how many bytes.  `exchange` is called by the helper in its turn, when it can
+ * borrow: 0 or -errno with message.  After heap_init().
+ */
+void helper_init(const char *socket, uint64_t limit, int (*exchange)(void));
 
 /*
  * Start it, if the program has no helper yet, and may have one.  Not with heap.lock; it may call malloc.
@@ -16,7 +19,7 @@ void helper_init(const char *socket, uint64_t limit);
 int helper_start(void);
 /* Start it, and wait until it has a connection, or none: 0 or -errno with message. */
 int helper_start_and_wait(void);
-/* True when it is worth while: the heap has grown, and nothing is against it. */
+/* True if there is none, and nothing is against one. */
 bool helper_is_due(void);
 
 /* How many threads it has. */

@@ -21,6 +21,7 @@ enum helper_state { NONE, STARTING, READY, ENDING, FAILED, BARRED };
 struct helper {
 	char socket[PATH_MAX]; /* a program may overwrite its environment */
 	uint64_t limit;	       /* bytes */
+	int (*exchange)(void); /* the heap is to be used, as it can have loans */
 
 	/* Held by the helper while it does anything that may call jemalloc, and by who forks. */
 	pthread_mutex_t turn;
@@ -49,7 +50,10 @@ struct helper {
 
 extern struct helper helper;
 
-/* This thread is the helper, or starts it: what it needs is ordinary memory, and it never waits. */
+/*
+ * This thread is the helper, or starts it, or gives jemalloc its hooks: what it needs is ordinary memory, and it
+ * never waits.
+ */
 extern __thread bool is_helper;
 
 /* For heap.h: how the heap has loans, and whether. */

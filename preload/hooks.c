@@ -2,16 +2,12 @@
 /*
  * hooks.c - where jemalloc's memory comes from: extent hooks.
  *
- * The first arena has them from the program's start, and the others, which other threads use, when the
- * program makes its first thread: an arena costs a short program, and one that forks, more than all
- * else here.  What was allocated before stays where it is, which is why the hooks know both kinds of
- * memory.
+ * A program's own jemalloc (allocator.c) has allocated before it gets them.  That memory stays where it is, which
+ * is why the hooks know both kinds of memory.
  */
 #include "config.h"
 
-#include <dlfcn.h>
 #include <jemalloc/jemalloc.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -50,7 +46,7 @@ static void *take(extent_hooks_t *hooks, void *at, size_t size, size_t alignment
 
 	(void)hooks;
 	(void)arena;
-	if (helper_is_due())
+	if ((heap.strict || heap.grown > HEAP_SMALL / HEAP_SLOT) && helper_is_due())
 		helper_start();
 	if (at != NULL)
 		memory = heap_has(at) && heap_take_at(at, size, &clean) ? at : NULL;
@@ -146,33 +142,35 @@ static extent_hooks_t hooks = {
 	.merge = merge,
 };
 
-int hooks_set(unsigned int arena)
+/* "arena.<every arena>.decay" and so on. */
+#define EVERY_ARENA(what) "arena.4096." what
+
+static mallctl_function *ctl;
+
+int hooks_set(mallctl_function *jemallocs)
 {
 	extent_hooks_t *ours = &hooks;
+	bool was_helper = is_helper;
 	char name[64];
+	int rc = 0;
 
-	snprintf(name, sizeof(name), "arena.%u.extent_hooks", arena);
-	return -mallctl(name, NULL, NULL, &ours, sizeof(ours));
+	ctl = jemallocs;
+	/* An arena's own tables: jemalloc has locks meanwhile that the helper may wait for. */
+	is_helper = true;
+	for (unsigned int arena = 0; rc == 0 && arena < ARENAS; arena++) {
+		snprintf(name, sizeof(name), "arena.%u.extent_hooks", arena);
+		rc = -ctl(name, NULL, NULL, &ours, sizeof(ours));
+	}
+	is_helper = was_helper;
+	return rc;
 }
 
-/* jemalloc makes threads of its own, under a lock that to ask it something takes. */
-static bool is_jemalloc(const void *code)
+void hooks_decay(void)
 {
-	Dl_info its, jemallocs;
-
-	return dladdr(code, &its) != 0 && dladdr((void *)mallctl, &jemallocs) != 0 &&
-	       its.dli_fbase == jemallocs.dli_fbase;
+	ctl(EVERY_ARENA("decay"), NULL, NULL, NULL, 0);
 }
 
-void hooks_for_threads(const void *caller)
+void hooks_purge(void)
 {
-	static atomic_flag done = ATOMIC_FLAG_INIT;
-
-	/*
-	 * Our own threads are made inside a hook, where jemalloc is not to be asked.  Where it fails,
-	 * memory of those threads is ordinary.
-	 */
-	if (heap.active && !is_helper && !is_jemalloc(caller) && !atomic_flag_test_and_set(&done))
-		for (unsigned int arena = 1; arena < ARENAS; arena++)
-			(void)hooks_set(arena);
+	ctl(EVERY_ARENA("purge"), NULL, NULL, NULL, 0);
 }

@@ -3,6 +3,7 @@
 #ifndef LIBC_H
 #define LIBC_H
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -28,16 +29,23 @@ int __register_atfork(fork_handler *prepare, fork_handler *parent, fork_handler 
 #define LIBC_FUNCTIONS(F)                                                                          \
 	F(_Fork)                                                                                   \
 	F(__register_atfork)                                                                       \
+	F(aligned_alloc)                                                                           \
+	F(calloc)                                                                                  \
 	F(clone)                                                                                   \
 	F(fork)                                                                                    \
+	F(free)                                                                                    \
 	F(madvise)                                                                                 \
+	F(malloc)                                                                                  \
+	F(malloc_usable_size)                                                                      \
+	F(memalign)                                                                                \
 	F(mlock)                                                                                   \
 	F(mlock2)                                                                                  \
 	F(mlockall)                                                                                \
 	F(mprotect)                                                                                \
+	F(posix_memalign)                                                                          \
 	F(prctl)                                                                                   \
-	F(pthread_create)                                                                          \
 	F(pthread_exit)                                                                            \
+	F(realloc)                                                                                 \
 	F(setns)                                                                                   \
 	F(syscall)                                                                                 \
 	F(unshare)                                                                                 \

@@ -2,12 +2,12 @@
 /*
  * preload.c - the heap of an unmodified program on borrowed zones: libkmemblk-preload.so.
  *
- * `kmemblk run` puts jemalloc and this library before the program (LD_PRELOAD) and says where the
+ * `kmemblk run` puts this library before the program (LD_PRELOAD) and says where the
  * server is in the environment, with its process id: the programs that this one becomes by exec
- * have their heap there too, those that it starts as other processes do not; those that it forks do.  At
- * the start, before main(), jemalloc is given its hooks (hooks.c).
+ * have their heap there too, those that it starts as other processes do not; those that it forks do.
  *
- * A small program is left alone: it has no thread of ours, and no loan (helper.c).
+ * A small program is left alone: it has no thread of ours and no loan (helper.c), and the malloc that it has
+ * without us (allocator.c).
  */
 #include "config.h"
 
@@ -17,22 +17,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "allocator.h"
 #include "base/error.h"
 #include "base/shell.h"
 #include "calls.h"
 #include "environment.h"
 #include "heap.h"
 #include "helper.h"
-#include "hooks.h"
 #include "kmemblk.h"
 
 /* ---- the start and the end ------------------------------------------------------------------ */
-
-/* The last that is registered prepares first: before jemalloc's, and long before calls_register_fork()'s. */
-static int register_fork(void)
-{
-	return -pthread_atfork(helper_before_fork_first, NULL, NULL);
-}
 
 /* A loan that was copied after a fork is the program's own memory. */
 static void tell_usage(void)
@@ -47,7 +41,8 @@ static void tell_usage(void)
 		(double)(most[SLOT_LOAN] > most[SLOT_PRIVATE] ? most[SLOT_LOAN]
 							      : most[SLOT_PRIVATE]) *
 			mib,
-		(double)(most[SLOT_ORDINARY] + most[SLOT_COPIED] + most[SLOT_INHERITED]) * mib);
+		(double)(most[SLOT_ORDINARY] + most[SLOT_COPIED] + most[SLOT_INHERITED]) * mib +
+			(double)allocator_most() / 1048576.0);
 }
 
 static bool heap_has_memory(void)
@@ -70,20 +65,17 @@ static int begin(const char *socket)
 	if (rc != 0)
 		return fail_errno(-rc, "borrow: %s: no addresses for the heap (see ulimit -v)",
 				  socket);
-	helper_init(socket, limit != NULL ? strtoull(limit, NULL, 10) : UINT64_MAX);
-	rc = register_fork();
+	helper_init(socket, limit != NULL ? strtoull(limit, NULL, 10) : UINT64_MAX,
+		    allocator_exchange);
+	rc = allocator_init();
 	if (rc == 0 && heap.strict)
 		rc = helper_start_and_wait();
-	if (rc != 0)
-		return rc;
-	if (heap.strict && !heap_has_memory())
+	if (rc == 0 && heap.strict && !heap_has_memory())
 		return fail(ENOMEM,
 			    "borrow: %s: no zone is free for the heap: to see what the pages are "
 			    "used for, type: kmemblk stat %s",
 			    socket, SHELL_WORD(socket));
-	rc = hooks_set(0);
-	return rc != 0 ? fail_errno(-rc, "borrow: %s: jemalloc does not take its hooks", socket)
-		       : 0;
+	return rc;
 }
 
 __attribute__((constructor)) static void start(void)

@@ -21,7 +21,6 @@ build=(
 	libc6-dev
 	libisal-dev
 	libjemalloc-dev
-	libjemalloc2
 	libjson-c-dev
 	libnbd-dev
 	libncurses-dev

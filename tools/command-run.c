@@ -23,13 +23,6 @@
 #include "executable.h"
 #include "place.h"
 
-/* Where configure found it; if it has gone from there, the dynamic linker looks for the name. */
-#define JEMALLOC_NAME "libjemalloc.so.2"
-
-/* No arena for large allocations, which would be made later, without our hooks.  And what is unused must
- * come back to us. */
-#define JEMALLOC_OPTIONS ARENAS_OPTION ",percpu_arena:disabled,oversize_threshold:0,retain:false"
-
 /* As of nohup(1) and the like. */
 #define STATUS_CANNOT_RUN 126
 #define STATUS_NOT_FOUND  127
@@ -133,7 +126,6 @@ static void add(const char *name, const char *value, const char *separator, bool
 static void set_environment(const struct arguments *arguments, const char *preload)
 {
 	char number[32], *socket = realpath(arguments->socket, NULL);
-	char libraries[PATH_MAX + sizeof(JEMALLOC_LIBRARY)];
 
 	if (socket == NULL) {
 		fprintf(stderr, "kmemblk: run: %s: %s\n", arguments->socket, strerror(errno));
@@ -154,10 +146,9 @@ static void set_environment(const struct arguments *arguments, const char *prelo
 		set(ENVIRONMENT_STRICT, "1");
 	if (arguments->verbose)
 		set(ENVIRONMENT_VERBOSE, "1");
-	/* jemalloc's malloc must come before any other; of two settings it takes the later. */
-	snprintf(libraries, sizeof(libraries), "%s:%s",
-		 access(JEMALLOC_LIBRARY, R_OK) ? JEMALLOC_NAME : JEMALLOC_LIBRARY, preload);
-	add("LD_PRELOAD", libraries, ":", true);
+	/* Its malloc must come before any other. */
+	add("LD_PRELOAD", preload, ":", true);
+	/* For a program that is linked with jemalloc, which takes the later of two settings. */
 	add("MALLOC_CONF", JEMALLOC_OPTIONS, ",", false);
 }
 

@@ -146,11 +146,8 @@ preload=preload/.libs/libkmemblk-preload.so
 cp -L "$build/$preload" "$root/kmemblk/$preload"
 tests=("$build/tests/vm"/{borrow,hold,load,pin} "$build/tests/lend/heap")
 cp "${tests[@]}" "$root/kmemblk/"
-# Where the dynamic linker finds it.
-jemalloc=$(sed -n 's/^#define JEMALLOC_LIBRARY "\(.*\)"$/\1/p' "$build/config.h")
-cp -L "$jemalloc" "$root/usr/lib/libjemalloc.so.2"
 copy_libraries "${files[@]}" "$nbd_plugin" "$build/kmemblk.so" "$build/tools/kmemblk" \
-	"$build/tools/.libs/kmemblk-commands" "$build/$preload" "$jemalloc" "${tests[@]}"
+	"$build/tools/.libs/kmemblk-commands" "$build/$preload" "${tests[@]}"
 
 # ---- the kernel ----
 
