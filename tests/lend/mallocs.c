@@ -50,21 +50,25 @@ static int count_loans(void)
 	return loans;
 }
 
-/* Past what is worth while to borrow for, until something is borrowed; what was allocated is given back. */
+/*
+ * Past what is worth while to borrow for, until something is borrowed, however long that takes; what was allocated is
+ * given back.
+ */
 static void grow(void)
 {
 	static void *memory[400];
-	size_t n = 0;
+	const size_t most = sizeof(memory) / sizeof(memory[0]);
 
-	while (n < sizeof(memory) / sizeof(memory[0]) && count_loans() == 0) {
+	for (size_t n = 0; count_loans() == 0; n = (n + 1) % most) {
+		free(memory[n]);
 		memory[n] = malloc(MIB / 4);
 		CHECK(memory[n] != NULL, "no memory");
-		memset(memory[n++], 1, MIB / 4);
+		memset(memory[n], 1, MIB / 4);
 		/* The helper is given time. */
 		usleep(10000);
 	}
-	while (n > 0)
-		free(memory[--n]);
+	for (size_t n = 0; n < most; n++)
+		free(memory[n]);
 }
 
 static void *allocate(int kind)
