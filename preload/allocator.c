@@ -91,7 +91,7 @@ static bool watched;
 
 /* ---- which one ------------------------------------------------------------------------------ */
 
-/* The first call of malloc is long before there are threads. */
+/* The first call of malloc is long before there are threads: the order is that of get_present(). */
 static __attribute__((noinline)) const struct allocator *look_up(void)
 {
 	own = (struct allocator){
@@ -104,12 +104,13 @@ static __attribute__((noinline)) const struct allocator *look_up(void)
 		.memalign = NEXT(memalign),
 		.usable_size = NEXT(malloc_usable_size),
 	};
-	atomic_store(&present, &own);
+	atomic_store_explicit(&present, &own, memory_order_release);
 	return &own;
 }
 
 static inline const struct allocator *get_present(void)
 {
+	/* Acquire, with the release of who has stored it: `own` is filled, and jemalloc has its hooks. */
 	const struct allocator *now = atomic_load_explicit(&present, memory_order_acquire);
 
 	return __builtin_expect(now != NULL, 1) ? now : look_up();
@@ -177,6 +178,7 @@ int allocator_exchange(void)
 	rc = hooks_set(jemalloc_mallctl);
 	if (rc != 0)
 		return fail_errno(-rc, "borrow: jemalloc does not take its hooks");
+	/* Release: who finds it finds jemalloc with its hooks, so that all memory of it is in the heap. */
 	atomic_store_explicit(&present, &jemalloc, memory_order_release);
 	return 0;
 }
@@ -190,22 +192,32 @@ static __thread ptrdiff_t counted __attribute__((tls_model("initial-exec")));
 static _Atomic ptrdiff_t given, most_given;
 
 /*
- * Not below 0: what a thread had counted when it ended is lost, and what it had allocated may be given back by
- * others.
+ * How much all have.  Not below 0: what a thread had counted when it ended is lost, and what it had allocated may
+ * be given back by others.  Relaxed throughout: these numbers order nothing.
  */
-static void add_up(void)
+static ptrdiff_t add_up(void)
 {
 	ptrdiff_t before = atomic_load_explicit(&given, memory_order_relaxed), after, most;
-	int saved = errno;
 
 	do {
 		after = before + counted > 0 ? before + counted : 0;
-	} while (!atomic_compare_exchange_weak(&given, &before, after));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&given, &before, after, memory_order_relaxed, memory_order_relaxed));
 	counted = 0;
 	most = atomic_load_explicit(&most_given, memory_order_relaxed);
-	while (after > most && !atomic_compare_exchange_weak(&most_given, &most, after))
+	while (after > most &&
+	       !atomic_compare_exchange_weak_explicit(&most_given, &most, after,
+						      memory_order_relaxed, memory_order_relaxed))
 		;
-	if (after > (ptrdiff_t)HEAP_SMALL && helper_is_due())
+	return after;
+}
+
+/* It may be worth while to borrow. */
+static __attribute__((noinline)) void note_growth(void)
+{
+	int saved = errno;
+
+	if (add_up() > (ptrdiff_t)HEAP_SMALL && helper_is_due())
 		helper_start();
 	errno = saved;
 }
@@ -214,7 +226,7 @@ static inline void count(ptrdiff_t bytes)
 {
 	counted += bytes;
 	if (counted > STEP || counted < -STEP)
-		add_up();
+		note_growth();
 }
 
 /* The program's own has given it.  Apart, so that a program that borrows pays nothing for it. */
@@ -229,7 +241,7 @@ size_t allocator_most(void)
 {
 	if (watched)
 		add_up();
-	return (size_t)atomic_load(&most_given);
+	return (size_t)atomic_load_explicit(&most_given, memory_order_relaxed);
 }
 
 /* ---- malloc --------------------------------------------------------------------------------- */

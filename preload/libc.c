@@ -18,5 +18,6 @@ void libc_look_up(void)
 #define LOOK_UP(name) libc.name = (__typeof__(&name))dlsym(RTLD_NEXT, #name);
 	LIBC_FUNCTIONS(LOOK_UP)
 #undef LOOK_UP
+	/* Release: who finds it set finds all of them. */
 	atomic_store_explicit(&libc.known, true, memory_order_release);
 }

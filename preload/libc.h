@@ -64,6 +64,7 @@ void libc_look_up(void);
 
 static inline const struct libc *libc_get(void)
 {
+	/* Acquire: see libc_look_up(). */
 	if (!atomic_load_explicit(&libc.known, memory_order_acquire))
 		libc_look_up();
 	return &libc;
