@@ -25,6 +25,7 @@
 
 struct disk {
 	struct kmemblk *h;
+	struct kmemblk_volume *volume;
 	uint64_t blocks;
 	uint64_t seed;
 	double us[ROUNDS_MAX]; /* an operation */
@@ -58,8 +59,8 @@ static void run(struct disk *disk, uint64_t operations)
 
 	for (uint64_t i = 0; i < operations; i++) {
 		uint64_t random = next(&disk->seed), at = (random >> 8) % disk->blocks * PAGE;
-		int rc = random & 1 ? kmemblk_trim(disk->h, PAGE, at)
-				    : kmemblk_write(disk->h, buf, PAGE, at);
+		int rc = random & 1 ? kmemblk_trim(disk->volume, PAGE, at)
+				    : kmemblk_write(disk->volume, buf, PAGE, at);
 
 		if (rc != 0)
 			die("request");
@@ -77,7 +78,8 @@ static void make(struct disk *disk, const char *dir, uint64_t size, enum kmemblk
 
 	snprintf(path, sizeof(path), "%s/kmemblk-bench.%ld", dir, (long)getpid());
 	if (kmemblk_format(path, &format) != 0 || kmemblk_open(path, 0, &disk->h) != 0 ||
-	    kmemblk_set_memory(disk->h, &memory) != 0 || kmemblk_start(disk->h) != 0)
+	    kmemblk_set_memory(disk->h, &memory) != 0 || kmemblk_start(disk->h) != 0 ||
+	    kmemblk_volume_open(disk->h, NULL, &disk->volume) != 0)
 		die(path);
 	unlink(path);
 	kmemblk_get_info(disk->h, &info);

@@ -63,10 +63,11 @@ static const char *const names[FIGURES] = {
 };
 
 struct bench {
-	struct kmemblk *h, *checked;
+	struct kmemblk_volume *plain, *checked;
 	struct kmemblk_info info;
 	uint8_t *floor;		   /* the device that is only mapped */
-	_Atomic uint64_t *entries; /* its index */
+	_Atomic uint64_t *entries; /* its leaves, which lie together: so they are made at format */
+	uint64_t first;		   /* page: its blocks lie from here on */
 	uint64_t seed;
 	uint8_t buf[PAGE];
 };
@@ -95,7 +96,7 @@ static void die(const char *what)
 
 /* Format, map every block and shuffle. */
 static struct kmemblk *make_device(const char *path, uint64_t size, const char *check,
-				   struct kmemblk_info *info)
+				   struct kmemblk_info *info, struct kmemblk_volume **volume)
 {
 	struct kmemblk_format_options options = { .create_size = size,
 						  .check = check,
@@ -105,11 +106,11 @@ static struct kmemblk *make_device(const char *path, uint64_t size, const char *
 	struct kmemblk *h = NULL;
 
 	if (kmemblk_format(path, &options) != 0 || kmemblk_open(path, 0, &h) != 0 ||
-	    kmemblk_start(h) != 0)
+	    kmemblk_start(h) != 0 || kmemblk_volume_open(h, NULL, volume) != 0)
 		die(path);
 	kmemblk_get_info(h, info);
 	for (uint64_t i = 0; i < 2 * info->blocks; i++)
-		if (kmemblk_write(h, buf, PAGE, next(&seed) % info->blocks * PAGE) != 0)
+		if (kmemblk_write(*volume, buf, PAGE, next(&seed) % info->blocks * PAGE) != 0)
 			die("shuffle");
 	return h;
 }
@@ -126,7 +127,9 @@ static void map_floor(struct bench *b, const char *path)
 	close(fd);
 	if (b->floor == MAP_FAILED)
 		die("mmap");
-	b->entries = (_Atomic uint64_t *)(b->floor + PAGE);
+	/* Superblock, directory, its copy, record, leaves, other tables, blocks. */
+	b->entries = (_Atomic uint64_t *)(b->floor + (size_t)4 * PAGE);
+	b->first = b->info.device_pages - 1 - b->info.data_pages + b->info.pages_tables;
 }
 
 static uint8_t *floor_page(struct bench *b, uint64_t block)
@@ -147,8 +150,8 @@ static double run(struct bench *b, enum figure figure)
 		memcpy(b->buf, &block, sizeof(block));
 		switch (figure) {
 		case COPY_DRAIN:
-			pmem_memcpy(b->floor + (b->info.index_pages + 1 + block) * PAGE, b->buf,
-				    PAGE, PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
+			pmem_memcpy(b->floor + (b->first + block) * PAGE, b->buf, PAGE,
+				    PMEM_F_MEM_NODRAIN | PMEM_F_MEM_NONTEMPORAL);
 			pmem_drain();
 			break;
 		case WRITE_FLOOR:
@@ -162,7 +165,7 @@ static double run(struct bench *b, enum figure figure)
 			pmem_persist((void *)&b->entries[block], sizeof(b->entries[block]));
 			break;
 		case WRITE:
-			if (kmemblk_write(b->h, b->buf, PAGE, block * PAGE) != 0)
+			if (kmemblk_write(b->plain, b->buf, PAGE, block * PAGE) != 0)
 				die("write");
 			break;
 		case CHECKED_WRITE:
@@ -170,13 +173,13 @@ static double run(struct bench *b, enum figure figure)
 				die("write");
 			break;
 		case MEMCPY:
-			memcpy(b->buf, b->floor + (b->info.index_pages + 1 + block) * PAGE, PAGE);
+			memcpy(b->buf, b->floor + (b->first + block) * PAGE, PAGE);
 			break;
 		case READ_FLOOR:
 			memcpy(b->buf, floor_page(b, block), PAGE);
 			break;
 		case READ:
-			if (kmemblk_read(b->h, b->buf, PAGE, block * PAGE) != 0)
+			if (kmemblk_read(b->plain, b->buf, PAGE, block * PAGE) != 0)
 				die("read");
 			break;
 		case CHECKED_READ:
@@ -219,6 +222,7 @@ int main(int argc, char **argv)
 	const char *dir = argc > 3 ? argv[3] : "/dev/shm";
 	char path[256];
 	static double ns[FIGURES][ROUNDS_MAX];
+	struct kmemblk *h, *checked;
 	static struct bench b = { .seed = 0x9E3779B97F4A7C15u };
 
 	if (size == 0 || rounds == 0 || rounds > ROUNDS_MAX) {
@@ -226,12 +230,14 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	snprintf(path, sizeof(path), "%s/kmemblk-bench.%ld", dir, (long)getpid());
-	kmemblk_close(make_device(path, size, "none", &b.info));
+	h = make_device(path, size, "none", &b.info, &b.plain);
+	kmemblk_volume_close(b.plain);
+	kmemblk_close(h);
 	map_floor(&b, path);
 	unlink(path);
-	b.h = make_device(path, size, "none", &b.info);
+	h = make_device(path, size, "none", &b.info, &b.plain);
 	unlink(path);
-	b.checked = make_device(path, size, "crc24", &b.info);
+	checked = make_device(path, size, "crc24", &b.info, &b.checked);
 	unlink(path);
 	for (unsigned int round = 0; round < rounds; round++)
 		run_round(&b, ns, round);
@@ -244,7 +250,9 @@ int main(int argc, char **argv)
 	report_ratio("read / read floor", ns[READ], ns[READ_FLOOR], rounds);
 	report_ratio("checked write / write", ns[CHECKED_WRITE], ns[WRITE], rounds);
 	report_ratio("checked read / read", ns[CHECKED_READ], ns[READ], rounds);
-	kmemblk_close(b.h);
-	kmemblk_close(b.checked);
+	kmemblk_volume_close(b.plain);
+	kmemblk_volume_close(b.checked);
+	kmemblk_close(h);
+	kmemblk_close(checked);
 	return 0;
 }

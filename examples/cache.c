@@ -38,11 +38,12 @@ struct entry {
 	TAILQ_ENTRY(entry) by_use;
 };
 
-static struct kmemblk *disk;
-static struct entry *entries;  /* a block of the disk each */
-static uint32_t *buckets;      /* the first entry of each, or NONE */
-static uint32_t count;	       /* of both */
-static uint32_t unused = NONE; /* entries without a key */
+static struct kmemblk *device;
+static struct kmemblk_volume *disk; /* on it */
+static struct entry *entries;	    /* a block of the disk each */
+static uint32_t *buckets;	    /* the first entry of each, or NONE */
+static uint32_t count;		    /* of both */
+static uint32_t unused = NONE;	    /* entries without a key */
 static uint64_t keys, hits, misses;
 
 /*
@@ -86,7 +87,7 @@ static int read_record(uint32_t i, struct record *record)
 static void evict(struct entry *entry)
 {
 	TAILQ_REMOVE(&hot, entry, by_use);
-	kmemblk_return(disk, entry->hot, BLOCK);
+	kmemblk_return(device, entry->hot, BLOCK);
 	entry->hot = NULL;
 }
 
@@ -118,7 +119,7 @@ static int get_record(uint32_t i, struct record *record)
 	}
 	misses++;
 	rc = read_record(i, record);
-	if (rc == 0 && kmemblk_borrow(disk, BLOCK, BLOCK, &page) == 0) {
+	if (rc == 0 && kmemblk_borrow(device, BLOCK, BLOCK, &page) == 0) {
 		entry->hot = page;
 		*entry->hot = *record;
 		TAILQ_INSERT_HEAD(&hot, entry, by_use);
@@ -225,7 +226,7 @@ static int stats(void)
 {
 	struct kmemblk_info info;
 
-	kmemblk_get_info(disk, &info);
+	kmemblk_get_info(device, &info);
 	printf("keys=%llu hits=%llu misses=%llu lent=%llu returned=%llu free=%llu\n",
 	       (unsigned long long)keys, (unsigned long long)hits, (unsigned long long)misses,
 	       (unsigned long long)info.pages_lent, (unsigned long long)info.pages_returned,
@@ -272,14 +273,16 @@ static int open_disk(const char *path, uint64_t size)
 
 	if (rc < 0 && rc != -EEXIST)
 		return rc;
-	rc = kmemblk_open(path, 0, &disk);
+	rc = kmemblk_open(path, 0, &device);
 	if (rc == 0)
-		rc = kmemblk_set_memory(disk, &memory);
+		rc = kmemblk_set_memory(device, &memory);
 	if (rc == 0)
-		rc = kmemblk_start(disk);
+		rc = kmemblk_start(device);
+	if (rc == 0)
+		rc = kmemblk_volume_open(device, NULL, &disk);
 	if (rc < 0)
 		return rc;
-	kmemblk_get_info(disk, &info);
+	kmemblk_get_info(device, &info);
 	count = info.blocks < NONE ? (uint32_t)info.blocks : NONE - 1;
 	entries = calloc(count, sizeof(entries[0]));
 	buckets = malloc(count * sizeof(buckets[0]));
@@ -324,7 +327,8 @@ int main(int argc, char **argv)
 	}
 	if (rc < 0)
 		fprintf(stderr, "cache: %s\n", kmemblk_error());
-	kmemblk_close(disk);
+	kmemblk_volume_close(disk);
+	kmemblk_close(device);
 	free(line);
 	free(entries);
 	free(buckets);

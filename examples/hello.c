@@ -12,7 +12,8 @@
 int main(int argc, char **argv)
 {
 	struct kmemblk_format_options options = { .create_size = 16 << 20 };
-	struct kmemblk *disk = NULL;
+	struct kmemblk *device = NULL;
+	struct kmemblk_volume *disk = NULL;
 	char text[] = "hello, persistent memory";
 	int rc;
 
@@ -26,11 +27,15 @@ int main(int argc, char **argv)
 	if (rc < 0 && rc != -EEXIST)
 		goto out;
 
-	rc = kmemblk_open(argv[1], 0, &disk);
+	rc = kmemblk_open(argv[1], 0, &device);
 	if (rc < 0)
 		goto out;
 	/* A program that forks or becomes a daemon does so here. */
-	rc = kmemblk_start(disk);
+	rc = kmemblk_start(device);
+	if (rc < 0)
+		goto out;
+	/* The one that was made with the device. */
+	rc = kmemblk_volume_open(device, NULL, &disk);
 	if (rc < 0)
 		goto out;
 
@@ -45,6 +50,7 @@ int main(int argc, char **argv)
 out:
 	if (rc < 0)
 		fprintf(stderr, "hello: %s\n", kmemblk_error());
-	kmemblk_close(disk);
+	kmemblk_volume_close(disk);
+	kmemblk_close(device);
 	return rc < 0;
 }

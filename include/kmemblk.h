@@ -3,7 +3,7 @@
  * kmemblk.h - a disk on persistent memory whose free pages serve as memory.
  *
  * A device (a devdax character device, a file on fsdax, a file on tmpfs as emulated persistent
- * memory, or an ordinary file) holds an index from logical block to physical page.  Blocks are
+ * memory, or an ordinary file) holds a map from logical block to physical page.  Blocks are
  * 4096 bytes and never torn: at every instant, power failure included, a block holds either what
  * it held before a write or what the write put there, never a mixture.
  *
@@ -45,6 +45,8 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "kmemblk-volume.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -149,14 +151,14 @@ int kmemblk_format(const char *path, const struct kmemblk_format_options *option
 /*
  * kmemblk_open - claim the device at `path`, check it, and map it.
  *
- * Reads the whole index once (in parallel on a large device).  Starts no thread that outlives the
+ * Reads the whole map once (in parallel on a large device).  Starts no thread that outlives the
  * call, so the process may fork or become a daemon between this call and kmemblk_start().
  * `*handle` is set on success and belongs to the caller, who ends it with kmemblk_close().
  *
- * Changes nothing that can be read.  For writing, the superblock and the index are durable on return
+ * Changes nothing that can be read.  For writing, the superblock and the map are durable on return
  * as they were found, whatever had become of the process, or the disk, that wrote them.  Never
- * repairs: a device whose superblock or index is damaged fails to open for writing, and the message
- * names the command to run.  With KMEMBLK_OPEN_READONLY a device with a damaged index opens, and
+ * repairs: a device whose superblock or map is damaged fails to open for writing, and the message
+ * names the command to run.  With KMEMBLK_OPEN_READONLY a device with a damaged map opens, and
  * reads of the damaged blocks fail with -EIO; a damaged superblock fails to open in any case.
  *
  * Errors: -EBUSY open elsewhere (the message names the process where it can be seen), or opened for
@@ -164,7 +166,7 @@ int kmemblk_format(const char *path, const struct kmemblk_format_options *option
  * -EMEDIUMTYPE not a kmemblk device, or of a newer format; -EPERM as KMEMBLK_OPEN_OWNED says;
  * -EUCLEAN damaged; -ENOSPC the file system has no room for the spare pages that overwrites need;
  * -EINVAL not a device that can be used, or, for writing, PMEM_NO_FLUSH=1 is in the environment,
- * which makes libpmem leave out flushes; -ENOMEM; -EIO the media failed, or the index cannot be made
+ * which makes libpmem leave out flushes; -ENOMEM; -EIO the media failed, or the map cannot be made
  * durable; any error of open(2) and mmap(2).
  */
 int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle);
@@ -382,88 +384,6 @@ struct kmemblk_lend_options {
  */
 int kmemblk_lend(struct kmemblk *handle, const struct kmemblk_lend_options *options);
 
-/* ---- I/O ------------------------------------------------------------------------------------ */
-
-/*
- * kmemblk_read - read `count` bytes at `offset` into `buf`.
- *
- * Takes no lock and never waits for a writer.  Each block is read as it was at one instant.  Blocks
- * that no write has reached, or that were trimmed, read as zeroes.
- *
- * Errors: -EINVAL out of range; -EIO a media error, a damaged index entry, or a block that does not hold
- * what was written to it, as its check value tells.  After an error the contents of `buf` are undefined.
- */
-int kmemblk_read(struct kmemblk *handle, void *buf, size_t count, uint64_t offset);
-
-/*
- * kmemblk_write - write `count` bytes of `buf` at `offset`.
- *
- * Durable on return.  May wait for other writers' pages when few are free, never for readers of
- * this range as such.  Concurrent writes to parts of one block are all kept.
- *
- * Errors: -EINVAL out of range; -EROFS the handle is read-only, or a failure to persist made it so;
- * -ENOSPC a block that has no page could not get one, and the message says who has the pages; -EIO a
- * media error, a block of which a part was to be written and the rest is damaged, or a failure to persist: of this call's blocks, or, on an ordinary file, of others'
- * at the same time, which the kernel does not tell apart.  After an error each block of the range
- * holds its old or its new contents, durably unless persisting failed.
- */
-int kmemblk_write(struct kmemblk *handle, const void *buf, size_t count, uint64_t offset);
-
-/*
- * kmemblk_trim - give back the pages of the blocks that lie wholly inside the range.
- *
- * They read as zeroes afterwards, durably on return; blocks that are only partly inside keep their
- * contents.
- *
- * Errors: -EINVAL out of range; -EROFS as for write; -EIO.  After an error each block of the range
- * holds its old contents or zeroes.
- */
-int kmemblk_trim(struct kmemblk *handle, uint64_t count, uint64_t offset);
-
-/*
- * Keep (or make) the range provisioned: afterwards a write there cannot get -ENOSPC.  Without it
- * whole blocks are trimmed, which is fast.
- */
-#define KMEMBLK_ZERO_NO_HOLE (1u << 0)
-
-/*
- * kmemblk_zero - make the range read as zeroes, bytes at its edges included.
- *
- * Durable on return.  Errors as for kmemblk_write(); without KMEMBLK_ZERO_NO_HOLE -ENOSPC only
- * where the file system copies on write.
- */
-int kmemblk_zero(struct kmemblk *handle, uint64_t count, uint64_t offset, unsigned int flags);
-
-/*
- * kmemblk_flush - wait until everything acknowledged is durable.
- *
- * It is already; the call exists so that a caller can say what it means.
- *
- * Errors: -EIO an earlier failure to persist has made the handle read-only.
- */
-int kmemblk_flush(struct kmemblk *handle);
-
-/* The extent has no page: it reads as zeroes, and a write there needs a free page. */
-#define KMEMBLK_EXTENT_HOLE (1u << 0)
-
-/*
- * Receives one extent; `flags` is 0 or KMEMBLK_EXTENT_HOLE.  Extents come in ascending order without
- * gaps, the first begins at the range's first byte, and none goes beyond its last.  Return 0 to go
- * on, 1 to stop early without error, or a negative errno to fail.  It may read, not write or close.
- */
-typedef int (*kmemblk_extent_fn)(void *opaque, uint64_t offset, uint64_t count, unsigned int flags);
-
-/*
- * kmemblk_extents - tell which parts of the range have pages.
- *
- * Neighbouring blocks of one kind come as one extent.  The answer is a snapshot block by block,
- * not as a whole: others may write meanwhile.
- *
- * Errors: -EINVAL out of range; -EIO the index cannot be read; what `fn` returned.
- */
-int kmemblk_extents(struct kmemblk *handle, uint64_t count, uint64_t offset, kmemblk_extent_fn fn,
-		    void *opaque);
-
 /* ---- what a device is ----------------------------------------------------------------------- */
 
 /*
@@ -489,17 +409,20 @@ struct kmemblk_info {
 	uint64_t generation;   /* raised each time the superblock is rewritten */
 	uint64_t created;      /* seconds since 1970-01-01 UTC */
 	uint64_t device_pages; /* pages of the device in use by the format */
-	uint64_t index_pages;  /* pages of the index */
-	uint64_t data_pages;   /* pages that can hold blocks */
-	uint64_t blocks;       /* blocks of the disk */
+	uint64_t data_pages;   /* pages that can hold blocks, and the tables that find them */
+	uint64_t volumes;      /* how many there are */
+	uint64_t blocks;       /* of the volume that is meant where none is named; 0 if none is */
 	uint64_t size_bytes;   /* blocks * page_size */
 	uint64_t pages_used;   /* pages that hold a block */
+	uint64_t pages_tables; /* pages that hold a table of the map, or the disk's record */
 	/*
-	 * Data pages that hold no block and are not quarantined: pages_spare, pages_lent and pages_resident
+	 * Data pages that hold none of these and are not quarantined: pages_spare, pages_lent and pages_resident
 	 * are parts of them.  "free" means this in every output of the project.
 	 */
 	uint64_t pages_free;
-	uint64_t pages_spare;	    /* of the free pages, how many only overwrites may take */
+	uint64_t pages_spare; /* of the free pages, how many only overwrites may take */
+	uint64_t
+		pages_for_tables; /* of the free pages, how many only tables may take; 0 read-only or probed */
 	uint64_t pages_headroom;    /* and how many more are never lent; 0 read-only or probed */
 	uint64_t pages_quarantined; /* out of use after media errors; 0 from kmemblk_probe() */
 	uint64_t pages_resident;    /* free pages that have storage */
@@ -509,7 +432,7 @@ struct kmemblk_info {
 	uint64_t pages_reclaimed; /* ever become free after that, since the device was opened */
 	uint64_t pages_punched;	  /* ever given back to the kernel, since the device was opened */
 	uint64_t pages_returned;  /* ever given back by whoever had them, likewise */
-	uint64_t entries_damaged; /* index entries that no sound device has */
+	uint64_t entries_damaged; /* entries that no sound device has */
 	uint64_t
 		mismatches; /* blocks found damaged by a request since the device was opened; else 0 */
 	int numa_node;	    /* of the device; -1 unknown */
@@ -530,7 +453,7 @@ void kmemblk_get_info(struct kmemblk *handle, struct kmemblk_info *info);
 /*
  * kmemblk_probe - describe the device at `path` without claiming it.
  *
- * Works while it is being served; the counts are then a snapshot.  Reads the index, no data, and
+ * Works while it is being served; the counts are then a snapshot.  Reads the map, no data, and
  * writes nothing.
  *
  * Errors: -EMEDIUMTYPE, -EUCLEAN (superblock), -EINVAL, -EIO, -ENOMEM and those of open(2) and
@@ -571,7 +494,7 @@ struct kmemblk_check_result {
 	uint64_t corrected;   /* findings corrected */
 	uint64_t correctable; /* findings that repair would correct */
 	uint64_t left;	      /* findings that cannot be corrected without guessing */
-	uint64_t entries;     /* index entries looked at */
+	uint64_t entries;     /* blocks whose entries were looked at */
 	uint64_t pages_used;  /* pages that hold a block */
 	uint64_t
 		verified; /* blocks that hold what was written to them, as KMEMBLK_CHECK_DATA asks */

@@ -3,8 +3,8 @@
  * kmemblk-plugin.c - serve a kmemblk device over NBD with nbdkit.
  *
  * Glue only: nbdkit's callbacks on one side, kmemblk.h on the other; memory-parameters.c has what
- * concerns free pages.  All connections share one handle of the library, which any number of threads may
- * use, so there is nothing to lock here.
+ * concerns free pages.  exports.c has the volumes.  All connections
+ * share one handle of the library, which any number of threads may use, so there is nothing to lock here.
  *
  * Life cycle.  .get_ready opens the device while the user is still the one who typed the command.
  * The process that serves is a child of that one, both in the background and with --run, so the
@@ -32,6 +32,7 @@
 
 #include "base/printable.h"
 #include "base/shell.h"
+#include "exports.h"
 #include "kmemblk.h"
 #include "lend-parameters.h"
 #include "memory-parameters.h"
@@ -50,8 +51,6 @@ static bool readonly;
 /* Set in .get_ready, constant while clients are connected. */
 static struct kmemblk *device;
 static struct kmemblk_info info;
-static char export_name[32];
-static char description[256];
 
 /* Turn what a call of the library returned into what a callback returns. */
 static int answer(int rc)
@@ -105,6 +104,8 @@ static int plugin_config(const char *key, const char *value)
 		return value_bool(key, value, &readonly);
 	if (strcmp(key, "numa") == 0)
 		return node_config(value);
+	if (strcmp(key, "volume") == 0)
+		return exports_config(value);
 	r = memory_config(key, value);
 	if (r == 1)
 		r = lend_config(key, value);
@@ -130,8 +131,8 @@ static int plugin_config_complete(void)
 static void plugin_dump_plugin(void)
 {
 	printf("kmemblk_library_version=%s\n", kmemblk_version());
-	printf("kmemblk_parameters=path create readonly numa " MEMORY_PARAMETERS " " LEND_PARAMETERS
-	       "\n");
+	printf("kmemblk_parameters=path create readonly numa volume " MEMORY_PARAMETERS
+	       " " LEND_PARAMETERS "\n");
 	printf("kmemblk_media=devdax fsdax tmpfs file\n");
 	printf("kmemblk_block_size=%d\n", KMEMBLK_BLOCK_SIZE);
 }
@@ -268,11 +269,7 @@ static int plugin_get_ready(void)
 	warn_of_media();
 	if (!readonly && info.copies_on_write)
 		warn_of_copies();
-	snprintf(export_name, sizeof export_name, "kmem%d",
-		 info.numa_node >= 0 ? info.numa_node : 0);
-	snprintf(description, sizeof description, "kmemblk %s on %s%s%s, uuid %s", info.type,
-		 info.media, info.label[0] ? ", label " : "", info.label, info.uuid);
-	return 0;
+	return exports_get_ready(device);
 }
 
 static int plugin_after_fork(void)
@@ -298,41 +295,24 @@ static void plugin_unload(void)
 {
 	free(path);
 	free(named);
+	exports_unload();
 	memory_unload();
 	lend_unload();
 }
 
-/* ---- exports -------------------------------------------------------------------------------- */
-
-static int plugin_list_exports(int for_reading, int is_tls, struct nbdkit_exports *exports)
-{
-	return nbdkit_add_export(exports, export_name, description);
-}
-
-static const char *plugin_default_export(int for_reading, int is_tls)
-{
-	return export_name;
-}
-
-static const char *plugin_export_description(void *handle)
-{
-	return description;
-}
-
-/* Every export name opens the one disk there is. */
-static void *plugin_open(int for_reading)
-{
-	return NBDKIT_HANDLE_NOT_NEEDED;
-}
+/* ---- connections ---------------------------------------------------------------------------- */
 
 static void plugin_close(void *handle)
 {
+	export_close(handle);
 	memory_debug(device);
 }
 
 static int64_t plugin_get_size(void *handle)
 {
-	return info.size_bytes;
+	const struct connection *connection = handle;
+
+	return (int64_t)connection->size;
 }
 
 static int plugin_block_size(void *handle, uint32_t *min, uint32_t *preferred, uint32_t *max)
@@ -375,7 +355,7 @@ static int plugin_can_cache(void *handle)
 static int plugin_pread(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	uint64_t begun = request_begin();
-	int rc = kmemblk_read(device, buf, count, offset);
+	int rc = kmemblk_read(export_volume(handle), buf, count, offset);
 
 	request_end(KMEMBLK_READ, begun, count);
 	return answer(rc);
@@ -385,7 +365,7 @@ static int plugin_pwrite(void *handle, const void *buf, uint32_t count, uint64_t
 			 uint32_t flags)
 {
 	uint64_t begun = request_begin();
-	int rc = kmemblk_write(device, buf, count, offset);
+	int rc = kmemblk_write(export_volume(handle), buf, count, offset);
 
 	request_end(KMEMBLK_WRITE, begun, count);
 	return answer(rc);
@@ -394,13 +374,13 @@ static int plugin_pwrite(void *handle, const void *buf, uint32_t count, uint64_t
 static int plugin_flush(void *handle, uint32_t flags)
 {
 	request_end(KMEMBLK_FLUSH, request_begin(), 0);
-	return answer(kmemblk_flush(device));
+	return answer(export_volume(handle) == NULL ? 0 : kmemblk_flush(export_volume(handle)));
 }
 
 static int plugin_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	uint64_t begun = request_begin();
-	int rc = kmemblk_trim(device, count, offset);
+	int rc = kmemblk_trim(export_volume(handle), count, offset);
 
 	request_end(KMEMBLK_TRIM, begun, count);
 	return answer(rc);
@@ -418,7 +398,8 @@ static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t f
 		return -1;
 	}
 	begun = request_begin();
-	rc = kmemblk_zero(device, count, offset, may_trim ? 0 : KMEMBLK_ZERO_NO_HOLE);
+	rc = kmemblk_zero(export_volume(handle), count, offset,
+			  may_trim ? 0 : KMEMBLK_ZERO_NO_HOLE);
 	request_end(KMEMBLK_ZERO, begun, count);
 	return answer(rc);
 }
@@ -444,7 +425,7 @@ static int plugin_extents(void *handle, uint32_t count, uint64_t offset, uint32_
 {
 	struct extents_walk walk = { extents, flags & NBDKIT_FLAG_REQ_ONE };
 	uint64_t begun = request_begin();
-	int rc = kmemblk_extents(device, count, offset, add_extent, &walk);
+	int rc = kmemblk_extents(export_volume(handle), count, offset, add_extent, &walk);
 
 	request_end(KMEMBLK_EXTENTS, begun, count);
 	return answer(rc);
@@ -462,17 +443,17 @@ static struct nbdkit_plugin plugin = {
 		"[path=]<PATH>      (required) Device to serve: /dev/daxX.Y or a file.\n"
 		"create=<SIZE>      Make and format the file if it is not there.\n"
 		"readonly=true      Open the device for reading only.\n"
-		"numa=auto|off|<N>  NUMA node to run on, by default that of the device.\n" MEMORY_HELP
-		"\n" LEND_HELP,
+		"numa=auto|off|<N>  NUMA node to run on, by default that of the device.\n" EXPORTS_HELP
+			MEMORY_HELP "\n" LEND_HELP,
 	.dump_plugin = plugin_dump_plugin,
 	.get_ready = plugin_get_ready,
 	.after_fork = plugin_after_fork,
 	.cleanup = plugin_cleanup,
 	.unload = plugin_unload,
-	.list_exports = plugin_list_exports,
-	.default_export = plugin_default_export,
-	.export_description = plugin_export_description,
-	.open = plugin_open,
+	.list_exports = exports_list,
+	.default_export = exports_default,
+	.export_description = exports_description,
+	.open = export_open,
 	.close = plugin_close,
 	.get_size = plugin_get_size,
 	.block_size = plugin_block_size,

@@ -19,7 +19,7 @@
 
 static const char doc[] =
 	"Verify the kmemblk device at PATH: both copies of the superblock, and every entry of the "
-	"index; with --data, every block, too.  Nothing is changed without --repair.  The device must not "
+	"map; with --data, every block, too.  Nothing is changed without --repair.  The device must not "
 	"be in use."
 	"\v"
 	"Exit status: 0 clean, 1 damage corrected, 4 damage left, 8 the check could not run, "

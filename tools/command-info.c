@@ -45,8 +45,9 @@ static void print_json(const char *path, const struct kmemblk_info *info)
 	json_put_known(object, "numa_node", info->numa_node >= 0, (uint64_t)info->numa_node);
 	json_put_number(object, "page_size", info->page_size);
 	json_put_number(object, "device_pages", info->device_pages);
-	json_put_number(object, "index_pages", info->index_pages);
+	json_put_number(object, "pages_tables", info->pages_tables);
 	json_put_number(object, "data_pages", info->data_pages);
+	json_put_number(object, "volumes", info->volumes);
 	json_put_number(object, "blocks", info->blocks);
 	json_put_number(object, "size_bytes", info->size_bytes);
 	json_put_number(object, "pages_used", info->pages_used);
@@ -213,11 +214,11 @@ static void print_human(const char *path, const struct kmemblk_info *info)
 	print_pages("free", info->pages_free, info->data_pages, info);
 	print_pages("spare", info->pages_spare, info->data_pages, info);
 	print_pages("resident", info->pages_resident, info->data_pages, info);
-	print_pages("index", info->index_pages, 0, info);
+	print_pages("tables", info->pages_tables, info->data_pages, info);
 	print_pages("device", info->device_pages, 0, info);
 	if (info->entries_damaged) {
 		word = text_shell_word(path);
-		printf("\n  %" PRIu64 " index entries are damaged: run kmemblk check %s\n",
+		printf("\n  %" PRIu64 " entries of the map are damaged: run kmemblk check %s\n",
 		       info->entries_damaged, word);
 		free(word);
 	}

@@ -2,7 +2,8 @@
 /*
  * command.h - what the files of the kmemblk command share.
  *
- * Each subcommand is one file with one function of type subcommand_fn, and one line in the table
+ * Each subcommand is a function of type subcommand_fn in a file of its own, but for those of
+ * command-volume.c, and one line in the table
  * of main.c, and of commands.c unless it is `run`.  The command uses the public header of the library
  * and nothing else of it.
  *
@@ -29,6 +30,11 @@ enum status {
 /* Runs a subcommand; argv[0] is "kmemblk NAME".  Returns the exit status. */
 typedef int subcommand_fn(int argc, char **argv);
 
+subcommand_fn create_main;
+subcommand_fn delete_main;
+subcommand_fn rename_main;
+subcommand_fn resize_main;
+subcommand_fn list_main;
 subcommand_fn format_main;
 subcommand_fn info_main;
 subcommand_fn check_main;

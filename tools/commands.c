@@ -18,8 +18,10 @@ static const struct subcommand {
 	const char *name;
 	subcommand_fn *run;
 } subcommands[] = {
-	{ "format", format_main }, { "info", info_main }, { "check", check_main },
-	{ "stat", stat_main },	   { "top", top_main },
+	{ "format", format_main }, { "info", info_main },     { "check", check_main },
+	{ "list", list_main },	   { "create", create_main }, { "delete", delete_main },
+	{ "rename", rename_main }, { "resize", resize_main }, { "stat", stat_main },
+	{ "top", top_main },
 };
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))

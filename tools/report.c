@@ -21,8 +21,8 @@
 #include "report.h"
 
 const char *const report_pages[PAGES_KINDS] = {
-	"used",	    "free",	   "spare",	"headroom", "retired",	"lent",
-	"resident", "quarantined", "reclaimed", "punched",  "returned", "moved",
+	"used", "tables",   "free",	   "spare",	"for_tables", "headroom", "retired",
+	"lent", "resident", "quarantined", "reclaimed", "punched",    "returned", "moved",
 };
 const char *const report_zones[ZONES_KINDS] = { "lent", "unowned", "stuck", "evacuating",
 						"wanted" };

@@ -6,10 +6,10 @@
  * device, or the whole new one:
  *
  *  1. Destroy the old superblocks, primary and copy, at their old places and at the new.  A crash in
- *     this step can leave either of them, or both, and the old device is whole then: its index and
+ *     this step can leave either of them, or both, and the old device is whole then: its directory and
  *     its data are as they were.
- *  2. Clear the index; with prealloc also zero the data pages.
- *  3. With prealloc write the entries.
+ *  2. Clear the directory; with prealloc also zero the data pages.
+ *  3. With prealloc write the tables: then the record, then the directory.
  *  4. Write the copy.
  *  5. Write the primary: from here on it is a device.
  *
@@ -27,6 +27,8 @@
 
 #include "base/error.h"
 #include "kmemblk.h"
+#include "map/directory.h"
+#include "map/record.h"
 #include "map/super.h"
 #include "media/claim.h"
 #include "media/foreign.h"
@@ -38,6 +40,7 @@
 struct formatting {
 	struct device device;
 	struct super super;
+	struct record record; /* of its disk; no blocks: it has none */
 	const struct kmemblk_format_options *options;
 	uint64_t old_copy; /* page of an old device's copy, 0 for none */
 };
@@ -84,24 +87,39 @@ static int plan_check(struct super *super, const char *check, const char *path)
 	return 0;
 }
 
+static int plan_disk(struct formatting *f, uint64_t blocks, const char *path)
+{
+	struct record *record = &f->record;
+	int node = f->device.numa_node;
+
+	record->blocks = blocks;
+	record->flags = LAYOUT_RECORD_DEFAULT;
+	record->height = record_height(blocks);
+	record->created = f->super.created;
+	uuid_generate(record->uuid);
+	snprintf(record->name, sizeof(record->name), "kmem%d", node < 0 ? 0 : node);
+	if (getrandom(&record->family, sizeof(record->family), 0) != sizeof(record->family))
+		return fail_errno(errno, "format: %s: no random number", path);
+	return 0;
+}
+
 /* Decide how the device will be divided. */
 static int plan(struct formatting *f, const char *path)
 {
 	const struct kmemblk_format_options *options = f->options;
 	const char *type = options->type == NULL ? "blk" : options->type;
+	uint64_t blocks = options->disk_size >> LAYOUT_PAGE_SHIFT;
 	struct super *super = &f->super;
 	int rc;
 
 	*super = (struct super){
 		.type = type_by_name(type),
 		.device_pages = f->device.size >> LAYOUT_PAGE_SHIFT,
-		.index_start = 1,
+		.directory_start = 1,
 		.generation = 1,
 		.created = (uint64_t)time(NULL),
 	};
 	uuid_generate(super->uuid);
-	if (getrandom(&super->family, sizeof(super->family), 0) != sizeof(super->family))
-		return fail_errno(errno, "format: %s: no random number", path);
 	rc = plan_check(super, options->check, path);
 	if (rc != 0)
 		return rc;
@@ -109,8 +127,8 @@ static int plan(struct formatting *f, const char *path)
 		memcpy(super->label, options->label, strlen(options->label));
 	if (super->device_pages > LAYOUT_MAX_PAGES)
 		super->device_pages = LAYOUT_MAX_PAGES;
-	return super->type->plan(super, options->disk_size >> LAYOUT_PAGE_SHIFT,
-				 options->spare_pages, path);
+	rc = super->type->plan(super, &blocks, options->spare_pages, path);
+	return rc == 0 && blocks > 0 ? plan_disk(f, blocks, path) : rc;
 }
 
 /* What the device holds besides a sound primary: 1 with words for it, 0, or -errno with message. */
@@ -211,51 +229,102 @@ static int destroy_supers(struct formatting *f)
 		rc = zero_pages(f, copy, 1, PM_FORMAT_DESTROY, false);
 	if (rc == 0 && f->old_copy != 0)
 		rc = zero_pages(f, f->old_copy, 1, PM_FORMAT_DESTROY, false);
-	/* Gone before the index changes, so that none can describe a half-cleared one. */
+	/* Gone before the directory changes, so that none can describe a half-cleared one. */
 	pm_drain(&f->device.pm, PM_FORMAT_DESTROY);
 	return rc;
 }
 
-/* Make the index read as zeroes: by taking its storage away, and the data's, or by stores. */
-static int clear_index(struct formatting *f)
+/* Make the directory read as zeroes: by taking its storage away, and the data's, or by stores. */
+static int clear_directory(struct formatting *f)
 {
-	uint64_t first = f->super.index_start;
+	uint64_t first = f->super.directory_start;
 	int rc = device_punch_durably(&f->device, first << LAYOUT_PAGE_SHIFT,
 				      (super_copy_page(&f->super) - first) << LAYOUT_PAGE_SHIFT);
 
 	if (rc == -EOPNOTSUPP)
-		rc = zero_pages(f, first, f->super.index_pages, PM_FORMAT_CLEAR, false);
+		rc = zero_pages(f, first, 2 * f->super.directory_pages, PM_FORMAT_CLEAR, false);
 	return rc;
 }
 
-/* Of a block of zeroes on the data page of its number. */
-static uint64_t zero_entry(const struct super *super, uint64_t block)
+/*
+ * Where things are put: the record, with prealloc the tables, level by level, and the blocks.  The page of a
+ * table, or of a block as level 0.
+ */
+static uint64_t place(const struct formatting *f, unsigned int level, uint64_t number)
 {
-	static const uint8_t zeroes[LAYOUT_PAGE_SIZE];
-	uint32_t value = 0;
+	uint64_t page = super_data_start(&f->super) + 1;
 
-	if (super->check != LAYOUT_CHECK_NONE)
-		value = crc24_page((struct crc24_prefix){ super->family, block }, zeroes);
-	return layout_pack_entry(super_data_start(super) + block, value);
+	for (unsigned int below = 1; below != level && below <= f->record.height; below++)
+		page += record_tables(f->record.blocks, below);
+	return page + number;
 }
 
-/* Give every block its page: block b gets the b-th data page. */
-static int write_entries(struct formatting *f)
+/* The entry of a block of zeroes, or of the table at a place. */
+static uint64_t entry_of(const struct formatting *f, unsigned int level, uint64_t number)
 {
-	const struct pm *pm = &f->device.pm;
-	uint64_t leaf[LAYOUT_LEAF_ENTRIES];
-	uint64_t block = 0;
+	static const uint8_t zeroes[LAYOUT_PAGE_SIZE];
+	uint64_t page = place(f, level, number), family = f->record.family;
+	uint32_t value = 0;
+
+	if (level > 0)
+		value = crc24_place(family, page, level, number);
+	else if (f->super.check != LAYOUT_CHECK_NONE)
+		value = crc24_page((struct crc24_prefix){ family, number }, zeroes);
+	return layout_pack_entry(page, value);
+}
+
+/* The table at a place, with all that it names. */
+static int write_table(struct formatting *f, unsigned int level, uint64_t number)
+{
+	uint64_t below = record_tables(f->record.blocks, level - 1);
+	uint64_t first = number << LAYOUT_TABLE_SHIFT, entry[LAYOUT_TABLE_ENTRIES];
 	int rc;
 
-	for (uint64_t page = f->super.index_start; block < f->super.blocks; page++) {
-		for (unsigned int i = 0; i < LAYOUT_LEAF_ENTRIES; i++, block++)
-			leaf[i] = block < f->super.blocks ? zero_entry(&f->super, block) : 0;
-		rc = guard_write(&f->device, pm_page(pm, page), leaf, sizeof(leaf),
+	for (unsigned int i = 0; i < LAYOUT_TABLE_ENTRIES; i++)
+		entry[i] = first + i < below ? entry_of(f, level - 1, first + i) : 0;
+	rc = guard_write(&f->device, pm_page(&f->device.pm, place(f, level, number)), entry,
+			 sizeof(entry), PM_FORMAT_ENTRIES);
+	return rc == 0 ? 0 : fail_errno(-rc, "format: %s: table", f->device.path);
+}
+
+/* Give every block its page. */
+static int write_tables(struct formatting *f)
+{
+	int rc = 0;
+
+	for (unsigned int level = 1; level <= f->record.height; level++)
+		for (uint64_t n = 0; rc == 0 && n < record_tables(f->record.blocks, level); n++)
+			rc = write_table(f, level, n);
+	/* Tables before the record says that they are there. */
+	pm_drain(&f->device.pm, PM_FORMAT_ENTRIES);
+	return rc;
+}
+
+/* The record, and the directory that names it. */
+static int write_disk(struct formatting *f, bool prealloc)
+{
+	uint64_t page = super_data_start(&f->super), entry = directory_entry(page, 0);
+	uint64_t start = f->super.directory_start, root = 0;
+	int rc;
+
+	if (f->record.blocks == 0)
+		return 0;
+	if (prealloc)
+		root = entry_of(f, f->record.height, 0);
+	rc = allocate(f, start, page + 1 - start);
+	if (rc == 0 && prealloc)
+		rc = write_tables(f);
+	if (rc == 0)
+		rc = record_write(&f->device, page, &f->record, root, PM_FORMAT_ENTRIES);
+	for (uint64_t at = start; rc == 0 && at < page; at += f->super.directory_pages) {
+		rc = guard_write(&f->device, pm_page(&f->device.pm, at), &entry, sizeof(entry),
 				 PM_FORMAT_ENTRIES);
 		if (rc != 0)
-			return fail_errno(-rc, "format: %s: index", f->device.path);
+			return fail_errno(-rc, "format: %s: directory", f->device.path);
 	}
-	return 0;
+	/* The directory before a superblock says that it is there. */
+	pm_drain(&f->device.pm, PM_FORMAT_ENTRIES);
+	return rc;
 }
 
 static int write_all(struct formatting *f)
@@ -267,24 +336,19 @@ static int write_all(struct formatting *f)
 
 	rc = destroy_supers(f);
 	if (rc == 0)
-		rc = clear_index(f);
+		rc = clear_directory(f);
 	if (rc == 0 && prealloc)
 		/* Also the spare, which overwrites will need. */
-		rc = allocate(f, f->super.index_start, super_copy_page(&f->super) - 1);
+		rc = allocate(f, f->super.directory_start, super_copy_page(&f->super) - 1);
 	if (rc == 0 && prealloc)
 		rc = zero_pages(f, data, super_data_pages(&f->super), PM_FORMAT_CLEAR, true);
 	if (rc != 0)
 		return rc;
-	/* Clear before entries name the pages, and before a superblock says it is an index. */
+	/* Clear before entries name the pages, and before a superblock says it is a directory. */
 	pm_drain(pm, PM_FORMAT_CLEAR);
-	if (prealloc) {
-		rc = write_entries(f);
-		if (rc != 0)
-			return rc;
-		/* Entries before a superblock says that they are there. */
-		pm_drain(pm, PM_FORMAT_ENTRIES);
-	}
-	rc = super_write(&f->device, super_copy_page(&f->super), &f->super, PM_FORMAT_COPY);
+	rc = write_disk(f, prealloc);
+	if (rc == 0)
+		rc = super_write(&f->device, super_copy_page(&f->super), &f->super, PM_FORMAT_COPY);
 	if (rc == 0)
 		rc = super_write(&f->device, 0, &f->super, PM_FORMAT_PRIMARY);
 	return rc;

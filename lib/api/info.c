@@ -12,14 +12,15 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
-#include "io/handle.h"
+#include "io/volume.h"
+#include "map/scan.h"
 #include "media/claim.h"
 #include "media/guard.h"
 #include "media/holder.h"
 #include "pages/pages.h"
 
 static void describe(struct kmemblk_info *info, const struct device *device,
-		     const struct super *super, enum cow cow)
+		     const struct super *super, const struct record *record, enum cow cow)
 {
 	*info = (struct kmemblk_info){
 		.type = super->type->name,
@@ -31,10 +32,9 @@ static void describe(struct kmemblk_info *info, const struct device *device,
 		.generation = super->generation,
 		.created = super->created,
 		.device_pages = super->device_pages,
-		.index_pages = super->index_pages,
 		.data_pages = super_data_pages(super),
-		.blocks = super->blocks,
-		.size_bytes = super->blocks << LAYOUT_PAGE_SHIFT,
+		.blocks = record->blocks,
+		.size_bytes = record->blocks << LAYOUT_PAGE_SHIFT,
 		.pages_spare = super->spare_pages,
 		.numa_node = device->numa_node,
 		.copies_on_write = (int)cow,
@@ -45,20 +45,29 @@ static void describe(struct kmemblk_info *info, const struct device *device,
 
 void kmemblk_get_info(struct kmemblk *h, struct kmemblk_info *info)
 {
+	struct record none = { .blocks = 0 };
+	struct kmemblk_volume *v;
 	struct pages_count count;
 
-	describe(info, &h->device, &h->super, h->cow);
-	info->readonly = h->readonly || atomic_load_explicit(&h->failed, memory_order_relaxed);
-	info->pages_used = h->index.used;
-	info->entries_damaged = h->index.wild + h->index.unreadable + h->index.twice;
+	pthread_mutex_lock(&h->volumes_lock);
+	v = volume_default_locked(h);
+	describe(info, &h->device, &h->super, v == NULL ? &none : &v->map.record, h->cow);
+	info->volumes = volumes_count_locked(h);
+	pthread_mutex_unlock(&h->volumes_lock);
+	info->readonly = h->readonly || atomic_load_explicit(&h->pool.frozen, memory_order_relaxed);
+	info->pages_used = h->used;
+	info->pages_tables = h->tables;
+	info->entries_damaged = h->damaged;
 	info->mismatches = atomic_load_explicit(&h->mismatches, memory_order_relaxed);
 	if (h->readonly) {
-		info->pages_free = info->data_pages - info->pages_used;
+		info->pages_free = info->data_pages - h->used - h->tables;
 		return;
 	}
 	pages_count(&h->pool, &count);
 	info->pages_used = count.used;
+	info->pages_tables = count.tables;
 	info->pages_free = count.free;
+	info->pages_for_tables = count.for_tables;
 	info->pages_headroom = count.headroom;
 	info->pages_quarantined = count.quarantined;
 	info->pages_lent = count.lent;
@@ -84,42 +93,100 @@ static uint64_t count_stored(const struct device *device, const struct super *su
 	return n;
 }
 
-int kmemblk_probe(const char *path, struct kmemblk_info *info)
+/* Of the volume that is meant where none is named. */
+static const struct record *default_record(const struct scan *scan)
 {
-	struct index_scan scan = { 0 };
-	struct index index = { 0 };
+	static const struct record none;
+
+	for (unsigned int i = 0; i < scan->view_count; i++)
+		if (scan->views[i].map.record.flags & LAYOUT_RECORD_DEFAULT)
+			return &scan->views[i].map.record;
+	return scan->view_count == 1 ? &scan->views[0].map.record : &none;
+}
+
+/* A device that somebody else may have open, and all that it has; to be ended by probe_end() in any case. */
+struct probe {
 	struct device device;
 	struct super super;
-	uint64_t stored;
-	pid_t pid;
-	int rc;
+	struct scan scan;
+	bool is_open;
+};
 
-	rc = guard_install();
+static int probe_begin(struct probe *probe, const char *path)
+{
+	int rc = guard_install();
+
 	if (rc == 0)
-		rc = device_open(&device, path, true);
+		rc = device_open(&probe->device, path, true);
 	if (rc != 0)
 		return rc;
-	rc = device_map(&device);
+	probe->is_open = true;
+	rc = device_map(&probe->device);
 	if (rc == 0)
-		rc = super_load(&device, &super);
+		rc = super_load(&probe->device, &probe->super);
 	if (rc == 0)
-		rc = index_open(&index, &device, &super, &scan);
-	if (rc != 0)
-		goto out;
-	describe(info, &device, &super, cow_find(device.fd, device.media, device.size));
-	info->pages_used = index.used;
-	info->pages_free = info->data_pages - info->pages_used;
-	/* A damaged entry may name a page without storage. */
-	stored = count_stored(&device, &super);
-	info->pages_resident = stored > index.used ? stored - index.used : 0;
-	info->entries_damaged = index.wild + index.unreadable;
-	if (claim_is_taken(&device))
+		rc = scan_open(&probe->scan, &probe->device, &probe->super);
+	return rc;
+}
+
+static void probe_end(struct probe *probe)
+{
+	scan_free(&probe->scan);
+	if (probe->is_open)
+		device_close(&probe->device);
+}
+
+static void find_holder(const struct device *device, struct kmemblk_info *info)
+{
+	pid_t pid;
+
+	if (claim_is_taken(device))
 		info->holder_pid =
-			holder_find(&device, &pid, info->holder_name, sizeof(info->holder_name))
+			holder_find(device, &pid, info->holder_name, sizeof(info->holder_name))
 				? (int)pid
 				: -1;
+}
+
+int kmemblk_probe(const char *path, struct kmemblk_info *info)
+{
+	struct probe probe = { .is_open = false };
+	const struct scan *scan = &probe.scan;
+	const struct device *device = &probe.device;
+	uint64_t stored;
+	int rc = probe_begin(&probe, path);
+
+	if (rc != 0)
+		goto out;
+	describe(info, device, &probe.super, default_record(scan),
+		 cow_find(device->fd, device->media, device->size));
+	info->volumes = scan->view_count;
+	info->pages_used = scan->used;
+	info->pages_tables = scan->tables;
+	info->pages_free = info->data_pages - scan->used - scan->tables;
+	/* A damaged entry may name a page without storage. */
+	stored = count_stored(device, &probe.super);
+	if (stored > scan->used + scan->tables)
+		info->pages_resident = stored - scan->used - scan->tables;
+	info->entries_damaged = scan->problems + scan->wild + scan->unreadable;
+	find_holder(device, info);
 out:
-	index_close(&index);
-	device_close(&device);
+	probe_end(&probe);
+	return rc;
+}
+
+int kmemblk_probe_volumes(const char *path, kmemblk_volume_fn fn, void *opaque)
+{
+	struct probe probe = { .is_open = false };
+	int rc = probe_begin(&probe, path);
+
+	for (unsigned int i = 0; rc == 0 && i < probe.scan.view_count; i++) {
+		const struct scan_view *view = &probe.scan.views[i];
+		struct kmemblk_volume_info info;
+
+		volume_describe(&info, &view->map.record, view->used);
+		info.is_default = &view->map.record == default_record(&probe.scan);
+		rc = fn(opaque, &info);
+	}
+	probe_end(&probe);
 	return rc;
 }

@@ -102,7 +102,7 @@ int kmemblk_borrow(struct kmemblk *h, size_t length, size_t alignment, void **me
 {
 	const size_t zone = ZONE_BYTES;
 	uint64_t first;
-	int rc = check_writable(h, "borrow", 0, 0);
+	int rc = check_handle(h, "borrow");
 
 	if (rc != 0)
 		return rc;

@@ -11,14 +11,18 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "api/manage.h"
 #include "base/error.h"
 #include "base/shell.h"
-#include "io/handle.h"
+#include "io/volume.h"
+#include "io/request.h"
 #include "lend/server.h"
-#include "map/found.h"
+#include "map/directory.h"
+#include "map/scan.h"
 #include "media/badblocks.h"
 #include "media/claim.h"
 #include "media/guard.h"
+#include "pages/grace.h"
 #include "pages/keeper.h"
 #include "pages/pages.h"
 #include "pages/reclaim.h"
@@ -28,21 +32,24 @@ const char *kmemblk_version(void)
 	return PACKAGE_VERSION;
 }
 
-/* Read the index, and refuse to write to a damaged one. */
-static int read_index(struct kmemblk *h, struct index_scan *scan)
+/* Read the map, and refuse to write to a damaged one. */
+static int read_map(struct kmemblk *h, struct scan *scan)
 {
-	const struct index *index = &h->index;
-	int rc = index_open(&h->index, &h->device, &h->super, scan);
+	int rc = scan_open(scan, &h->device, &h->super);
 
-	if (rc != 0 || h->readonly ||
-	    (index->wild == 0 && index->twice == 0 && index->unreadable == 0))
+	if (rc != 0 || h->readonly || !scan_found_damage(scan))
 		return rc;
+	if (scan->problem[0] != '\0')
+		return fail(EUCLEAN,
+			    "open: %s: %s; for details type: kmemblk check %s; read-only it can be "
+			    "opened",
+			    h->device.path, scan->problem, SHELL_WORD(h->device.path));
 	return fail(EUCLEAN,
-		    "open: %s: the index is damaged (%llu bad entries, %llu pages named twice, "
+		    "open: %s: the map is damaged (%llu bad entries, %llu pages named twice, "
 		    "%llu entries unreadable); for details type: kmemblk check %s; read-only it "
 		    "can be opened",
-		    h->device.path, (unsigned long long)index->wild,
-		    (unsigned long long)index->twice, (unsigned long long)index->unreadable,
+		    h->device.path, (unsigned long long)scan->wild,
+		    (unsigned long long)scan->named_twice, (unsigned long long)scan->unreadable,
 		    SHELL_WORD(h->device.path));
 }
 
@@ -59,17 +66,18 @@ static int check_bad_start(const struct kmemblk *h, const struct badblocks *bad)
 		    h->device.path, SHELL_WORD(h->device.path));
 }
 
-static int check_bad_index(const struct kmemblk *h, const struct badblocks *bad)
+static int check_bad_directory(const struct kmemblk *h, const struct badblocks *bad)
 {
 	uint64_t page;
 
 	if (h->readonly ||
-	    !badblocks_find(bad, h->super.index_start, super_data_start(&h->super), &page))
+	    !badblocks_find(bad, h->super.directory_start, super_data_start(&h->super), &page))
 		return 0;
-	return fail(EUCLEAN,
-		    "open: %s: page %llu of the index has a bad block, as the system knows; for "
-		    "details type: kmemblk check %s; read-only it can be opened",
-		    h->device.path, (unsigned long long)page, SHELL_WORD(h->device.path));
+	return fail(
+		EUCLEAN,
+		"open: %s: page %llu of the directory has a bad block, as the system knows; for "
+		"details type: kmemblk check %s; read-only it can be opened",
+		h->device.path, (unsigned long long)page, SHELL_WORD(h->device.path));
 }
 
 /*
@@ -100,52 +108,70 @@ static void mark_bad_pages(struct kmemblk *h, const struct badblocks *bad)
 			pool_mark_bad(&h->pool, bad->runs[i].first + j);
 }
 
-/* Read the index and build from it what only memory holds (invariant 6). */
-static int rebuild(struct kmemblk *h, const struct badblocks *bad, const struct found *found)
+/* What a read-only handle keeps of the scan. */
+static void keep_found(struct kmemblk *h, struct scan *scan)
 {
-	uint64_t data_pages = super_data_pages(&h->super);
-	struct index_scan scan = { .named = bitmap_new(data_pages),
-				   .twice = bitmap_new(data_pages) };
+	h->used = scan->used;
+	h->tables = scan->tables;
+	h->damaged = scan->problems + scan->wild + scan->unreadable + scan->named_twice;
+	if (scan->named_twice > 0) {
+		h->shared = scan->twice;
+		scan->twice = NULL;
+		for (unsigned int i = 0; i < directory_size(&h->super); i++)
+			if (h->volumes[i] != NULL)
+				h->volumes[i]->map.shared = h->shared;
+	}
+}
+
+static void note_tables(struct kmemblk *h, const struct scan *scan)
+{
+	for (uint64_t i = 0; i < scan->page_count; i++)
+		/* Not those of the directory. */
+		if (scan->pages[i].page >= h->pool.first)
+			pool_note_table(&h->pool, scan->pages[i].page);
+}
+
+/* Read the map and build from it what only memory holds (invariant 6). */
+static int rebuild(struct kmemblk *h, const struct badblocks *bad, bool super_kept)
+{
+	struct scan scan = { .bad = h->readonly ? NULL : bad, .for_writing = !h->readonly };
 	struct pages_found pages = {
 		.first = super_data_start(&h->super),
-		.count = data_pages,
+		.count = super_data_pages(&h->super),
 		.spare = h->super.spare_pages,
-		.named = scan.named,
+		.for_tables = type_for_tables(&h->super),
 	};
-	int rc;
+	int rc = read_map(h, &scan);
 
-	if (scan.named == NULL || scan.twice == NULL) {
-		rc = fail(ENOMEM, "open: %s: out of memory for the index", h->device.path);
-		goto out;
-	}
-	rc = read_index(h, &scan);
+	if (rc == 0)
+		rc = volumes_open(h, &scan);
 	if (rc != 0)
 		goto out;
 	if (h->readonly) {
-		if (h->index.twice > 0) {
-			h->shared = scan.twice;
-			scan.twice = NULL;
-		}
+		keep_found(h, &scan);
 		goto out;
 	}
-	rc = found_persist(found, &h->device, &h->index);
+	h->unequal = scan.unequal;
+	rc = scan_persist(&scan, &h->device, super_kept);
 	if (rc != 0)
 		goto out;
-	pages.used = h->index.used;
+	pages.named = scan.named;
+	pages.used = scan.used + scan.tables;
 	pages.bad = keep_bad_pages(h, bad, scan.named);
 	rc = pages_open(&h->pool, &h->device, &pages);
-	if (rc == 0)
-		mark_bad_pages(h, bad);
+	if (rc != 0)
+		goto out;
+	mark_bad_pages(h, bad);
+	note_tables(h, &scan);
 out:
-	free((void *)scan.named);
-	free((void *)scan.twice);
+	scan_free(&scan);
 	return rc;
 }
 
 int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
 {
 	struct badblocks bad = { 0 };
-	struct found found = { 0 };
+	bool super_kept = false;
 	struct kmemblk *h;
 	int rc;
 
@@ -171,19 +197,18 @@ int kmemblk_open(const char *path, unsigned int flags, struct kmemblk **handle)
 		rc = badblocks_read(&bad, &h->device);
 	if (rc == 0)
 		rc = check_bad_start(h, &bad);
-	if (rc == 0 && !h->readonly)
-		found_before_super(&found, &h->device);
+	if (rc == 0 && !h->readonly) {
+		pm_forget(&h->device.pm, h->device.fd);
+		super_kept = pm_is_kept(&h->device.pm, 0);
+	}
 	if (rc == 0)
 		rc = super_load(&h->device, &h->super);
-	if (rc == 0 && !h->readonly)
-		rc = found_before_index(&found, &h->device, &h->super);
 	if (rc == 0)
-		rc = check_bad_index(h, &bad);
+		rc = check_bad_directory(h, &bad);
 	if (rc == 0)
-		rc = rebuild(h, &bad, &found);
+		rc = rebuild(h, &bad, super_kept);
 out:
 	badblocks_free(&bad);
-	found_free(&found);
 	if (rc != 0) {
 		kmemblk_close(h);
 		return rc;
@@ -200,6 +225,26 @@ static void stop(struct kmemblk *h)
 	reclaim_stop(&h->pool);
 }
 
+/* What a crash may have left to do, before the first request. */
+static int finish_changes(struct kmemblk *h)
+{
+	int rc = 0;
+
+	if (h->unequal) {
+		grace_enter();
+		rc = directory_equalize(&h->device, &h->super);
+		if (rc != 0)
+			note_failed_flush(h);
+		grace_leave();
+		if (rc != 0)
+			return fail_persist(h, -rc);
+	}
+	for (unsigned int i = 0; rc == 0 && i < directory_size(&h->super); i++)
+		if (h->volumes[i] != NULL && h->volumes[i]->past)
+			rc = manage_cut(h->volumes[i]);
+	return rc;
+}
+
 int kmemblk_start(struct kmemblk *h)
 {
 	int rc;
@@ -212,7 +257,9 @@ int kmemblk_start(struct kmemblk *h)
 	if (!h->readonly)
 		rc = reclaim_start(&h->pool);
 	if (!h->readonly && rc == 0) {
-		rc = keeper_start(&h->pool);
+		rc = finish_changes(h);
+		if (rc == 0)
+			rc = keeper_start(&h->pool);
 		if (rc == 0)
 			rc = lending_start(h);
 		if (rc != 0)
@@ -229,7 +276,7 @@ void kmemblk_close(struct kmemblk *h)
 	stop(h);
 	lending_close(h);
 	pages_close(&h->pool);
-	index_close(&h->index);
+	volumes_close(h);
 	free((void *)h->shared);
 	device_close(&h->device);
 	free(h);

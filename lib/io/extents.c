@@ -2,7 +2,7 @@
 /*
  * extents.c - which parts of the disk have pages.
  *
- * Walks the index a leaf at a time; a leaf whose count is 0 is a hole without looking at it.  Runs
+ * Walks the map a leaf at a time; where there is no leaf, there is a hole.  Runs
  * are joined across leaves and given to the callback outside the guard, so it may do what it likes.
  */
 #include "config.h"
@@ -14,7 +14,7 @@
 
 /* The extent being put together, and where its report goes. */
 struct walk {
-	struct kmemblk *h;
+	struct kmemblk_volume *v;
 	uint64_t offset, end; /* bytes of the request */
 	uint64_t block;	      /* first of the extent at hand */
 	uint64_t next;	      /* first not yet looked at */
@@ -39,7 +39,7 @@ static int emit(struct walk *walk)
 }
 
 struct run {
-	const struct index *index;
+	const struct map *map;
 	uint64_t block;	   /* first */
 	unsigned int most; /* blocks, in one leaf */
 	unsigned int length;
@@ -51,10 +51,16 @@ static void measure_access(void *opaque)
 	struct run *run = opaque;
 	unsigned int i = 1;
 
-	run->hole = index_load(run->index, run->block) == 0;
-	while (i < run->most && (index_load(run->index, run->block + i) == 0) == run->hole)
+	run->hole = map_load(run->map, run->block) == 0;
+	while (i < run->most && (map_load(run->map, run->block + i) == 0) == run->hole)
 		i++;
 	run->length = i;
+}
+
+/* Without looking: a leaf of a damaged map may be lost rather than not there. */
+static bool is_empty(const struct map *map, uint64_t block)
+{
+	return !map->damaged && map_leaf_page(map, block) == 0;
 }
 
 /* How many blocks from run->block on are of the kind of the first. */
@@ -64,10 +70,10 @@ static int measure(struct run *run)
 
 	run->hole = true;
 	run->length = run->most;
-	if (index_leaf_empty(run->index, index_leaf(run->block)) ||
-	    guard_run(&run->index->device->pm, measure_access, run, &fault))
+	if (is_empty(run->map, run->block) ||
+	    guard_run(&run->map->device->pm, measure_access, run, &fault))
 		return 0;
-	return fault_fail_load(run->index->device, &fault, "extents", run->block);
+	return fault_fail_load(run->map->device, &fault, "extents", run->block);
 }
 
 static int walk_all(struct walk *walk, uint64_t last)
@@ -75,8 +81,8 @@ static int walk_all(struct walk *walk, uint64_t last)
 	int rc = 0;
 
 	while (rc == 0 && walk->next < last) {
-		uint64_t n = LAYOUT_LEAF_ENTRIES - walk->next % LAYOUT_LEAF_ENTRIES;
-		struct run run = { .index = &walk->h->index, .block = walk->next };
+		uint64_t n = LAYOUT_TABLE_ENTRIES - walk->next % LAYOUT_TABLE_ENTRIES;
+		struct run run = { .map = &walk->v->map, .block = walk->next };
 
 		run.most = (unsigned int)(n < last - walk->next ? n : last - walk->next);
 		rc = measure(&run);
@@ -91,11 +97,11 @@ static int walk_all(struct walk *walk, uint64_t last)
 	return rc == 0 ? emit(walk) : rc;
 }
 
-int kmemblk_extents(struct kmemblk *h, uint64_t count, uint64_t offset, kmemblk_extent_fn fn,
+int kmemblk_extents(struct kmemblk_volume *v, uint64_t count, uint64_t offset, kmemblk_extent_fn fn,
 		    void *opaque)
 {
-	struct walk walk = { .h = h, .offset = offset, .fn = fn, .opaque = opaque };
-	int rc = check_range(h, "extents", count, offset);
+	struct walk walk = { .v = v, .offset = offset, .fn = fn, .opaque = opaque };
+	int rc = check_range(v, "extents", count, offset);
 
 	if (rc != 0 || count == 0)
 		return rc;

@@ -9,9 +9,9 @@
 #include "base/error.h"
 #include "io/handle.h"
 
-int kmemblk_flush(struct kmemblk *h)
+int kmemblk_flush(struct kmemblk_volume *v)
 {
-	if (atomic_load_explicit(&h->failed, memory_order_relaxed))
-		return fail(EIO, "flush: %s: an earlier failure to persist", h->device.path);
+	if (atomic_load_explicit(&v->h->pool.frozen, memory_order_relaxed))
+		return fail(EIO, "flush: %s: an earlier failure to persist", v->h->device.path);
 	return 0;
 }

@@ -22,29 +22,29 @@
 #define SECTION_BYTES (32u * LAYOUT_PAGE_SIZE)
 
 struct reading {
-	const struct kmemblk *h;
+	const struct kmemblk_volume *v;
 	uint8_t *buf;
 	uint64_t at;		 /* byte of the disk */
 	uint32_t len;		 /* bytes */
 	volatile uint64_t block; /* the one at hand; read after a fault */
-	uint64_t page;		 /* and its page: INDEX_BAD_PAGE if it cannot be told */
+	uint64_t page;		 /* and its page: MAP_BAD_PAGE if it cannot be told */
 	bool damaged;		 /* that is why it could not be read */
 };
 
 /* No page, or one whose contents might be another block's. */
-static inline bool is_lost(const struct kmemblk *h, uint64_t page)
+static inline bool is_lost(const struct kmemblk_volume *v, uint64_t page)
 {
-	return page == INDEX_BAD_PAGE ||
-	       (h->shared != NULL && bitmap_test(h->shared, page - h->index.data_start));
+	return page == MAP_BAD_PAGE ||
+	       (v->h->shared != NULL && bitmap_test(v->h->shared, page - v->map.data_start));
 }
 
 /* The page of the block at hand; false if its entry is bad. */
 static inline bool look_up(struct reading *r, uint64_t block, uint64_t *page)
 {
-	*page = index_load(&r->h->index, block);
-	if (__builtin_expect(*page != 0 && is_lost(r->h, *page), 0)) {
+	*page = map_load(&r->v->map, block);
+	if (__builtin_expect(*page != 0 && is_lost(r->v, *page), 0)) {
 		r->block = block;
-		r->page = INDEX_BAD_PAGE;
+		r->page = MAP_BAD_PAGE;
 		return false;
 	}
 	return true;
@@ -56,21 +56,21 @@ static inline bool look_up(struct reading *r, uint64_t block, uint64_t *page)
  */
 static inline uint32_t read_verified(struct reading *r, uint8_t *buf, uint64_t at, uint32_t left)
 {
-	const struct index *index = &r->h->index;
+	const struct map *map = &r->v->map;
 	uint32_t in_block = (uint32_t)(at % LAYOUT_PAGE_SIZE);
 	uint32_t len = LAYOUT_PAGE_SIZE - in_block < left ? LAYOUT_PAGE_SIZE - in_block : left;
-	uint64_t entry = index_entry(index, at >> LAYOUT_PAGE_SHIFT);
+	uint64_t entry = map_entry(map, at >> LAYOUT_PAGE_SHIFT);
 	uint8_t whole[LAYOUT_PAGE_SIZE];
 	bool part = len < LAYOUT_PAGE_SIZE;
 
 	r->block = at >> LAYOUT_PAGE_SHIFT;
-	r->page = index_page_of(index, entry);
+	r->page = map_page_of(map, entry);
 	if (r->page == 0) {
 		memset(buf, 0, len);
 		return len;
 	}
 	/* Of two blocks whose entries name one page, that whose page it is has the right check value. */
-	if (r->page == INDEX_BAD_PAGE || !verify_copy(r->h, r->block, entry, part ? whole : buf))
+	if (r->page == MAP_BAD_PAGE || !verify_copy(r->v, r->block, entry, part ? whole : buf))
 		return 0;
 	if (part)
 		memcpy(buf, whole + in_block, len);
@@ -104,9 +104,9 @@ static inline uint32_t read_run(struct reading *r, uint8_t *buf, uint64_t at, ui
 	if (__builtin_expect(page == 0, 0)) {
 		memset(buf, 0, len);
 	} else {
-		const uint8_t *src = pm_page(&r->h->device.pm, page) + in_block;
+		const uint8_t *src = pm_page(&r->v->h->device.pm, page) + in_block;
 
-		pm_will_read(&r->h->device.pm, src, len);
+		pm_will_read(&r->v->h->device.pm, src, len);
 		pm_read(buf, src, len);
 	}
 	return len;
@@ -118,7 +118,7 @@ static void read_access(void *opaque)
 	uint32_t done = 0, len;
 
 	do {
-		len = r->h->index.checks
+		len = r->v->map.checks
 			      ? read_verified(r, r->buf + done, r->at + done, r->len - done)
 			      : read_run(r, r->buf + done, r->at + done, r->len - done);
 		done += len;
@@ -126,50 +126,56 @@ static void read_access(void *opaque)
 	r->damaged = len == 0;
 }
 
-static __attribute__((noinline)) int fail_media(struct kmemblk *h, const struct fault *fault,
+static __attribute__((noinline)) int fail_media(struct kmemblk_volume *v, const struct fault *fault,
 						uint64_t block)
 {
-	if (!h->readonly)
-		pool_mark_bad(&h->pool, fault->page);
-	return fault_fail_load(&h->device, fault, "read", block);
+	if (!v->h->readonly)
+		pool_mark_bad(&v->h->pool, fault->page);
+	return fault_fail_load(&v->h->device, fault, "read", block);
 }
 
-static __attribute__((noinline)) int fail_damaged(struct kmemblk *h, const struct reading *r)
+static __attribute__((noinline)) int fail_damaged(struct kmemblk_volume *v, const struct reading *r)
 {
-	if (r->page != INDEX_BAD_PAGE)
-		return verify_fail(h, "read", r->block, r->page);
-	return fail(EIO, "read: %s: the index entry of block %llu is damaged", h->device.path,
-		    (unsigned long long)r->block);
+	char name[LAYOUT_NAME_SIZE];
+
+	if (r->page != MAP_BAD_PAGE)
+		return verify_fail(v, "read", r->block, r->page);
+	map_copy_name(&v->map, name);
+	return fail(
+		EIO,
+		"read: %s: volume %s: block %llu cannot be found: its entry is damaged, or that of "
+		"a table on the way to it",
+		v->h->device.path, name, (unsigned long long)r->block);
 }
 
-static inline int read_section(struct kmemblk *h, uint8_t *buf, uint32_t len, uint64_t at)
+static inline int read_section(struct kmemblk_volume *v, uint8_t *buf, uint32_t len, uint64_t at)
 {
-	struct reading r = { .h = h, .buf = buf, .at = at, .len = len };
+	struct reading r = { .v = v, .buf = buf, .at = at, .len = len };
 	struct fault fault;
 	bool whole;
 
 	grace_enter();
-	whole = guard_run(&h->device.pm, read_access, &r, &fault);
+	whole = guard_run(&v->h->device.pm, read_access, &r, &fault);
 	grace_leave();
 	if (__builtin_expect(!whole, 0))
-		return fail_media(h, &fault, r.block);
-	return __builtin_expect(r.damaged, 0) ? fail_damaged(h, &r) : 0;
+		return fail_media(v, &fault, r.block);
+	return __builtin_expect(r.damaged, 0) ? fail_damaged(v, &r) : 0;
 }
 
-int kmemblk_read(struct kmemblk *h, void *buf, size_t count, uint64_t offset)
+int kmemblk_read(struct kmemblk_volume *v, void *buf, size_t count, uint64_t offset)
 {
 	uint8_t *to = buf;
 	int rc;
 
-	index_prefetch(&h->index, offset >> LAYOUT_PAGE_SHIFT);
-	rc = check_range(h, "read", count, offset);
+	map_prefetch(&v->map, offset >> LAYOUT_PAGE_SHIFT);
+	rc = check_range(v, "read", count, offset);
 	while (rc == 0 && count > 0) {
 		/* End on a block's edge, so that no block is split between two sections. */
 		uint32_t len = SECTION_BYTES - (uint32_t)(offset % LAYOUT_PAGE_SIZE);
 
 		if (len > count)
 			len = (uint32_t)count;
-		rc = read_section(h, to, len, offset);
+		rc = read_section(v, to, len, offset);
 		to += len;
 		offset += len;
 		count -= len;

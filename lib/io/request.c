@@ -10,18 +10,18 @@
 #include "io/request.h"
 #include "pages/grace.h"
 
-int check_range(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset)
+int check_range(const struct kmemblk_volume *v, const char *what, uint64_t count, uint64_t offset)
 {
-	uint64_t size = h->super.blocks << LAYOUT_PAGE_SHIFT;
+	uint64_t size = map_blocks(&v->map) << LAYOUT_PAGE_SHIFT;
 
 	if (__builtin_expect(offset <= size && count <= size - offset, 1))
 		return 0;
 	return fail(EINVAL, "%s: %s: %llu bytes at %llu are not inside the disk of %llu bytes",
-		    what, h->device.path, (unsigned long long)count, (unsigned long long)offset,
+		    what, v->h->device.path, (unsigned long long)count, (unsigned long long)offset,
 		    (unsigned long long)size);
 }
 
-int check_writable(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset)
+int check_handle(const struct kmemblk *h, const char *what)
 {
 	if (h->readonly)
 		return fail(EROFS, "%s: %s: opened read-only", what, h->device.path);
@@ -29,18 +29,24 @@ int check_writable(const struct kmemblk *h, const char *what, uint64_t count, ui
 		return fail(EINVAL, "%s: %s: kmemblk_start() has not been called", what,
 			    h->device.path);
 	/* Relaxed: a request that misses it is not acknowledged, see acknowledge(). */
-	if (atomic_load_explicit(&h->failed, memory_order_relaxed))
+	if (atomic_load_explicit(&h->pool.frozen, memory_order_relaxed))
 		return fail(EROFS,
 			    "%s: %s: read-only since a failure to persist; see to the media, then "
 			    "open it again",
 			    what, h->device.path);
-	return check_range(h, what, count, offset);
+	return 0;
+}
+
+int check_writable(const struct kmemblk_volume *v, const char *what, uint64_t count,
+		   uint64_t offset)
+{
+	int rc = check_handle(v->h, what);
+
+	return __builtin_expect(rc == 0, 1) ? check_range(v, what, count, offset) : rc;
 }
 
 void note_failed_flush(struct kmemblk *h)
 {
-	/* Relaxed: the end of the section orders it before the end of a grace period. */
-	atomic_store_explicit(&h->failed, true, memory_order_relaxed);
 	pool_freeze(&h->pool);
 }
 
@@ -62,7 +68,7 @@ int acknowledge(struct kmemblk *h)
 	 * after its failure has been noted, so after a grace period it has been.
 	 */
 	grace_wait();
-	if (atomic_load_explicit(&h->failed, memory_order_relaxed))
+	if (atomic_load_explicit(&h->pool.frozen, memory_order_relaxed))
 		return fail_persist(h, EIO);
 	return 0;
 }

@@ -8,10 +8,13 @@
 #include "io/handle.h"
 
 /* 0 if [offset, offset + count) lies in the disk, else -EINVAL with a message. */
-int check_range(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset);
+int check_range(const struct kmemblk_volume *v, const char *what, uint64_t count, uint64_t offset);
 
-/* The same, and that the handle can write: else -EROFS with a message. */
-int check_writable(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset);
+/* 0 if the handle can write, else -EROFS or -EINVAL with a message. */
+int check_handle(const struct kmemblk *h, const char *what);
+/* Both. */
+int check_writable(const struct kmemblk_volume *v, const char *what, uint64_t count,
+		   uint64_t offset);
 
 /*
  * A flush failed: the handle is read-only from now on, and nothing that was retired is reused.  In

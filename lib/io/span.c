@@ -12,62 +12,62 @@
 #include "io/trim.h"
 #include "io/write.h"
 
-static __attribute__((noinline)) int write_span(struct kmemblk *h, const uint8_t *src, size_t count,
-						uint64_t offset)
+static __attribute__((noinline)) int write_span(struct kmemblk_volume *v, const uint8_t *src,
+						size_t count, uint64_t offset)
 {
 	struct span span = span_of(count, offset);
 	int rc = 0;
 
 	if (span.head_len > 0)
-		rc = write_part(h, span.head_block, span.head_from, span.head_len, src, false);
+		rc = write_part(v, span.head_block, span.head_from, span.head_len, src, false);
 	if (rc == 0 && span.blocks > 0)
-		rc = write_whole(h, span.block, span.blocks, src + span.head_len);
+		rc = write_whole(v, span.block, span.blocks, src + span.head_len);
 	if (rc == 0 && span.tail_len > 0)
-		rc = write_part(h, span.tail_block, 0, span.tail_len, src + count - span.tail_len,
+		rc = write_part(v, span.tail_block, 0, span.tail_len, src + count - span.tail_len,
 				false);
 	return rc;
 }
 
-int kmemblk_write(struct kmemblk *h, const void *buf, size_t count, uint64_t offset)
+int kmemblk_write(struct kmemblk_volume *v, const void *buf, size_t count, uint64_t offset)
 {
 	int rc;
 
-	index_prefetch(&h->index, offset >> LAYOUT_PAGE_SHIFT);
-	rc = check_writable(h, "write", count, offset);
+	map_prefetch(&v->map, offset >> LAYOUT_PAGE_SHIFT);
+	rc = check_writable(v, "write", count, offset);
 	if (__builtin_expect(rc != 0, 0))
 		return rc;
 	if ((offset | count) % LAYOUT_PAGE_SIZE != 0)
-		rc = write_span(h, buf, count, offset);
+		rc = write_span(v, buf, count, offset);
 	else
-		rc = write_whole(h, offset >> LAYOUT_PAGE_SHIFT, count >> LAYOUT_PAGE_SHIFT, buf);
-	return rc == 0 ? acknowledge(h) : rc;
+		rc = write_whole(v, offset >> LAYOUT_PAGE_SHIFT, count >> LAYOUT_PAGE_SHIFT, buf);
+	return rc == 0 ? acknowledge(v->h) : rc;
 }
 
-int kmemblk_trim(struct kmemblk *h, uint64_t count, uint64_t offset)
+int kmemblk_trim(struct kmemblk_volume *v, uint64_t count, uint64_t offset)
 {
 	struct span span = span_of(count, offset);
-	int rc = check_writable(h, "trim", count, offset);
+	int rc = check_writable(v, "trim", count, offset);
 
 	/* The parts at the ends keep their contents. */
 	if (rc == 0)
-		rc = trim_blocks(h, span.block, span.blocks, "trim");
-	return rc == 0 ? acknowledge(h) : rc;
+		rc = trim_blocks(v, span.block, span.blocks, "trim");
+	return rc == 0 ? acknowledge(v->h) : rc;
 }
 
-int kmemblk_zero(struct kmemblk *h, uint64_t count, uint64_t offset, unsigned int flags)
+int kmemblk_zero(struct kmemblk_volume *v, uint64_t count, uint64_t offset, unsigned int flags)
 {
 	bool hole = !(flags & KMEMBLK_ZERO_NO_HOLE);
 	struct span span = span_of(count, offset);
-	int rc = check_writable(h, "zero", count, offset);
+	int rc = check_writable(v, "zero", count, offset);
 
 	if (rc == 0 && flags & ~KMEMBLK_ZERO_NO_HOLE)
-		rc = fail(EINVAL, "zero: %s: unknown flags 0x%x", h->device.path, flags);
+		rc = fail(EINVAL, "zero: %s: unknown flags 0x%x", v->h->device.path, flags);
 	if (rc == 0 && span.head_len > 0)
-		rc = write_part(h, span.head_block, span.head_from, span.head_len, NULL, hole);
+		rc = write_part(v, span.head_block, span.head_from, span.head_len, NULL, hole);
 	if (rc == 0 && span.blocks > 0)
-		rc = hole ? trim_blocks(h, span.block, span.blocks, "zero")
-			  : write_whole(h, span.block, span.blocks, NULL);
+		rc = hole ? trim_blocks(v, span.block, span.blocks, "zero")
+			  : write_whole(v, span.block, span.blocks, NULL);
 	if (rc == 0 && span.tail_len > 0)
-		rc = write_part(h, span.tail_block, 0, span.tail_len, NULL, hole);
-	return rc == 0 ? acknowledge(h) : rc;
+		rc = write_part(v, span.tail_block, 0, span.tail_len, NULL, hole);
+	return rc == 0 ? acknowledge(v->h) : rc;
 }

@@ -8,6 +8,6 @@
 #include "io/handle.h"
 
 /* Blocks [block, block + n); `what` names the request in messages. */
-int trim_blocks(struct kmemblk *h, uint64_t block, uint64_t n, const char *what);
+int trim_blocks(struct kmemblk_volume *v, uint64_t block, uint64_t n, const char *what);
 
 #endif /* TRIM_H */

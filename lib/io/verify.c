@@ -15,15 +15,18 @@
 #include "base/error.h"
 #include "io/verify.h"
 
-int verify_fail(struct kmemblk *h, const char *what, uint64_t block, uint64_t page)
+int verify_fail(struct kmemblk_volume *v, const char *what, uint64_t block, uint64_t page)
 {
+	char name[LAYOUT_NAME_SIZE];
+
+	map_copy_name(&v->map, name);
 	/* Relaxed: it is a figure. */
-	atomic_fetch_add_explicit(&h->mismatches, 1, memory_order_relaxed);
-	if (!h->readonly)
-		pool_mark_suspect(&h->pool, page);
+	atomic_fetch_add_explicit(&v->h->mismatches, 1, memory_order_relaxed);
+	if (!v->h->readonly)
+		pool_mark_suspect(&v->h->pool, page);
 	return fail(
 		EIO,
-		"%s: %s: block %llu is damaged: page %llu does not hold what was written there; a "
+		"%s: %s: volume %s: block %llu is damaged: page %llu does not hold what was written there; a "
 		"write of the whole block, or a trim, makes it good again",
-		what, h->device.path, (unsigned long long)block, (unsigned long long)page);
+		what, v->h->device.path, name, (unsigned long long)block, (unsigned long long)page);
 }

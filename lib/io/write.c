@@ -2,12 +2,13 @@
 /*
  * write.c - writing: fill free pages, make them durable, publish, make that durable, retire.
  *
- * Whole blocks, in chunks, by these steps:
+ * Whole blocks, in chunks of one leaf, by these steps:
  *
+ *  0. If the blocks have no leaf, make one (map/table.c).  May wait.
  *  1. Take pages.  May wait; nothing is held yet.
  *  2. Fill the pages.   Power lost here: old contents; the pages are free again at the next open.
- *  3. Reserve.  If there are blocks without a page: give their leaves storage, reserve pages.
- *     Does not wait; if there is something to wait for, give the pages back, wait, begin again.
+ *  3. Reserve.  If there are blocks without a page: reserve pages.  Does not wait; if there is
+ *     something to wait for, give the pages back, wait, begin again.
  *  4. Drain.            PM_WRITE_DATA: contents before entries (invariant 2).
  *  5. Publish each, by compare-and-exchange on its entry: the linearisation point of the block's
  *     write.            Power lost here: each block is old or new, for its entry is 8 bytes.
@@ -42,11 +43,11 @@
 #include "io/request.h"
 #include "io/verify.h"
 #include "io/write.h"
+#include "map/table.h"
 #include "media/guard.h"
 #include "pages/cache.h"
 #include "pages/grace.h"
 #include "pages/reserve.h"
-#include "pages/storage.h"
 
 /* Blocks a chunk: enough to make drains and waits rare, few enough for the stack. */
 #define CHUNK_BLOCKS 64u
@@ -58,17 +59,19 @@
 
 struct chunk {
 	struct kmemblk *h;
+	struct kmemblk_volume *v;
 	struct reservation *reservation;
-	uint64_t block;	      /* first */
-	unsigned int count;   /* blocks, and pages taken for them */
-	const uint8_t *src;   /* NULL: zeroes */
-	struct near near;     /* see cache_take() */
-	uint64_t reserved;    /* reservations that have not ended ... */
-	uint64_t committed;   /* ... and how many of their blocks have got a page */
-	unsigned int retired; /* how many of old[] have been retired */
-	int rc;		      /* of step 3: what reserve_blocks() and index_allocate_leaf() said */
-	int persist;	      /* of steps 2 and 6: -errno of msync */
-	enum pm_order order;  /* of step 6 */
+	uint64_t block;		 /* first */
+	_Atomic uint64_t *entry; /* the first one's */
+	unsigned int count;	 /* blocks, and pages taken for them */
+	const uint8_t *src;	 /* NULL: zeroes */
+	struct near near;	 /* see cache_take() */
+	uint64_t reserved;	 /* reservations that have not ended ... */
+	uint64_t committed;	 /* ... and how many of their blocks have got a page */
+	unsigned int retired;	 /* how many of old[] have been retired */
+	int rc;			 /* of step 3: what reserve_blocks() said */
+	int persist;		 /* of steps 2 and 6: -errno of msync */
+	enum pm_order order;	 /* of step 6 */
 	/* Read after a fault: */
 	volatile unsigned int published;
 	volatile unsigned int replaced; /* of old[] */
@@ -79,19 +82,34 @@ struct chunk {
 	uint64_t old[CHUNK_BLOCKS];   /* pages that were replaced */
 };
 
-/* Begin a chunk of at most `most` blocks: step 1.  0, or -errno with message. */
-static inline int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint64_t most)
+/*
+ * Begin a chunk of at most `most` blocks, as far as their leaf goes: steps 0 and 1.  0, or -errno with
+ * message.
+ */
+static inline int begin(struct chunk *c, struct kmemblk_volume *v, uint64_t block, uint64_t most)
 {
+	unsigned int in_leaf = (unsigned int)(block % LAYOUT_TABLE_ENTRIES);
+	uint64_t leaf = map_leaf_page(&v->map, block);
 	int taken;
 
 	c->near.what = c->reservation->what;
-	taken = cache_take(&h->pool, most < CHUNK_BLOCKS ? (unsigned int)most : CHUNK_BLOCKS,
+	if (__builtin_expect(leaf == 0, 0)) {
+		taken = table_make(&v->map, &v->h->pool, block, c->near.what);
+		if (taken != 0)
+			return taken;
+		leaf = map_leaf_page(&v->map, block);
+	}
+	if (most > LAYOUT_TABLE_ENTRIES - in_leaf)
+		most = LAYOUT_TABLE_ENTRIES - in_leaf;
+	taken = cache_take(&v->h->pool, most < CHUNK_BLOCKS ? (unsigned int)most : CHUNK_BLOCKS,
 			   c->page, &c->near);
 	if (taken < 0)
 		return taken;
 	/* Not by an initializer: that would clear the arrays at every write. */
-	c->h = h;
+	c->h = v->h;
+	c->v = v;
 	c->block = block;
+	c->entry = &map_table(&v->map, leaf)[in_leaf];
 	c->count = (unsigned int)taken;
 	c->reserved = 0;
 	c->committed = 0;
@@ -105,36 +123,11 @@ static inline int begin(struct chunk *c, struct kmemblk *h, uint64_t block, uint
 	return 0;
 }
 
-/* Give the leaf of a block storage: from the file system, or else from a free page of ours. */
-static int reserve_leaf(struct kmemblk *h, uint64_t block, const char *what)
-{
-	int rc = index_allocate_leaf(&h->index, block);
-
-	if (rc == -ENOSPC && storage_cede(&h->pool) == 0)
-		rc = index_allocate_leaf(&h->index, block);
-	if (rc == -ENOSPC)
-		return fail(ENOSPC,
-			    "%s: %s: no storage for a page of the index: its file system is full: "
-			    "free some space there",
-			    what, h->device.path);
-	if (rc != 0)
-		return fail_errno(-rc, "%s: %s: a page for the index", what, h->device.path);
-	return 0;
-}
-
 /* Step 3 for `unmapped` blocks of the chunk. */
 static int reserve(struct chunk *c, unsigned int unmapped)
 {
-	struct kmemblk *h = c->h;
-	uint64_t last = c->block + c->count - 1;
-	int rc = 0;
+	int rc = reserve_blocks(&c->h->pool, unmapped, c->reservation);
 
-	for (uint64_t b = c->block; rc == 0 && b <= last; b += LAYOUT_LEAF_ENTRIES)
-		rc = reserve_leaf(h, b, c->reservation->what);
-	if (rc == 0)
-		rc = reserve_leaf(h, last, c->reservation->what);
-	if (rc == 0)
-		rc = reserve_blocks(&h->pool, unmapped, c->reservation);
 	if (rc == 0)
 		c->reserved = unmapped;
 	return rc;
@@ -147,8 +140,8 @@ static inline ALWAYS_INLINE int store_blocks(struct chunk *c, unsigned int i, un
 	const struct pm *pm = &c->h->device.pm;
 	uint8_t *to = pm_page(pm, c->page[i]);
 
-	if (__builtin_expect(c->h->index.checks, 1))
-		return pm_copy_blocks(pm, to, src, n, index_prefix(&c->h->index, c->block + i),
+	if (__builtin_expect(c->v->map.checks, 1))
+		return pm_copy_blocks(pm, to, src, n, map_prefix(&c->v->map, c->block + i),
 				      c->check + i, order);
 	memset(c->check + i, 0, n * sizeof(c->check[0]));
 	if (__builtin_expect(src == NULL, 0))
@@ -173,14 +166,22 @@ static inline ALWAYS_INLINE int fill(struct chunk *c, unsigned int count)
 	return rc;
 }
 
+/*
+ * The entry of the i-th block.  Acquire: with the release of who published it, so that its page's bytes are
+ * seen.
+ */
+static inline uint64_t load_entry(const struct chunk *c, unsigned int i)
+{
+	return atomic_load_explicit(&c->entry[i], memory_order_acquire);
+}
+
 /* How many blocks of the chunk have no page. */
 static inline ALWAYS_INLINE unsigned int count_unmapped(const struct chunk *c, unsigned int count)
 {
-	const struct index *index = &c->h->index;
 	unsigned int i = 0, unmapped = 0;
 
 	do
-		unmapped += index_load(index, c->block + i) == 0;
+		unmapped += load_entry(c, i) == 0;
 	while (++i < count);
 	return unmapped;
 }
@@ -192,46 +193,39 @@ enum exchanged {
 };
 
 /* exchange() for a block that has no page. */
-static __attribute__((noinline)) enum exchanged exchange_first(struct chunk *c, uint64_t block,
+static __attribute__((noinline)) enum exchanged exchange_first(struct chunk *c, unsigned int i,
 							       uint64_t entry, uint64_t *seen)
 {
-	struct index *index = &c->h->index;
-
 	if (c->reserved == c->committed) {
 		/* Trimmed since we looked.  Pages are held, so there must be no waiting here. */
 		if (reserve_blocks(&c->h->pool, 1, c->reservation) != 0)
 			return UNRESERVED;
 		c->reserved++;
 	}
-	/* Before the entry, so that whoever finds the leaf empty is right. */
-	index_raise(index, index_leaf(block));
-	if (pm_cas(&c->h->device.pm, &index->entries[block], seen, entry)) {
-		c->committed++;
-		return EXCHANGED;
-	}
-	index_lower(index, index_leaf(block), 1);
-	return CHANGED;
+	if (!pm_cas(&c->h->device.pm, &c->entry[i], seen, entry))
+		return CHANGED;
+	c->committed++;
+	return EXCHANGED;
 }
 
 /* Make the i-th page the content of its block, whose entry held *seen when last looked at. */
 static inline enum exchanged exchange(struct chunk *c, unsigned int i, uint64_t *seen)
 {
-	uint64_t block = c->block + i, entry = layout_pack_entry(c->page[i], c->check[i]);
+	uint64_t entry = layout_pack_entry(c->page[i], c->check[i]);
 
 	if (__builtin_expect(*seen == 0, 0))
-		return exchange_first(c, block, entry, seen);
-	return pm_cas(&c->h->device.pm, &c->h->index.entries[block], seen, entry) ? EXCHANGED
-										  : CHANGED;
+		return exchange_first(c, i, entry, seen);
+	return pm_cas(&c->h->device.pm, &c->entry[i], seen, entry) ? EXCHANGED : CHANGED;
 }
 
 /* Note what an exchange replaced. */
 static inline void replaced(struct chunk *c, uint64_t seen)
 {
-	uint64_t page = index_page_of(&c->h->index, seen);
+	uint64_t page = map_page_of(&c->v->map, seen);
 	unsigned int n = c->replaced;
 
 	/* A bad entry names no page of ours to retire. */
-	if (page == 0 || page == INDEX_BAD_PAGE)
+	if (page == 0 || page == MAP_BAD_PAGE)
 		return;
 	c->old[n] = page;
 	/* The page before its count, for who reads both after a fault. */
@@ -242,8 +236,7 @@ static inline void replaced(struct chunk *c, uint64_t seen)
 /* Publish the i-th page.  False if its block needs a reservation and gets none. */
 static inline bool publish_one(struct chunk *c, unsigned int i)
 {
-	uint64_t block = c->block + i;
-	uint64_t seen = atomic_load_explicit(&c->h->index.entries[block], memory_order_acquire);
+	uint64_t seen = load_entry(c, i);
 	enum exchanged outcome;
 
 	do
@@ -290,7 +283,7 @@ static inline void touch_now(const struct chunk *c)
 static inline void persist(struct chunk *c)
 {
 	c->retired = cache_retire_now(&c->h->pool, c->near.cache, c->old, c->replaced);
-	c->persist = index_persist(&c->h->index, c->block, c->published, c->order);
+	c->persist = map_persist(&c->v->map, c->entry, c->published, c->order);
 	c->persisted = c->persist == 0;
 }
 
@@ -340,7 +333,7 @@ static inline void leave(struct chunk *c)
 	if (!c->in_section)
 		return;
 	if (__builtin_expect(!c->persisted, 0) && c->published > 0 && c->persist == 0)
-		c->persist = index_persist_guarded(&c->h->index, c->block, c->published, c->order);
+		c->persist = map_persist_guarded(&c->v->map, c->entry, c->published, c->order);
 	if (__builtin_expect(c->persist != 0, 0))
 		note_failed_flush(c->h);
 	grace_leave();
@@ -365,8 +358,9 @@ static int meet_fault(struct chunk *c, const struct fault *fault)
 	const char *what = c->reservation->what;
 	int rc;
 
-	/* What is stored to is a page that was taken, or the index; else it was the block's old page. */
-	if (taken || fault->page < h->index.data_start)
+	/* What is stored to is a page that was taken, or the leaf; else it was the block's old page. */
+	if (taken || pm_page(&h->device.pm, fault->page) ==
+			     (uint8_t *)((uintptr_t)c->entry & ~(uintptr_t)(LAYOUT_PAGE_SIZE - 1)))
 		rc = fault_fail(&h->device, fault, what, !taken);
 	else
 		rc = fault_fail_load(&h->device, fault, what, c->block);
@@ -390,6 +384,8 @@ static __attribute__((noinline)) int finish_rest(struct chunk *c, int rc)
 	else if (c->retired < c->replaced)
 		cache_retire(pool, c->old + c->retired, c->replaced - c->retired);
 	reserve_end(pool, c->reserved, c->committed);
+	/* Relaxed: for people. */
+	atomic_fetch_add_explicit(&c->v->used, c->committed, memory_order_relaxed);
 	if (rc == -EAGAIN) {
 		reserve_wait(pool, c->reservation);
 		rc = 0;
@@ -408,7 +404,7 @@ static inline int finish(struct chunk *c, int rc)
 	return finish_rest(c, rc);
 }
 
-int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *src)
+int write_whole(struct kmemblk_volume *v, uint64_t block, uint64_t n, const uint8_t *src)
 {
 	struct reservation reservation = { .what = src == NULL ? "zero" : "write" };
 	int rc = 0;
@@ -419,12 +415,12 @@ int write_whole(struct kmemblk *h, uint64_t block, uint64_t n, const uint8_t *sr
 		unsigned int done;
 
 		c.reservation = &reservation;
-		rc = begin(&c, h, block, n);
+		rc = begin(&c, v, block, n);
 		if (rc != 0)
 			return rc;
 		c.src = src;
 		c.order = PM_WRITE_ENTRY;
-		if (!guard_run(&h->device.pm, whole_access, &c, &fault))
+		if (!guard_run(&v->h->device.pm, whole_access, &c, &fault))
 			rc = meet_fault(&c, &fault);
 		leave(&c);
 		rc = finish(&c, rc != 0 ? rc : c.rc);
@@ -468,7 +464,7 @@ static bool compose(struct part *part, uint64_t seen)
 
 	if (seen == 0)
 		memset(part->contents, 0, sizeof(part->contents));
-	else if (!verify_copy(c->h, c->block, seen, part->contents))
+	else if (!verify_copy(c->v, c->block, seen, part->contents))
 		return false;
 	if (part->src == NULL)
 		memset(part->contents + part->from, 0, part->len);
@@ -481,17 +477,17 @@ static bool compose(struct part *part, uint64_t seen)
 static enum part_outcome replace_part(struct part *part)
 {
 	struct chunk *c = part->c;
-	struct index *index = &c->h->index;
+	const struct map *map = &c->v->map;
 	uint64_t seen, page;
 
 	c->reservation->changes = reserve_changes(&c->h->pool);
-	seen = index_entry(index, c->block);
-	page = index_page_of(index, seen);
-	if (page == INDEX_BAD_PAGE)
+	seen = load_entry(c, 0);
+	page = map_page_of(map, seen);
+	if (page == MAP_BAD_PAGE)
 		return PART_BAD_ENTRY;
 	if (page == 0 && part->if_mapped) {
 		/* Its trim may not have been drained yet, and what we answer must hold (8). */
-		c->persist = index_persist(index, c->block, 1, PM_TRIM_ENTRY);
+		c->persist = map_persist(map, c->entry, 1, PM_TRIM_ENTRY);
 		return PART_UNMAPPED;
 	}
 	if (page == 0 && c->reserved == 0)
@@ -536,20 +532,20 @@ static int try_part(struct part *part)
 			part->outcome = PART_RETRY;
 			return meet_fault(c, &fault);
 		}
-		/* Outside the section: it may give storage to a leaf. */
+		/* Outside the section, which must not wait for the pool. */
 		if (part->outcome == PART_UNRESERVED)
 			c->rc = reserve(c, 1);
 	} while (part->outcome == PART_UNRESERVED && c->rc == 0);
 	if (part->outcome == PART_BAD_ENTRY)
-		return fail(EIO, "%s: %s: the index entry of block %llu is damaged",
-			    c->reservation->what, c->h->device.path, (unsigned long long)c->block);
+		return fail(EIO, "%s: %s: the entry of block %llu is damaged", c->reservation->what,
+			    c->h->device.path, (unsigned long long)c->block);
 	if (part->outcome == PART_DAMAGED)
-		return verify_fail(c->h, c->reservation->what, c->block, part->page);
+		return verify_fail(c->v, c->reservation->what, c->block, part->page);
 	return c->rc;
 }
 
-int write_part(struct kmemblk *h, uint64_t block, uint32_t from, uint32_t len, const uint8_t *src,
-	       bool if_mapped)
+int write_part(struct kmemblk_volume *v, uint64_t block, uint32_t from, uint32_t len,
+	       const uint8_t *src, bool if_mapped)
 {
 	struct reservation reservation = { .what = src == NULL ? "zero" : "write" };
 	struct chunk c;
@@ -557,7 +553,7 @@ int write_part(struct kmemblk *h, uint64_t block, uint32_t from, uint32_t len, c
 	int rc = 0;
 
 	/* The same without taking a page, which a full device might not have to give. */
-	if (if_mapped && index_leaf_empty(&h->index, index_leaf(block)))
+	if (if_mapped && map_leaf_page(&v->map, block) == 0)
 		return 0;
 	c.reservation = &reservation;
 	part.c = &c;
@@ -566,7 +562,7 @@ int write_part(struct kmemblk *h, uint64_t block, uint32_t from, uint32_t len, c
 	part.src = src;
 	part.if_mapped = if_mapped;
 	do {
-		rc = begin(&c, h, block, 1);
+		rc = begin(&c, v, block, 1);
 		if (rc != 0)
 			return rc;
 		c.order = PM_PART_ENTRY;

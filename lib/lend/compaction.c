@@ -5,7 +5,7 @@
  * Scattered trims leave few zones whole.  The mover, a thread, sleeps until somebody wants zones
  * (zones.wanted).  It has the emptiest ones evacuated (struct zones): their free pages move to a set of
  * their own, where no writer takes pages from, and whatever becomes free in them goes there as well.
- * Then it walks the index: a block whose page is in one of them is written anew, unchanged, by the
+ * Then it walks the map: a block whose page is in one of them is written anew, unchanged, by the
  * ordinary rules for part of a block (write.c), with a part of no bytes: a free page, copy, drain,
  * compare-and-exchange, retire.  So readers, writers and power failures see nothing of it.  One walk
  * serves all zones that are evacuated together, and there is no table from page to block.
@@ -24,6 +24,7 @@
 
 #include "base/deadline.h"
 #include "base/thread.h"
+#include "io/volume.h"
 #include "io/write.h"
 #include "lend/compaction.h"
 #include "media/guard.h"
@@ -48,8 +49,9 @@ static bool can_be_whole_locked(const struct pool *pool, uint64_t zone)
 {
 	uint64_t start = pool_zone_start(pool, zone);
 
-	if (start < pool->first || start + ZONE_PAGES > pool->first + pool->count ||
-	    pool->lent.count[zone] > 0 || bitmap_test(pool->zones.flags, zone))
+	if (start < pool->first || start < pool->low.end ||
+	    start + ZONE_PAGES > pool->first + pool->count || pool->lent.count[zone] > 0 ||
+	    pool->zones.tables[zone] > 0 || bitmap_test(pool->zones.flags, zone))
 		return false;
 	if (!atomic_load_explicit(&pool->any_bad, memory_order_relaxed))
 		return true;
@@ -126,22 +128,22 @@ bool compaction_unfinished_locked(const struct pool *pool)
 /* ---- moving their blocks -------------------------------------------------------------------- */
 
 struct leaf {
-	const struct kmemblk *h;
+	struct kmemblk_volume *v;
 	uint64_t block; /* its first */
 	unsigned int n;
 	volatile unsigned int found;
-	uint64_t to_move[LAYOUT_LEAF_ENTRIES];
+	uint64_t to_move[LAYOUT_TABLE_ENTRIES];
 };
 
 static void find_access(void *opaque)
 {
 	struct leaf *leaf = opaque;
-	const struct kmemblk *h = leaf->h;
+	const struct map *map = &leaf->v->map;
 
 	for (unsigned int i = 0; i < leaf->n; i++) {
-		uint64_t page = index_load(&h->index, leaf->block + i);
+		uint64_t page = map_load(map, leaf->block + i);
 
-		if (page != 0 && page != INDEX_BAD_PAGE && pool_evacuating(&h->pool, page)) {
+		if (page != 0 && page != MAP_BAD_PAGE && pool_evacuating(&leaf->v->h->pool, page)) {
 			leaf->to_move[leaf->found] = leaf->block + i;
 			leaf->found = leaf->found + 1;
 		}
@@ -164,21 +166,20 @@ static bool go_on(const struct mover *mover)
 	yes = pool->zones.count > 0 && pool->zones.wanted > 0 && compaction_unfinished_locked(pool);
 	pthread_mutex_unlock(&pool->lock);
 	return yes && !atomic_load_explicit(&mover->stop, memory_order_relaxed) &&
-	       !atomic_load_explicit(&mover->h->failed, memory_order_relaxed);
+	       !atomic_load_explicit(&pool->frozen, memory_order_relaxed);
 }
 
 /* Move what one leaf has in those zones.  False to end the walk. */
 static bool move_leaf(struct mover *mover, struct leaf *leaf, unsigned int *burst, int64_t *begun)
 {
-	struct kmemblk *h = mover->h;
 	struct fault fault;
 
 	leaf->found = 0;
 	/* What cannot be read is left where it is. */
-	if (!guard_run(&h->device.pm, find_access, leaf, &fault))
+	if (!guard_run(&mover->h->device.pm, find_access, leaf, &fault))
 		return true;
 	for (unsigned int i = 0; i < leaf->found; i++) {
-		int rc = write_part(h, leaf->to_move[i], 0, 0, NULL, true);
+		int rc = write_part(leaf->v, leaf->to_move[i], 0, 0, NULL, true);
 
 		/* A media error leaves this block, and its zone, as they are. */
 		if (rc != 0 && rc != -EIO)
@@ -195,20 +196,38 @@ static bool move_leaf(struct mover *mover, struct leaf *leaf, unsigned int *burs
 	return true;
 }
 
+/* All leaves of a volume, until somebody wants to be alone with it.  False to end the walk. */
+static bool walk_volume(struct mover *mover, struct kmemblk_volume *v, unsigned int *burst,
+			int64_t *begun)
+{
+	uint64_t blocks = map_blocks(&v->map);
+	struct leaf leaf = { .v = v };
+
+	for (; leaf.block < blocks; leaf.block += LAYOUT_TABLE_ENTRIES) {
+		uint64_t left = blocks - leaf.block;
+
+		leaf.n = (unsigned int)(left < LAYOUT_TABLE_ENTRIES ? left : LAYOUT_TABLE_ENTRIES);
+		/* Relaxed: who has set it waits, with a lock. */
+		if (atomic_load_explicit(&v->leaving, memory_order_relaxed))
+			break;
+		if (map_leaf_page(&v->map, leaf.block) != 0 &&
+		    !move_leaf(mover, &leaf, burst, begun))
+			return false;
+	}
+	return true;
+}
+
 static void walk(struct mover *mover)
 {
-	const struct kmemblk *h = mover->h;
-	struct leaf leaf = { .h = h };
 	unsigned int burst = 0;
 	int64_t begun = now_ns();
+	struct kmemblk_volume *v;
+	bool more = true;
 
-	for (uint64_t i = 0; i < h->index.leaves; i++) {
-		leaf.block = i << LAYOUT_LEAF_SHIFT;
-		leaf.n = LAYOUT_LEAF_ENTRIES;
-		if (h->index.blocks - leaf.block < leaf.n)
-			leaf.n = (unsigned int)(h->index.blocks - leaf.block);
-		if (!index_leaf_empty(&h->index, i) && !move_leaf(mover, &leaf, &burst, &begun))
-			return;
+	for (int number = -1; more && (v = volume_visit_next(mover->h, number)) != NULL;) {
+		number = (int)v->number;
+		more = walk_volume(mover, v, &burst, &begun);
+		volume_leave(v);
 	}
 }
 
@@ -246,7 +265,8 @@ static void *run(void *opaque)
 
 	pthread_mutex_lock(&pool->lock);
 	while (!atomic_load_explicit(&mover->stop, memory_order_relaxed)) {
-		if (pool->zones.wanted == 0 || h->failed) {
+		if (pool->zones.wanted == 0 ||
+		    atomic_load_explicit(&pool->frozen, memory_order_relaxed)) {
 			pthread_cond_wait(&pool->zones.work, &pool->lock);
 			continue;
 		}

@@ -45,7 +45,7 @@
 /* A borrower that did not want to wait is counted as wanting for so long. */
 #define EAGER_MS 500
 /*
- * Zones made whole when one is wanted: who wants one soon wants another, and one walk over the index
+ * Zones made whole when one is wanted: who wants one soon wants another, and one walk over the map
  * serves them all.
  */
 #define AHEAD 16

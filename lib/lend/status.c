@@ -40,8 +40,10 @@ static struct json_object *pages_status(struct lending *lending)
 
 	pages_count(&lending->h->pool, &count);
 	put(object, "used", count.used);
+	put(object, "tables", count.tables);
 	put(object, "free", count.free);
 	put(object, "spare", count.spare);
+	put(object, "for_tables", count.for_tables);
 	put(object, "headroom", count.headroom);
 	put(object, "retired", count.retired);
 	put(object, "lent", count.lent);

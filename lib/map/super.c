@@ -21,7 +21,7 @@
 #include "media/foreign.h"
 #include "media/guard.h"
 
-#define INDEX_START 1
+#define DIRECTORY_START 1
 
 static uint32_t get32(le32 value)
 {
@@ -125,8 +125,8 @@ static enum super_state check_fields(const struct layout_super *media, const str
 	if (super->device_pages > LAYOUT_MAX_PAGES)
 		return judge(v, SUPER_DAMAGED, "impossible size: %llu pages",
 			     (unsigned long long)super->device_pages);
-	if (super->index_start != INDEX_START || !super->type->sound(super))
-		return judge(v, SUPER_DAMAGED, "index, blocks and spare do not fit the device");
+	if (super->directory_start != DIRECTORY_START || !super->type->sound(super))
+		return judge(v, SUPER_DAMAGED, "directory and spare do not fit the device");
 	if (super->generation == 0)
 		return judge(v, SUPER_DAMAGED, "generation 0");
 	if (super->label[LAYOUT_LABEL_SIZE - 1] != '\0')
@@ -140,13 +140,11 @@ static void decode(const struct layout_super *media, struct super *super)
 	super->compat = get64(media->compat);
 	super->ro_compat = get64(media->ro_compat);
 	super->device_pages = get64(media->device_pages);
-	super->index_start = get64(media->index_start);
-	super->index_pages = get64(media->index_pages);
-	super->blocks = get64(media->blocks);
+	super->directory_start = get64(media->directory_start);
+	super->directory_pages = get64(media->directory_pages);
 	super->spare_pages = get64(media->spare_pages);
 	super->generation = get64(media->generation);
 	super->created = get64(media->created);
-	super->family = get64(media->family);
 	super->check = get32(media->check);
 	memcpy(super->uuid, media->uuid, sizeof(super->uuid));
 	memcpy(super->label, media->label, sizeof(super->label));
@@ -189,13 +187,11 @@ static void encode(const struct super *super, struct layout_super *media)
 	media->ro_compat = put64(super->ro_compat);
 	media->page_size = put32(LAYOUT_PAGE_SIZE);
 	media->device_pages = put64(super->device_pages);
-	media->index_start = put64(super->index_start);
-	media->index_pages = put64(super->index_pages);
-	media->blocks = put64(super->blocks);
+	media->directory_start = put64(super->directory_start);
+	media->directory_pages = put64(super->directory_pages);
 	media->spare_pages = put64(super->spare_pages);
 	media->generation = put64(super->generation);
 	media->created = put64(super->created);
-	media->family = put64(super->family);
 	media->check = put32(super->check);
 	memcpy(media->uuid, super->uuid, sizeof(media->uuid));
 	memcpy(media->label, super->label, sizeof(media->label));

@@ -2,8 +2,9 @@
 /*
  * types.c - the table of format types and how each divides a device.
  *
- * blk    superblock, index, data, copy of the superblock.  Blocks are fewer than data pages by the
- *        spare: every write, an overwrite too, needs a free page for a moment.
+ * blk    superblock, directory and its copy, data, copy of the superblock.  Blocks, with the tables of
+ *        their map and the record, are fewer than data pages by the spare: every write, an overwrite too,
+ *        needs a free page for a moment.
  * none   superblock, data, copy: no blocks, all data pages are memory.
  */
 #include "config.h"
@@ -12,14 +13,43 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "map/record.h"
 #include "map/types.h"
 
 /* The two superblocks. */
 #define SUPER_PAGES 2
+/* An entry a disk. */
+#define DIRECTORY_PAGES 1
 
-static uint64_t index_pages_for(uint64_t blocks)
+/* What a disk of so many blocks takes once all have been written: a record, tables, blocks. */
+static uint64_t pages_for(uint64_t blocks)
 {
-	return (blocks + LAYOUT_LEAF_ENTRIES - 1) / LAYOUT_LEAF_ENTRIES;
+	return 1 + record_all_tables(blocks) + blocks;
+}
+
+/* Blocks of the largest disk that so many pages hold; 0 if they hold none. */
+static uint64_t most_blocks(uint64_t pages)
+{
+	uint64_t low = 0, high = pages;
+
+	while (low < high) {
+		uint64_t blocks = high - (high - low) / 2;
+
+		if (pages_for(blocks) <= pages)
+			low = blocks;
+		else
+			high = blocks - 1;
+	}
+	return low;
+}
+
+uint64_t type_for_tables(const struct super *super)
+{
+	uint64_t pages = super_data_pages(super);
+
+	return super->directory_pages == 0 || pages <= super->spare_pages
+		       ? 0
+		       : 1 + record_all_tables(most_blocks(pages - super->spare_pages));
 }
 
 /*
@@ -35,62 +65,58 @@ static uint64_t default_spare(uint64_t device_pages)
 	return spare > 8192 ? 8192 : spare;
 }
 
-static int plan_blk(struct super *super, uint64_t blocks, uint64_t spare, const char *path)
+static int plan_blk(struct super *super, uint64_t *blocks, uint64_t spare, const char *path)
 {
-	uint64_t room, most;
+	/* Two superblocks, and the directory twice. */
+	uint64_t fixed = SUPER_PAGES + 2 * DIRECTORY_PAGES, most = 0;
 
 	if (spare == 0)
 		spare = default_spare(super->device_pages);
-	/* One page of index and one block besides. */
-	if (super->device_pages < SUPER_PAGES + 2 || spare > super->device_pages - SUPER_PAGES - 2)
+	if (super->device_pages > fixed && spare < super->device_pages - fixed)
+		most = most_blocks(super->device_pages - fixed - spare);
+	if (most == 0)
 		return fail(
 			ENOSPC,
-			"format: %s: %llu pages of 4096 bytes are too few for two superblocks, an "
-			"index, a block and a spare of %llu",
+			"format: %s: %llu pages of 4096 bytes are too few for two superblocks, two "
+			"directories, a record, a table, a block and a spare of %llu",
 			path, (unsigned long long)super->device_pages, (unsigned long long)spare);
-	room = super->device_pages - SUPER_PAGES - spare;
-	/* Each leaf of 512 entries serves 512 pages: 513 pages hold at most 512 blocks. */
-	most = room - (room + LAYOUT_LEAF_ENTRIES) / (LAYOUT_LEAF_ENTRIES + 1);
-	if (blocks == 0)
-		blocks = most;
-	if (blocks > most)
+	if (*blocks == 0)
+		*blocks = most;
+	if (*blocks > most)
 		return fail(ENOSPC,
 			    "format: %s: a disk of %llu blocks does not fit; at most %llu do "
 			    "(--size=%lluK)",
-			    path, (unsigned long long)blocks, (unsigned long long)most,
+			    path, (unsigned long long)*blocks, (unsigned long long)most,
 			    (unsigned long long)most * (LAYOUT_PAGE_SIZE / 1024));
-	super->blocks = blocks;
 	super->spare_pages = spare;
-	super->index_pages = index_pages_for(blocks);
+	super->directory_pages = DIRECTORY_PAGES;
 	return 0;
 }
 
 static bool sound_blk(const struct super *super)
 {
-	return super->blocks >= 1 && super->blocks <= super->device_pages &&
-	       super->index_pages == index_pages_for(super->blocks) && super->spare_pages >= 1 &&
+	return super->directory_pages == DIRECTORY_PAGES && super->spare_pages >= 1 &&
 	       super->spare_pages <= super->device_pages &&
-	       SUPER_PAGES + super->index_pages + super->blocks + super->spare_pages <=
+	       SUPER_PAGES + 2 * super->directory_pages + super->spare_pages + pages_for(1) <=
 		       super->device_pages;
 }
 
-static int plan_none(struct super *super, uint64_t blocks, uint64_t spare, const char *path)
+static int plan_none(struct super *super, uint64_t *blocks, uint64_t spare, const char *path)
 {
-	if (blocks != 0 || spare != 0)
+	if (*blocks != 0 || spare != 0)
 		return fail(EINVAL, "format: %s: type none has no disk: give no %s", path,
-			    blocks != 0 ? "size" : "spare");
+			    *blocks != 0 ? "size" : "spare");
 	if (super->device_pages < SUPER_PAGES + 1)
 		return fail(ENOSPC, "format: %s: too small: %llu pages of 4096 bytes, of 3 needed",
 			    path, (unsigned long long)super->device_pages);
-	super->blocks = 0;
 	super->spare_pages = 0;
-	super->index_pages = 0;
+	super->directory_pages = 0;
 	return 0;
 }
 
 static bool sound_none(const struct super *super)
 {
-	return super->blocks == 0 && super->index_pages == 0 && super->spare_pages == 0 &&
+	return super->directory_pages == 0 && super->spare_pages == 0 &&
 	       super->check == LAYOUT_CHECK_NONE && super->device_pages >= SUPER_PAGES + 1;
 }
 

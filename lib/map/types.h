@@ -21,13 +21,11 @@ struct super {
 	uint64_t compat;    /* feature bits, kept when the superblock is rewritten */
 	uint64_t ro_compat; /* the same; this version knows none */
 	uint64_t device_pages;
-	uint64_t index_start; /* page */
-	uint64_t index_pages;
-	uint64_t blocks;
+	uint64_t directory_start; /* page */
+	uint64_t directory_pages; /* its copy, which has as many, not counted */
 	uint64_t spare_pages;
 	uint64_t generation;
 	uint64_t created;
-	uint64_t family;
 	uint32_t check; /* enum layout_check */
 	uint8_t uuid[16];
 	char label[LAYOUT_LABEL_SIZE];
@@ -37,11 +35,11 @@ struct format_type {
 	uint32_t id;	  /* enum layout_type */
 	const char *name; /* as users type it */
 	/*
-	 * Divide super->device_pages: set index_pages, blocks and spare_pages.  `blocks` wanted, 0
-	 * for as many as fit; `spare` wanted, 0 for the default.  0 or -errno with a message that
-	 * names `path`.
+	 * Divide super->device_pages: set directory_pages and spare_pages, and find how many blocks a disk
+	 * may have.  `*blocks` wanted, 0 for as many as can be filled; `spare` wanted, 0 for the default.  0 or
+	 * -errno with a message that names `path`.
 	 */
-	int (*plan)(struct super *super, uint64_t blocks, uint64_t spare, const char *path);
+	int (*plan)(struct super *super, uint64_t *blocks, uint64_t spare, const char *path);
 	/* True if a superblock read from media divides its pages in a way this type allows. */
 	bool (*sound)(const struct super *super);
 };
@@ -53,13 +51,16 @@ static inline uint64_t super_copy_page(const struct super *super)
 
 static inline uint64_t super_data_start(const struct super *super)
 {
-	return super->index_start + super->index_pages;
+	return super->directory_start + 2 * super->directory_pages;
 }
 
 static inline uint64_t super_data_pages(const struct super *super)
 {
 	return super_copy_page(super) - super_data_start(super);
 }
+
+/* Pages that the record and the tables of the largest disk take. */
+uint64_t type_for_tables(const struct super *super);
 
 /* The kinds of check values (enum layout_check) by their names; -1: there is none of that name. */
 const char *check_name(uint32_t check);

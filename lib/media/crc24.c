@@ -98,6 +98,13 @@ static __attribute__((constructor)) void choose(void)
 		chosen = crc24_way(i);
 }
 
+uint32_t crc24_place(uint64_t family, uint64_t page, unsigned int level, uint64_t number)
+{
+	uint32_t value = add_word(add_word(0, family), page);
+
+	return add_word(add_word(value, level), number);
+}
+
 uint32_t crc24_page(struct crc24_prefix prefix, const void *page)
 {
 	return chosen->page(prefix, page);

@@ -30,6 +30,12 @@ uint32_t crc24_copy(struct crc24_prefix prefix, void *dst, const void *src);
 bool crc24_can_stream(void);
 uint32_t crc24_stream(struct crc24_prefix prefix, void *dst, const void *src);
 
+/*
+ * Of an entry that names a table or a record: over its family, the page it names, and the level and the
+ * number of what is named.
+ */
+uint32_t crc24_place(uint64_t family, uint64_t page, unsigned int level, uint64_t number);
+
 /* One way to compute it.  `stream` may be NULL. */
 struct crc24_way {
 	const char *name;

@@ -166,15 +166,15 @@ uint64_t pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t desired)
 	return atomic_exchange_explicit(word, desired, memory_order_acq_rel);
 }
 
-void pm_forget(const struct pm *pm, int fd, uint64_t page, uint64_t count, unsigned char *kept)
+/* Only an ordinary file is cached.  Larger pages have more in them than one of ours. */
+static bool can_forget(const struct pm *pm)
 {
-	off_t offset = (off_t)(page << LAYOUT_PAGE_SHIFT);
-	size_t length = count << LAYOUT_PAGE_SHIFT;
-	uint8_t *at = pm_page(pm, page);
+	return pm->media == PM_FILE && sysconf(_SC_PAGESIZE) == LAYOUT_PAGE_SIZE;
+}
 
-	memset(kept, 1, count);
-	/* Only an ordinary file is cached.  Larger pages have more in them than this one. */
-	if (pm->media != PM_FILE || sysconf(_SC_PAGESIZE) != LAYOUT_PAGE_SIZE)
+void pm_forget(const struct pm *pm, int fd)
+{
+	if (!can_forget(pm))
 		return;
 	/*
 	 * What the disk has been sent is durable after it.  The first may end before that, to tell of a
@@ -183,10 +183,16 @@ void pm_forget(const struct pm *pm, int fd, uint64_t page, uint64_t count, unsig
 	if (fdatasync(fd) == -1 && fdatasync(fd) == -1)
 		return;
 	/* What is mapped is not forgotten, and a look at one page maps those beside it. */
-	(void)madvise(at, length, MADV_DONTNEED);
-	(void)posix_fadvise(fd, offset, (off_t)length, POSIX_FADV_DONTNEED);
-	if (mincore(at, length, kept) == -1)
-		memset(kept, 1, count);
+	(void)madvise(pm->base, pm->size, MADV_DONTNEED);
+	(void)posix_fadvise(fd, 0, (off_t)pm->size, POSIX_FADV_DONTNEED);
+}
+
+bool pm_is_kept(const struct pm *pm, uint64_t page)
+{
+	unsigned char kept;
+
+	return !can_forget(pm) || mincore(pm_page(pm, page), LAYOUT_PAGE_SIZE, &kept) == -1 ||
+	       (kept & 1);
 }
 
 void pm_dirty(const struct pm *pm, void *addr, size_t len)

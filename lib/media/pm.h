@@ -53,12 +53,27 @@ enum pm_order {
 	/* Trim: the cleared entries before the acknowledgement and the pages' reuse (8, 3).
 	 * Covers entries found clear, which another thread may have cleared and not drained. */
 	PM_TRIM_ENTRY,
-	/* Format: old superblocks gone before the index changes.
-	 * Else an old superblock could describe a half-cleared index. */
+	/* First write in a table's range: its zeroes before the entry that names it.
+	 * Else blocks could show what the page held before. */
+	PM_TABLE_CONTENTS,
+	/* The same: that entry before the table is used.
+	 * Else acknowledged writes behind it could be lost. */
+	PM_TABLE_ENTRY,
+	/* A volume is made or changed: its record, and tables above its old root, before the directory names
+	 * them.  Else it could name what is no record. */
+	PM_RECORD,
+	/* The entry of the directory before its copy, and before what it replaced is reused; and the copy's. */
+	PM_DIRECTORY,
+	PM_DIRECTORY_COPY,
+	/* What is past the end of a volume that was shrunk: cleared before its pages are reused. */
+	PM_CUT,
+	/* Format: old superblocks gone before anything else changes.
+	 * Else an old superblock could describe a half-cleared device. */
 	PM_FORMAT_DESTROY,
-	/* Format: index clear, and with prealloc the zeroed pages, before entries name them. */
+	/* Format: directory clear, and with prealloc the zeroed pages, before entries name them. */
 	PM_FORMAT_CLEAR,
-	/* Format: entries of a thick device before a superblock says they are there. */
+	/* Format: record, directory, and the tables of a thick device, before a superblock says they are
+	 * there. */
 	PM_FORMAT_ENTRIES,
 	/* Superblock copy before the primary: a whole device has both. */
 	PM_FORMAT_COPY,
@@ -66,9 +81,7 @@ enum pm_order {
 	PM_FORMAT_PRIMARY,
 	/* Repair: one superblock rewritten from the other, before the correction is reported. */
 	PM_REPAIR_SUPER,
-	/* Repair: entries past the last block zeroed, before the correction is reported. */
-	PM_REPAIR_TAIL,
-	/* Open for writing: superblock and entries as they were found, before anything relies on them
+	/* Open for writing: superblock, directory, record and tables as they were found, before anything relies on them
 	 * (3, 8).  Else a page that the media still names could be given to another block. */
 	PM_OPEN_FOUND,
 	PM_ORDER_COUNT
@@ -112,11 +125,12 @@ bool pm_cas(const struct pm *pm, _Atomic uint64_t *word, uint64_t *expected, uin
 uint64_t pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t desired);
 
 /*
- * Have the kernel forget what it has cached of pages, so that they are read from the disk when they are
- * looked at again.  A byte of `kept` a page is not 0 if it has not, or where nothing is to be forgotten.
- * `fd` is the mapped file.
+ * Have the kernel forget what it has cached of the mapped file, `fd`, so that a page is read from the disk when
+ * it is looked at again.  Then, before the first look at a page: true if it has not been forgotten, or where
+ * nothing is to be.
  */
-void pm_forget(const struct pm *pm, int fd, uint64_t page, uint64_t count, unsigned char *kept);
+void pm_forget(const struct pm *pm, int fd);
+bool pm_is_kept(const struct pm *pm, uint64_t page);
 
 /*
  * Make sure that a flush of these bytes, whole pages, writes them, also if the kernel takes them for

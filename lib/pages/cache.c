@@ -16,6 +16,7 @@
 
 #include "base/error.h"
 #include "pages/cache.h"
+#include "pages/low.h"
 #include "pages/storage.h"
 
 #define CACHES_MAX 64u
@@ -188,15 +189,20 @@ static bool some_free_locked(const struct pool *pool)
 	return pool->resident.total > 0 || pool->recent.count > 0;
 }
 
-/* Why no page will come, or 0 if one may. */
-static int no_hope_locked(const struct pool *pool, const char *what)
+/* True if no page will come. */
+static bool is_hopeless_locked(const struct pool *pool)
+{
+	/* Relaxed: the flag is for good, and whoever misses it looks again. */
+	return atomic_load_explicit(&pool->frozen, memory_order_relaxed) ||
+	       (pool->stored + pool->zones.stored.total <= pool->reserved && pool->pending == 0 &&
+		pool->populating == 0 && pool->punching == 0);
+}
+
+static int fail_hopeless_locked(const struct pool *pool, const char *what)
 {
 	if (atomic_load_explicit(&pool->frozen, memory_order_relaxed))
 		return fail(EROFS, "%s: %s: read-only since a failure to persist", what,
 			    pool->device->path);
-	if (pool->stored + pool->zones.stored.total > pool->reserved || pool->pending > 0 ||
-	    pool->populating > 0 || pool->punching > 0)
-		return 0;
 	if (pool->absent.total > 0)
 		return fail(ENOSPC, "%s: %s: its file system is full: free some space there", what,
 			    pool->device->path);
@@ -233,10 +239,11 @@ take_or_wait(struct pool *pool, unsigned int most, uint64_t *page, const char *w
 	pthread_mutex_lock(&pool->lock);
 	/* If there were more, and others have them by now: look again before giving up. */
 	if (n == 0 && !some_free_locked(pool) && more <= 0) {
-		*rc = no_hope_locked(pool, what);
-		if (*rc == 0) {
+		if (!is_hopeless_locked(pool)) {
 			pool_hurry_locked(pool);
 			pthread_cond_wait(&pool->freed, &pool->lock);
+		} else if (low_give_up_locked(pool, pool->count) == 0) {
+			*rc = fail_hopeless_locked(pool, what);
 		}
 	}
 	pool->waiting--;
@@ -259,6 +266,21 @@ int cache_take(struct pool *pool, unsigned int most, uint64_t *page, struct near
 			n = take_now(pool, near, most, page);
 	}
 	return (int)n;
+}
+
+int cache_take_table(struct pool *pool, const char *what, uint64_t *page)
+{
+	struct near near = { .what = what };
+	bool low;
+	int rc;
+
+	pthread_mutex_lock(&pool->lock);
+	low = low_take_locked(pool, page);
+	pthread_mutex_unlock(&pool->lock);
+	if (low)
+		return 0;
+	rc = cache_take(pool, 1, page, &near);
+	return rc < 0 ? rc : 0;
 }
 
 unsigned int cache_empty(struct pool *pool)

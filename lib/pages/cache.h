@@ -65,6 +65,9 @@ struct near {
  */
 int cache_take(struct pool *pool, unsigned int most, uint64_t *page, struct near *near);
 
+/* Take one free page with storage for a table: from the low end of the device, if it has one.  Else the same. */
+int cache_take_table(struct pool *pool, const char *what, uint64_t *page);
+
 /*
  * Hand over pages that no entry names any more.  They are reused after a grace period (invariant
  * 4).  Invariant 3 wants the entries durable by then, so the caller either has drained before, or

@@ -2,7 +2,7 @@
 /*
  * pages.c - the free pages of a device, from open to close.
  *
- * Which pages are free is known from the index, and which of them have storage from the file system.
+ * Which pages are free is known from the map, and which of them have storage from the file system.
  */
 #include "config.h"
 
@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "pages/cache.h"
+#include "pages/low.h"
 #include "pages/pages.h"
 #include "pages/reclaim.h"
 #include "pages/storage.h"
@@ -69,7 +70,15 @@ int pages_open(struct pool *pool, const struct device *device, const struct page
 	rc = zone_adopt_locked(pool);
 	if (rc != 0)
 		goto out;
+	rc = low_set_aside_locked(pool, found->for_tables);
+	if (rc != 0) {
+		rc = fail(ENOMEM, "open: %s: out of memory for the free pages", device->path);
+		goto out;
+	}
 	rc = storage_populate_for_locked(pool, found->used);
+	/* Before it fails for want of storage, no page is for tables only. */
+	if (rc != 0 && low_give_up_locked(pool, pool->count) > 0)
+		rc = storage_populate_for_locked(pool, found->used);
 	if (rc != 0 && storage_find_locked(pool, found->used))
 		rc = 0;
 	/* All there is has storage: bad pages have taken from the spare. */
@@ -102,9 +111,11 @@ void pages_count(struct pool *pool, struct pages_count *count)
 
 	pthread_mutex_lock(&pool->lock);
 	*count = (struct pages_count){
-		.used = pool->reserved,
+		.used = pool->reserved - pool->tables,
+		.tables = pool->tables,
 		.free = pool->count - pool->reserved - pool->quarantined,
 		.spare = pool->spare,
+		.for_tables = pool->low.free,
 		.headroom = pool->keeper.headroom,
 		.quarantined = pool->quarantined,
 		.lent = pool->lent.total,

@@ -13,6 +13,7 @@ struct pages_found {
 	uint64_t first; /* data pages: first one ... */
 	uint64_t count; /* ... and how many */
 	uint64_t spare;
+	uint64_t for_tables; /* so many at the low end are for tables */
 	const _Atomic uint64_t
 		*named; /* those that are not free: entries name them, `used` of them, ... */
 	uint64_t used;
@@ -26,9 +27,12 @@ void pages_close(struct pool *pool);
 
 /* How many there are, for people. */
 struct pages_count {
-	uint64_t used; /* blocks have them or will have them */
-	uint64_t free; /* all others but the quarantined, spare and lent ones included */
+	uint64_t used;	 /* blocks have them, or will have them */
+	uint64_t tables; /* that are tables, or the record */
+	uint64_t
+		free; /* all others but the quarantined; what follows, up to the quarantined, are parts */
 	uint64_t spare;
+	uint64_t for_tables;
 	uint64_t headroom;
 	uint64_t quarantined;
 	uint64_t lent;

@@ -63,9 +63,12 @@ int pool_init(struct pool *pool, const struct device *device, uint64_t first, ui
 	if (rc == 0)
 		rc = pageset_init(&pool->zones.holes, first, count);
 	if (rc == 0) {
+		pool->zones.tables = calloc(pool_zones(pool) + 1, sizeof(uint16_t));
 		pool->zones.flags = bitmap_new(pool_zones(pool));
 		pool->zones.perhaps = calloc(pool_zones(pool) / 64 + 1, sizeof(uint64_t));
-		rc = pool->zones.flags == NULL || pool->zones.perhaps == NULL ? -ENOMEM : 0;
+		if (pool->zones.tables == NULL || pool->zones.flags == NULL ||
+		    pool->zones.perhaps == NULL)
+			rc = -ENOMEM;
 	}
 	if (rc == 0)
 		memset(pool->zones.perhaps, 0xff, (pool_zones(pool) / 64 + 1) * sizeof(uint64_t));
@@ -80,6 +83,10 @@ void pool_destroy(struct pool *pool)
 	pageset_destroy(&pool->lent);
 	pageset_destroy(&pool->zones.stored);
 	pageset_destroy(&pool->zones.holes);
+	pageset_destroy(&pool->low.all);
+	pageset_destroy(&pool->low.stored);
+	pageset_destroy(&pool->low.holes);
+	free(pool->zones.tables);
 	free((void *)pool->zones.flags);
 	free(pool->zones.perhaps);
 	pthread_mutex_destroy(&pool->lock);
@@ -100,13 +107,30 @@ static void note_zone_locked(struct pool *pool, uint64_t page)
 	pool->zones.perhaps[zone / 64] |= UINT64_C(1) << zone % 64;
 }
 
+/*
+ * True for a page that is for tables, but for one that the spare has lost: where the low end was full, a table or a
+ * record was put elsewhere, and has then left this page.
+ */
+static bool stays_low_locked(struct pool *pool, uint64_t page)
+{
+	if (!pool_is_low_locked(pool, page))
+		return false;
+	/* While something is pending, `reserved` may yet fall. */
+	if (pool_room_locked(pool) >= 0 || pool->pending > 0)
+		return true;
+	pageset_remove(&pool->low.all, page, 1);
+	pool->low.free--;
+	return false;
+}
+
 void pool_free_locked(struct pool *pool, uint64_t first, uint64_t n)
 {
 	for (uint64_t page = first; page < first + n; page++) {
 		if (bitmap_test(pool->bad, page - pool->first)) {
-			pool->quarantined++;
-			pool->usable--;
+			pool_quarantine_locked(pool, page);
+		} else if (stays_low_locked(pool, page)) {
 			pool->stored--;
+			pageset_add(&pool->low.stored, page, 1);
 		} else if (pool_evacuating(pool, page)) {
 			pool->stored--;
 			pageset_add(&pool->zones.stored, page, 1);
@@ -125,6 +149,45 @@ void pool_absent_locked(struct pool *pool, uint64_t first, uint64_t n)
 			    1);
 		note_zone_locked(pool, page);
 	}
+}
+
+void pool_quarantine_locked(struct pool *pool, uint64_t page)
+{
+	pool->quarantined++;
+	pool->usable--;
+	pool->stored--;
+	if (pool_is_low_locked(pool, page)) {
+		pageset_remove(&pool->low.all, page, 1);
+		pool->low.free--;
+	}
+}
+
+void pool_note_table(struct pool *pool, uint64_t page)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->tables++;
+	pool->zones.tables[pool_zone_of(pool, page)]++;
+	/* Also one that was there at open: once it is free, it is for another table. */
+	if (page < pool->low.end && !pageset_has(&pool->low.all, page))
+		pageset_add(&pool->low.all, page, 1);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_forget_table(struct pool *pool, uint64_t page)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->tables--;
+	pool->zones.tables[pool_zone_of(pool, page)]--;
+	pool->low.free += pool_is_low_locked(pool, page);
+	pthread_mutex_unlock(&pool->lock);
+}
+
+void pool_put_table(struct pool *pool, uint64_t page)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->low.free += pool_is_low_locked(pool, page);
+	pool_free_locked(pool, page, 1);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 void pool_put(struct pool *pool, const uint64_t *page, unsigned int n)
@@ -181,7 +244,8 @@ void pool_freeze(struct pool *pool)
 
 int64_t pool_room_locked(const struct pool *pool)
 {
-	return (int64_t)(pool->usable - pool->reserved - pool->lent.total - pool->spare);
+	return (int64_t)(pool->usable - pool->reserved - pool->lent.total - pool->spare -
+			 pool->low.free);
 }
 
 uint64_t pool_lendable_locked(const struct pool *pool)

@@ -2,10 +2,10 @@
 /*
  * pool.h - the data pages that hold no block: who has them, and what all who use them share.
  *
- * Only in memory, rebuilt from the index at open (invariant 6).  Each data page has one owner
+ * Only in memory, rebuilt from the map at open (invariant 6).  Each data page has one owner
  * (invariant 5):
  *
- *   a block      an entry names it
+ *   the map      an entry names it: it is a block, a table or the record
  *   absent       free, without storage (a file's hole)
  *   resident     free, with storage
  *   a batch      free or retired, on its way: see struct batch
@@ -13,18 +13,19 @@
  *   populating   being given storage
  *   punching     losing it
  *   evacuated    free, in a zone that is being evacuated: see struct zones
+ *   low          free, and for tables only: see low.h
  *   lent         a memory user or a borrower has it, or is being offered it
  *   bad          quarantined after a media error, until the device is opened again; and at open if
  *                the system knows of one
  *
  *            cache_take            publish              cache_retire        grace period
- *   resident ---------> a writer ---------> a block ---------> retired batch ---------> free batch
+ *   resident ---------> a writer ---------> the map ---------> retired batch ---------> free batch
  *      ^  ^                | pool_put                                                      |  |
  *      |  '----------------'                                                    cache_take |  |
  *      '-----------------------------------------------------------------------------------+--'
  *
- * Two things are counted apart.  *Reservations*: `reserved` blocks have or will have a page; one is
- * reserved for a block that has none only while that leaves the spare (reserve.h), and pages are lent
+ * Two things are counted apart.  *Reservations*: `reserved` blocks and tables have or will have a page; one is
+ * reserved for a block or table that has none only while that leaves the spare (reserve.h), and pages are lent
  * only while that leaves the spare and the headroom (lent.h).  *Pages*: a writer takes what there is
  * and waits when there is none (cache.h).  Since what is reserved stays below the pages there are, by
  * the spare, some page is always free, retired, or with a writer that will publish; so the wait ends,
@@ -39,6 +40,7 @@
  *   reserve.c    reservations
  *   reclaim.c    the thread that takes retired pages through a grace period
  *   lent.c       loans
+ *   low.c        pages for tables
  *   keeper.c     the thread that gives memory away and asks for it
  *   pages.c      open and close of all this
  *
@@ -86,12 +88,22 @@ struct batch_list {
 struct zones {
 	struct pageset stored; /* free pages of zones that are being evacuated: with storage ... */
 	struct pageset holes;  /* ... and without */
+	uint16_t *tables;      /* a zone: tables in it, which nothing moves */
 	_Atomic uint64_t
 		*flags;	     /* a zone: it is being evacuated; set under the lock, read without */
 	uint64_t *perhaps;   /* a zone: it may be wholly free */
 	uint64_t count;	     /* zones that are being evacuated */
 	uint64_t wanted;     /* zones that borrowers would take now, had they been whole */
 	pthread_cond_t work; /* the mover waits */
+};
+
+/* Pages at the low end that are for tables (low.h).  Free ones do not count as stored, as in struct zones. */
+struct low {
+	struct pageset all;    /* also those that hold tables */
+	struct pageset stored; /* of these, free ones with storage ... */
+	struct pageset holes;  /* ... and without */
+	uint64_t end;	       /* all are before this page */
+	uint64_t free;	       /* in `stored`, in `holes`, or retired */
 };
 
 /* What is wanted back from other processes: noted by whoever asks (recall.c), done by the lending thread. */
@@ -143,14 +155,16 @@ struct pool {
 	pthread_cond_t work;  /* the reclaimer waits */
 	struct pageset resident;
 	struct pageset absent;
-	uint64_t usable;     /* count, less the bad */
-	uint64_t stored;     /* usable pages that are not absent, evacuated or lent */
-	uint64_t reserved;   /* blocks that have a page or will have one */
-	uint64_t pending;    /* reservations and unmappings under way: `reserved` may yet fall */
+	uint64_t usable;   /* count, less the bad */
+	uint64_t stored;   /* usable pages that are not absent, evacuated, low or lent */
+	uint64_t reserved; /* blocks and tables that have a page or will have one, and the record */
+	uint64_t tables;   /* of these, tables and the record */
+	uint64_t pending;  /* reservations and unmappings under way: `reserved` may yet fall */
 	uint64_t populating; /* pages that are being given storage: in neither set */
 	uint64_t punching;   /* and those whose storage is being taken away */
 	struct pageset lent; /* pages that memory users have, or are being offered */
 	struct zones zones;
+	struct low low;
 	uint64_t in_grace;	  /* pages in batches that wait for a grace period */
 	uint64_t reclaimed;	  /* pages that have come out of one, ever */
 	unsigned int waiting;	  /* writers that wait for a page */
@@ -210,8 +224,17 @@ static inline struct batch *batch_pop(struct batch_list *list)
 void pool_free_locked(struct pool *pool, uint64_t first, uint64_t n);
 void pool_absent_locked(struct pool *pool, uint64_t first, uint64_t n);
 
-/* Give back pages that were taken and not published. */
+/* A page that was taken has become a table, or the record. */
+void pool_note_table(struct pool *pool, uint64_t page);
+/* It is about to be retired. */
+void pool_forget_table(struct pool *pool, uint64_t page);
+
+/* Give back pages that were taken and not published; and one that was taken for a table. */
 void pool_put(struct pool *pool, const uint64_t *page, unsigned int n);
+void pool_put_table(struct pool *pool, uint64_t page);
+
+/* Drop a page, which counts as stored, since its media has failed. */
+void pool_quarantine_locked(struct pool *pool, uint64_t page);
 
 /* Put a freshly reclaimed batch back into the set; false if there is none. */
 bool pool_spill_locked(struct pool *pool);
@@ -238,7 +261,7 @@ static inline uint64_t pool_storage_for(const struct pool *pool, uint64_t blocks
 	return blocks + (pool->spare < blocks ? pool->spare : blocks);
 }
 
-/* Pages that are neither reserved nor lent nor spare; negative if media errors took them. */
+/* Pages that are neither reserved, nor lent, spare or for tables; negative if media errors took them. */
 int64_t pool_room_locked(const struct pool *pool);
 /* Pages that may be lent. */
 uint64_t pool_lendable_locked(const struct pool *pool);
@@ -252,6 +275,12 @@ bool pool_too_much_locked(const struct pool *pool);
 bool pool_low_locked(struct pool *pool);
 /* There is somebody who can be asked for memory. */
 bool pool_can_recall_locked(const struct pool *pool);
+
+/* True for a page that is for tables. */
+static inline bool pool_is_low_locked(const struct pool *pool, uint64_t page)
+{
+	return page < pool->low.end && pageset_has(&pool->low.all, page);
+}
 
 /* ---- wake-ups ------------------------------------------------------------------------------- */
 

@@ -81,12 +81,24 @@ static void quarantine_locked(struct pool *pool, struct batch *batch)
 
 	for (uint32_t i = 0; i < batch->count; i++) {
 		if (bitmap_test(pool->bad, batch->page[i] - pool->first))
-			continue;
-		batch->page[kept++] = batch->page[i];
+			pool_quarantine_locked(pool, batch->page[i]);
+		else
+			batch->page[kept++] = batch->page[i];
 	}
-	pool->quarantined += batch->count - kept;
-	pool->usable -= batch->count - kept;
-	pool->stored -= batch->count - kept;
+	batch->count = kept;
+}
+
+/* What is for tables does not go out again in the batch. */
+static void free_low_locked(struct pool *pool, struct batch *batch)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < batch->count; i++) {
+		if (__builtin_expect(pool_is_low_locked(pool, batch->page[i]), 0))
+			pool_free_locked(pool, batch->page[i], 1);
+		else
+			batch->page[kept++] = batch->page[i];
+	}
 	batch->count = kept;
 }
 
@@ -100,6 +112,7 @@ static void reclaim_locked(struct pool *pool, struct batch *batch)
 		batch->count = 0;
 	if (atomic_load_explicit(&pool->any_bad, memory_order_acquire))
 		quarantine_locked(pool, batch);
+	free_low_locked(pool, batch);
 	/* While zones are evacuated, each page goes where it belongs. */
 	if (pool->recent.count >= RECENT_MAX || batch->count == 0 || pool->zones.count > 0) {
 		for (uint32_t i = 0; i < batch->count; i++)

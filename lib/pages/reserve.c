@@ -15,20 +15,25 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "pages/cache.h"
+#include "pages/low.h"
 #include "pages/reserve.h"
 #include "pages/storage.h"
 
-static bool fits_locked(const struct pool *pool, uint64_t n)
+/* Pages that `n` new blocks lack. */
+static uint64_t lacking_locked(const struct pool *pool, uint64_t n)
 {
 	/* The sums cannot overflow: n is the size of a chunk. */
-	return pool->reserved + n + pool->spare + pool->lent.total <= pool->usable;
+	uint64_t need = pool->reserved + n + pool->spare + pool->low.free + pool->lent.total;
+
+	return need > pool->usable ? need - pool->usable : 0;
 }
 
 /* Say who has the pages that `n` new blocks would need. */
 static void fail_full_locked(const struct pool *pool, const char *what)
 {
 	const char *cure = "trim what is not needed";
-	char lent[96] = "", bad[64] = "";
+	char lent[96] = "", low[48] = "", bad[64] = "";
 
 	/* Without a time: who has declined has done so at once. */
 	if (pool->lent.total > 0)
@@ -40,21 +45,24 @@ static void fail_full_locked(const struct pool *pool, const char *what)
 	    atomic_load_explicit(&pool->lender.borrowers, memory_order_relaxed) > 0)
 		cure = "end programs that borrow from its server (kmemblk stat names them), or "
 		       "trim what is not needed";
+	if (pool->low.free > 0)
+		snprintf(low, sizeof(low), ", %llu for tables", (unsigned long long)pool->low.free);
 	if (pool->quarantined > 0)
 		snprintf(bad, sizeof(bad), ", %llu quarantined after media errors",
 			 (unsigned long long)pool->quarantined);
 	fail(ENOSPC,
-	     "%s: %s: no page is left for a new block: of %llu, %llu are used, %llu spare%s%s: "
+	     "%s: %s: no page is left for a new block: of %llu, %llu are used, %llu spare%s%s%s: "
 	     "%s",
 	     what, pool->device->path, (unsigned long long)pool->count,
-	     (unsigned long long)pool->reserved, (unsigned long long)pool->spare, lent, bad, cure);
+	     (unsigned long long)pool->reserved, (unsigned long long)pool->spare, low, lent, bad,
+	     cure);
 }
 
 static void fail_reserve_locked(const struct pool *pool, uint64_t n, int err, const char *what)
 {
 	if (err != -ENOSPC)
 		fail_errno(-err, "%s: %s: storage for a new block", what, pool->device->path);
-	else if (!fits_locked(pool, n))
+	else if (lacking_locked(pool, n) > 0)
 		fail_full_locked(pool, what);
 	else
 		fail(ENOSPC,
@@ -66,9 +74,13 @@ static void fail_reserve_locked(const struct pool *pool, uint64_t n, int err, co
 /* Reserve pages for `n` blocks, with storage.  0, or -errno without message. */
 static int reserve_locked(struct pool *pool, uint64_t n)
 {
+	uint64_t lacking = lacking_locked(pool, n);
 	int rc;
 
-	if (!fits_locked(pool, n))
+	/* A table less there is no harm while nothing is lent. */
+	if (lacking > 0 && pool->lent.total == 0)
+		lacking -= low_give_up_locked(pool, lacking);
+	if (lacking > 0)
 		return -ENOSPC;
 	/*
 	 * Counted before storage is sought, so that two writers cannot both rely on the same
@@ -112,6 +124,32 @@ int reserve_blocks(struct pool *pool, uint64_t n, struct reservation *reservatio
 		fail_reserve_locked(pool, n, rc, reservation->what);
 	pthread_mutex_unlock(&pool->lock);
 	return rc;
+}
+
+int reserve_table(struct pool *pool, struct reservation *reservation, uint64_t *page)
+{
+	struct near near = { .what = reservation->what };
+	bool low;
+	int rc;
+
+	reservation->changes = reserve_changes(pool);
+	pthread_mutex_lock(&pool->lock);
+	low = low_take_locked(pool, page);
+	if (low) {
+		/* Of those that are for tables there is one less, and so reserved ones and the spare fit as before. */
+		pool->reserved++;
+		pool->pending++;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (low)
+		return 0;
+	rc = reserve_blocks(pool, 1, reservation);
+	if (rc != 0)
+		return rc;
+	rc = cache_take(pool, 1, page, &near);
+	if (rc < 0)
+		reserve_end(pool, 1, 0);
+	return rc < 0 ? rc : 0;
 }
 
 void reserve_wait(struct pool *pool, const struct reservation *reservation)

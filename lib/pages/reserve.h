@@ -27,6 +27,12 @@ struct reservation {
  */
 int reserve_blocks(struct pool *pool, uint64_t n, struct reservation *reservation);
 
+/*
+ * Reserve and take one for a table, with storage: out of those at the low end that are for tables (low.h), or else
+ * like a block's.  May wait, so the caller holds no page and is outside sections; else the same.
+ */
+int reserve_table(struct pool *pool, struct reservation *reservation, uint64_t *page);
+
 /* After -EAGAIN: wait until a reservation has ended, or memory has been given back. */
 void reserve_wait(struct pool *pool, const struct reservation *reservation);
 

@@ -2,7 +2,7 @@
 /*
  * storage.c - give free pages storage, and take it away.
  *
- * On a file with holes, `reserved` blocks need storage for their pages, and for the pages that their
+ * On a file with holes, `reserved` blocks and tables need storage for their pages, and for the pages that their
  * overwrites pass through, up to the spare; so a full file system stops new blocks and nothing else.
  */
 #include "config.h"
@@ -11,15 +11,11 @@
 
 #include "pages/storage.h"
 
-int storage_populate_locked(struct pool *pool, uint64_t most)
+/* Give storage to a run that is in neither set, so that nobody else has it meanwhile. */
+static int populate_locked(struct pool *pool, uint64_t first, uint64_t n)
 {
-	uint64_t first, n;
 	int rc;
 
-	n = pageset_take(&pool->absent, most, &first);
-	if (n == 0)
-		return -ENOSPC;
-	/* In neither set, so that nobody else has them meanwhile. */
 	pool->populating += n;
 	pthread_mutex_unlock(&pool->lock);
 	rc = device_allocate(pool->device, first << LAYOUT_PAGE_SHIFT, n << LAYOUT_PAGE_SHIFT);
@@ -33,6 +29,13 @@ int storage_populate_locked(struct pool *pool, uint64_t most)
 		pthread_cond_broadcast(&pool->freed);
 	}
 	return rc;
+}
+
+int storage_populate_locked(struct pool *pool, uint64_t most)
+{
+	uint64_t first, n = pageset_take(&pool->absent, most, &first);
+
+	return n == 0 ? -ENOSPC : populate_locked(pool, first, n);
 }
 
 int storage_populate_for_locked(struct pool *pool, uint64_t blocks)
@@ -140,18 +143,6 @@ int64_t storage_punch_locked(struct pool *pool, uint64_t most)
 	return rc == 0 ? (int64_t)n : rc;
 }
 
-int storage_cede(struct pool *pool)
-{
-	int64_t n;
-
-	pthread_mutex_lock(&pool->lock);
-	if (pool->resident.total == 0)
-		pool_spill_locked(pool);
-	n = storage_punch_locked(pool, 1);
-	pthread_mutex_unlock(&pool->lock);
-	return n > 0 ? 0 : -ENOSPC;
-}
-
 /*
  * Free pages that were given storage and never written were taken for absent ones at open, as
  * storage_find_locked() tells, too.  If the file has more storage than it should, make them that.
@@ -159,7 +150,7 @@ int storage_cede(struct pool *pool)
  */
 void storage_punch_unwritten(struct pool *pool)
 {
-	uint64_t should = pool->first + 1 + pool->stored;
+	uint64_t should = pool->first + 1 + pool->stored + pool->low.stored.total;
 	struct pageset punched;
 	uint64_t first, n;
 

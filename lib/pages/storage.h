@@ -31,12 +31,6 @@ int storage_populate_for_locked(struct pool *pool, uint64_t blocks);
 int64_t storage_punch_locked(struct pool *pool, uint64_t most);
 
 /*
- * Take the storage of one free page away, if reservations can spare it, so that the file system has
- * room for a page of the index.  0, or -ENOSPC if there is none to spare.
- */
-int storage_cede(struct pool *pool);
-
-/*
  * At open, when storage_populate_for_locked() failed: the same out of storage that the file has had all
  * along, which takes nothing from its file system.  False if there is not enough.
  */

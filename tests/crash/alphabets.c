@@ -34,30 +34,57 @@ static const char *const thread_letters[] = {
 };
 
 static const char *const bases[] = {
-	"tight-full", "tight-empty", "roomy-full", "worn", "no-room", "little-room", "roomy-one",
+	"tight-full", "tight-empty", "roomy-full", "worn",	  "no-room",   "little-room",
+	"roomy-one",  "two-empty",   "two-one",	   "three-empty", "three-one", "three-full",
 };
 
 static const char *const thread_bases[] = { "roomy-full", "roomy-one", "tight-full" };
 
-static const char *const damages[] = {
-	"no-primary",	   "torn-primary",	 "no-copy",
-	"torn-copy",	   "no-primary+entries", "torn-primary+entries",
-	"no-copy+entries", "torn-copy+entries",	 "entries",
+/* Of threads of which one makes the tables of its block, or both do. */
+static const char *const maker_bases[] = { "two-empty", "three-empty", "two-one", "three-one" };
+static const char *const maker_letters[] = {
+	"write@0+4096",	  "write@4096+4096", "write@8192+4096",	    "write@12288+4096",
+	"write@5000+100", "trim@0+16384",    "zero-no-hole@0+4096",
 };
+
+/* Of calls that make and change volumes, among requests to them. */
+static const char *const volume_bases[] = { "two", "bare", "deep", "none", "no-page" };
+static const char *const calls[] = {
+	"create:c:1",	  "create:c:262145", "prealloc:c:3", "delete:a",     "delete:b",
+	"rename:a:d",	  "rename:b:a",	     "resize:a:1",   "resize:a:513", "resize:a:262145",
+	"resize:b:2",	  "resize:b:262145", "write:a:0",    "write:a:1",    "write:a:512",
+	"write:a:262144", "write:b:0",	     "write:c:0",    "trim:a:0",     "trim:a:512",
+	"open:a",
+};
+
+/* The same of threads, where each must be possible after each. */
+static const char *const thread_volume_bases[] = { "two", "bare", "deep" };
+static const char *const changes[][5] = {
+	{ "rename:a:d", "resize:a:262152", "create:c:1", "delete:b", "resize:b:1" },
+	{ "rename:a:d", "resize:a:262152", "create:c:1", "prealloc:c:1", "resize:a:700" },
+	{ "rename:a:d", "resize:a:262152", "create:c:1", "prealloc:c:1", "create:c:600" },
+};
+static const char *const volume_requests[] = { "write:a:0", "write:a:1", "trim:a:0", "trim:a:1" };
+
+static const char *const format_bases[] = { "tight-full", "tight-empty", "roomy-full", "many" };
+static const char *const damages[] = { "no-primary", "torn-primary", "no-copy", "torn-copy" };
 
 /* What is killed when it has published one entry, and what follows. */
 static const char *const killed_letters[] = { "write@0+4096", "write@1000+2000", "trim@0+4096" };
 static const char *const next_letters[] = {
 	"write@4096+4096", "write@0+4096", "write@2048+4096", "trim@0+4096", "zero@0+4096",
 };
-static const char *const restart_bases[] = { "tight-full", "roomy-full", "roomy-one" };
+static const char *const restart_bases[] = { "tight-full", "roomy-full",  "roomy-one",
+					     "two-empty",  "two-empty 2", "two-empty 3" };
 
 #define COUNT(list) ((unsigned int)(sizeof(list) / sizeof((list)[0])))
 
 #define LETTERS	       COUNT(letters)
 #define THREAD_LETTERS COUNT(thread_letters)
-/* The longest of thread_letters[] causes so many events. */
-#define EVENTS 8u
+/* The longest of thread_letters[] causes so many events; of maker_letters[]; of changes[]. */
+#define EVENTS	      8u
+#define MAKER_EVENTS  24u
+#define CHANGE_EVENTS 16u
 
 /* The next digit of a number in a base of its own. */
 static unsigned int digit(uint64_t *number, unsigned int of)
@@ -70,7 +97,7 @@ static unsigned int digit(uint64_t *number, unsigned int of)
 
 static void print_format(uint64_t number, uint64_t seed, char *text, size_t size)
 {
-	const char *base = bases[digit(&number, 3)];
+	const char *base = format_bases[digit(&number, COUNT(format_bases))];
 	const char *how = digit(&number, 2) == 0 ? "thin" : "thick";
 
 	(void)seed;
@@ -154,6 +181,71 @@ static void print_three_threads(uint64_t number, uint64_t seed, char *text, size
 		 second, third, i, j, end);
 }
 
+static void print_one_maker(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	unsigned int events = 1 + digit(&number, MAKER_EVENTS);
+	const char *base = maker_bases[digit(&number, COUNT(maker_bases))];
+	const char *first = maker_letters[digit(&number, COUNT(maker_letters))];
+
+	(void)seed;
+	snprintf(text, size, "threads %s %s %s | 0:%u 1 0", base, first, maker_letters[number],
+		 events);
+}
+
+static void print_both_makers(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	unsigned int events = 1 + digit(&number, MAKER_EVENTS);
+	const char *base = maker_bases[digit(&number, COUNT(maker_bases))];
+	const char *first = maker_letters[digit(&number, COUNT(maker_letters))];
+	const char *second = maker_letters[digit(&number, COUNT(maker_letters))];
+
+	(void)seed;
+	snprintf(text, size, "threads %s %s %s | 0:%u 1:%u 0 1", base, first, second, events,
+		 1 + (unsigned int)number);
+}
+
+static void print_calls(uint64_t number, unsigned int length, char *text, size_t size)
+{
+	const char *base = volume_bases[digit(&number, COUNT(volume_bases))];
+	size_t at = (size_t)snprintf(text, size, "volumes %s", base);
+
+	for (unsigned int i = 0; i < length; i++)
+		at += (size_t)snprintf(text + at, size - at, "%s %s", i + 1 == length ? " |" : "",
+				       calls[digit(&number, COUNT(calls))]);
+}
+
+static void print_one_call(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	(void)seed;
+	print_calls(number, 1, text, size);
+}
+
+static void print_two_calls(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	(void)seed;
+	print_calls(number, 2, text, size);
+}
+
+static void print_three_calls(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	(void)seed;
+	print_calls(number, 3, text, size);
+}
+
+/* A change beside a request, or beside another change; either stands while the other is answered. */
+static void print_changes(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	unsigned int events = 1 + digit(&number, CHANGE_EVENTS);
+	unsigned int first = digit(&number, 2);
+	unsigned int base = digit(&number, COUNT(thread_volume_bases));
+	unsigned int change = digit(&number, COUNT(changes[0]));
+	unsigned int request = digit(&number, COUNT(volume_requests));
+
+	(void)seed;
+	snprintf(text, size, "volume-threads %s %s %s | %u:%u %u %u", thread_volume_bases[base],
+		 changes[base][change], volume_requests[request], first, events, 1 - first, first);
+}
+
 static void print_restart(uint64_t number, uint64_t seed, char *text, size_t size)
 {
 	const char *base = restart_bases[digit(&number, COUNT(restart_bases))];
@@ -164,10 +256,35 @@ static void print_restart(uint64_t number, uint64_t seed, char *text, size_t siz
 	snprintf(text, size, "restart %s %s %s %s", base, killed, next, next_letters[number]);
 }
 
+/* The first call is killed when it has stored one entry, two, or three. */
+static void print_volume_restart(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	unsigned int kill = 1 + digit(&number, 3);
+	const char *base = volume_bases[digit(&number, COUNT(volume_bases))];
+	const char *killed = calls[digit(&number, COUNT(calls))];
+	const char *next = calls[digit(&number, COUNT(calls))];
+
+	(void)seed;
+	snprintf(text, size, "volume-restart %s %u %s %s", base, kill, killed, next);
+}
+
 static uint64_t draw(uint64_t *state, uint64_t limit)
 {
 	*state += 0x9e3779b97f4a7c15;
 	return hash_mix(*state) % limit;
+}
+
+/* Calls by chance. */
+static void print_random_calls(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	uint64_t state = hash_mix(seed) + hash_mix(number + 1);
+	unsigned int count = 4 + (unsigned int)draw(&state, 7);
+	const char *base = volume_bases[draw(&state, COUNT(volume_bases))];
+	size_t at = (size_t)snprintf(text, size, "volumes %s |", base);
+
+	for (unsigned int i = 0; i < count; i++)
+		at += (size_t)snprintf(text + at, size - at, " %s",
+				       calls[draw(&state, COUNT(calls))]);
 }
 
 /* By chance, on any bytes. */
@@ -196,22 +313,42 @@ static void print_random(uint64_t number, uint64_t seed, char *text, size_t size
 }
 
 static const struct group groups[GROUPS] = {
-	{ "formats", 1, 3 * 2 * 2, print_format, .whole = true },
-	{ "repairs", 1, 3 * COUNT(damages), print_repair, .whole = true },
-	{ "restarts", 1,
+	{ "formats", 1, COUNT(format_bases) * 2 * 2, print_format, PLACE_WHOLE, false },
+	{ "repairs", 1, 3 * COUNT(damages), print_repair, PLACE_WHOLE, false },
+	{ "restarts", 0.25,
 	  COUNT(restart_bases) * COUNT(killed_letters) * COUNT(next_letters) * COUNT(next_letters),
-	  print_restart, .restart = true },
-	{ "single requests", 1, COUNT(bases) * LETTERS, print_one, .light = false },
+	  print_restart, PLACE_RESTART, false },
+	{ "single calls", 0.25, COUNT(volume_bases) * COUNT(calls), print_one_call, PLACE_VOLUMES,
+	  false },
+	{ "single requests", 0.3, COUNT(bases) * LETTERS, print_one, PLACE_REQUESTS, false },
+	{ "makers of tables, one parked", 0.15,
+	  COUNT(maker_bases) * COUNT(maker_letters) * COUNT(maker_letters) * MAKER_EVENTS,
+	  print_one_maker, PLACE_MAKERS, true },
+	{ "makers of tables, both parked", 0.1,
+	  COUNT(maker_bases) * COUNT(maker_letters) * COUNT(maker_letters) *
+		  MAKER_EVENTS *MAKER_EVENTS,
+	  print_both_makers, PLACE_MAKERS, true },
+	{ "two calls", 0.2, COUNT(volume_bases) * COUNT(calls) * COUNT(calls), print_two_calls,
+	  PLACE_VOLUMES, true },
+	{ "calls beside others", 0.15,
+	  2 * CHANGE_EVENTS *COUNT(thread_volume_bases) * COUNT(changes[0]) *
+		  COUNT(volume_requests),
+	  print_changes, PLACE_VOLUME_THREADS, true },
+	{ "restarts of volumes", 0.15, 3 * COUNT(volume_bases) * COUNT(calls) * COUNT(calls),
+	  print_volume_restart, PLACE_VOLUME_RESTART, true },
 	{ "two threads, one parked", 0.3, COUNT(thread_bases) * ONE_BLOCK *ONE_BLOCK *EVENTS,
-	  print_parked, .threads = true, .light = true },
-	{ "two requests", 0.35, COUNT(bases) * LETTERS *LETTERS, print_two, .light = true },
+	  print_parked, PLACE_THREADS, true },
+	{ "two requests", 0.35, COUNT(bases) * LETTERS *LETTERS, print_two, PLACE_REQUESTS, true },
 	{ "two threads, both parked", 0.25, 2 * THREAD_LETTERS *THREAD_LETTERS * 2 * EVENTS *EVENTS,
-	  print_both_parked, .threads = true, .light = true },
+	  print_both_parked, PLACE_THREADS, true },
 	{ "three threads", 0.3, 2 * ONE_BLOCK *ONE_BLOCK *ONE_BLOCK * 4 * EVENTS *EVENTS,
-	  print_three_threads, .threads = true, .light = true },
-	{ "three requests", 0.85, COUNT(bases) * LETTERS *LETTERS *LETTERS, print_three,
-	  .light = true },
-	{ "requests by chance", 1, 0, print_random, .light = false },
+	  print_three_threads, PLACE_THREADS, true },
+	{ "three calls", 0.3, COUNT(volume_bases) * COUNT(calls) * COUNT(calls) * COUNT(calls),
+	  print_three_calls, PLACE_VOLUMES, true },
+	{ "three requests", 0.7, COUNT(bases) * LETTERS *LETTERS *LETTERS, print_three,
+	  PLACE_REQUESTS, true },
+	{ "calls by chance", 0.5, 1u << 20, print_random_calls, PLACE_VOLUMES, false },
+	{ "requests by chance", 1, 0, print_random, PLACE_REQUESTS, false },
 };
 
 const struct group *group_get(unsigned int i)

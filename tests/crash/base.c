@@ -5,23 +5,36 @@
 #include <string.h>
 
 #include "fatal.h"
-#include "io/handle.h"
+#include "io/volume.h"
+#include "map/scan.h"
+#include "mutate.h"
 #include "ops.h"
 #include "pages/cache.h"
 #include "scenario.h"
 #include "stage.h"
 
-/* Two superblocks and one leaf besides blocks and spare. */
-#define TIGHT_PAGES (3 + BLOCKS + 1)
+/* Two superblocks, the directory twice, a record and a leaf, besides blocks and spare. */
+#define TIGHT_PAGES (4 + 2 + BLOCKS + 1)
+#define ROOMY_PAGES (TIGHT_PAGES + 8)
+
+/* Blocks of which each begins another leaf, and the last another table above that. */
+#define TWO_HIGH                                                                                   \
+	{                                                                                          \
+		0, 511, 512, 1023                                                                  \
+	}
+#define THREE_HIGH                                                                                 \
+	{                                                                                          \
+		0, 512, 512 * 512 - 1, 512 * 512                                                   \
+	}
 
 static struct base bases[] = {
 	/* One spare page: pages are reused at once. */
 	{ .name = "tight-empty", .pages = TIGHT_PAGES, .spare = 1 },
 	{ .name = "tight-full", .pages = TIGHT_PAGES, .spare = 1, .filled = BLOCKS },
 	/* No request waits for another's pages or reservations. */
-	{ .name = "roomy-full", .pages = MEDIA_PAGES, .spare = 5, .filled = BLOCKS },
+	{ .name = "roomy-full", .pages = ROOMY_PAGES, .spare = 5, .filled = BLOCKS },
 	/* A leaf that one trim empties. */
-	{ .name = "roomy-one", .pages = MEDIA_PAGES, .spare = 5, .filled = 1 },
+	{ .name = "roomy-one", .pages = ROOMY_PAGES, .spare = 5, .filled = 1 },
 	/* Full: no page for a third block, though the disk has four. */
 	{ .name = "worn", .pages = TIGHT_PAGES, .spare = 1, .filled = 2, .bad = 2 },
 	/* Its file system is full, but for the one spare page that an open asks for. */
@@ -37,6 +50,58 @@ static struct base bases[] = {
 	  .spare = 1,
 	  .holes = true,
 	  .terms = { .limited = true, .room = 3 } },
+	/* Disks that are larger than the device, of two levels, with one table more, and of three, with six more. */
+	{ .name = "two-empty",
+	  .pages = TIGHT_PAGES + 2,
+	  .spare = 1,
+	  .setup = "delete:kmem0 create:two:1024",
+	  .at = TWO_HIGH },
+	{ .name = "two-one",
+	  .pages = ROOMY_PAGES + 2,
+	  .spare = 5,
+	  .filled = 1,
+	  .setup = "delete:kmem0 create:two:1024",
+	  .at = TWO_HIGH },
+	{ .name = "three-empty",
+	  .pages = ROOMY_PAGES + 5,
+	  .spare = 4,
+	  .setup = "delete:kmem0 create:three:262145",
+	  .at = THREE_HIGH },
+	{ .name = "three-one",
+	  .pages = TIGHT_PAGES + 6,
+	  .spare = 1,
+	  .filled = 1,
+	  .setup = "delete:kmem0 create:three:262145",
+	  .at = THREE_HIGH },
+	{ .name = "three-full",
+	  .pages = TIGHT_PAGES + 6,
+	  .spare = 1,
+	  .filled = BLOCKS,
+	  .setup = "delete:kmem0 create:three:262145",
+	  .at = THREE_HIGH },
+	/* Entries in more than one line of the directory. */
+	{ .name = "many",
+	  .pages = TIGHT_PAGES + 8,
+	  .spare = 1,
+	  .filled = BLOCKS,
+	  .setup = "create:a:1 create:b:1 create:c:1 create:d:1 create:e:1 create:f:1 "
+		   "create:g:1 create:h:1" },
+	/* Volumes. */
+	{ .name = "none", .pages = ROOMY_PAGES, .spare = 2, .setup = "delete:kmem0" },
+	{ .name = "two",
+	  .pages = MEDIA_PAGES,
+	  .spare = 2,
+	  .setup = "delete:kmem0 create:a:2 create:b:513 write:a:1 write:b:512" },
+	{ .name = "deep",
+	  .pages = MEDIA_PAGES,
+	  .spare = 2,
+	  .setup = "delete:kmem0 create:a:262145 write:a:0 write:a:512 write:a:262144" },
+	{ .name = "bare", .pages = ROOMY_PAGES, .spare = 2, .setup = "delete:kmem0 create:a:600" },
+	/* Full: what needs no new page works, and nothing else. */
+	{ .name = "no-page",
+	  .pages = 4 + 7 + 1,
+	  .spare = 1,
+	  .setup = "delete:kmem0 create:a:600 write:a:0 write:a:512 write:a:1" },
 };
 
 #define BASES (sizeof(bases) / sizeof(bases[0]))
@@ -50,6 +115,53 @@ static void use_one_slot(struct kmemblk *handle)
 	handle->pool.cache_count = 1;
 }
 
+static void place_blocks(struct base *base)
+{
+	for (unsigned int i = 0; base->at[BLOCKS - 1] == 0 && i < BLOCKS; i++)
+		base->at[i] = i;
+	ops_place(base->at);
+}
+
+/* Do the calls that make its volumes, and have the model do the same. */
+static void set_up(struct base *base, struct kmemblk *handle)
+{
+	char *words = strdup(base->setup), *save, *word = strtok_r(words, " ", &save);
+	unsigned int number = FILL_OP;
+	struct call call;
+
+	call_parse("create:kmem0:1", &call);
+	call_apply(&call, number, &base->world);
+	for (; word != NULL; word = strtok_r(NULL, " ", &save), number++) {
+		if (!call_parse(word, &call))
+			fatal("no such call: %s", word);
+		if (call_run(handle, &call, number) != 0)
+			fatal("%s: %s", word, kmemblk_error());
+		call_apply(&call, number, &base->world);
+		/* Else it would depend on who is faster which pages the next one takes. */
+		stage_reclaim();
+	}
+	free(words);
+}
+
+/* Pages that nothing names hold something: it must not be taken for a table, a record or a block. */
+static void make_dirty(struct base *base, const char *path)
+{
+	struct scan scan = { .bad = NULL };
+	struct kmemblk *handle;
+	uint64_t first;
+
+	if (kmemblk_open(path, KMEMBLK_OPEN_READONLY, &handle) != 0 ||
+	    scan_open(&scan, &handle->device, &handle->super) != 0)
+		fatal("%s", kmemblk_error());
+	first = super_data_start(&handle->super);
+	for (uint64_t i = 0; i < super_data_pages(&handle->super); i++)
+		if (!bitmap_test(scan.named, i))
+			memset(base->bytes + (first + i) * LAYOUT_PAGE_SIZE, 0x5a,
+			       LAYOUT_PAGE_SIZE);
+	scan_free(&scan);
+	kmemblk_close(handle);
+}
+
 static void make(struct base *base)
 {
 	struct kmemblk_format_options options = { .disk_size = DISK_SIZE,
@@ -59,23 +171,29 @@ static void make(struct base *base)
 	struct kmemblk *handle;
 	struct image device;
 
+	/* It makes way for a larger one. */
+	if (base->setup != NULL && strstr(base->setup, "delete:kmem0") != NULL)
+		options.disk_size = BLOCK_SIZE;
+	place_blocks(base);
 	base->size = (size_t)base->pages * LAYOUT_PAGE_SIZE;
 	image_make(&device, base->size);
 	if (kmemblk_format(device.path, &options) != 0 ||
 	    kmemblk_open(device.path, 0, &handle) != 0)
 		fatal("%s", kmemblk_error());
 	use_one_slot(handle);
+	stage_watch(handle);
 	if (kmemblk_start(handle) != 0)
 		fatal("%s", kmemblk_error());
-	kmemblk_get_info(handle, &info);
-	if (info.blocks != BLOCKS)
-		fatal("%zu bytes make %llu blocks", base->size, (unsigned long long)info.blocks);
-	if (op_run(handle, &write, FILL_OP) != 0)
-		fatal("%s", kmemblk_error());
+	if (base->setup != NULL)
+		set_up(base, handle);
+	if (base->filled > 0 && op_run(handle, &write, FILL_OP) != 0)
+		fatal("%s: %s", base->name, kmemblk_error());
 	kmemblk_close(handle);
 	if (read_disk(device.path, base->disk, &info) != 0)
 		fatal("%s", kmemblk_error());
 	memcpy(base->bytes, device.bytes, base->size);
+	if (!base->holes)
+		make_dirty(base, device.path);
 	image_free(&device);
 }
 
@@ -109,6 +227,7 @@ struct image *base_device(const struct base *base)
 {
 	struct image *device = device_of(base);
 
+	ops_place(base->at);
 	memcpy(device->bytes, base->bytes, base->size);
 	if (base->holes)
 		image_punch(device);
@@ -159,6 +278,44 @@ struct kmemblk *base_open_again(const struct base *base)
 	return open_recorded(base, device_of(base)->path);
 }
 
+bool counts_agree(const char *path, const struct kmemblk_info *counted, char *why, size_t size)
+{
+	struct kmemblk_info found;
+
+	if (kmemblk_probe(path, &found) != 0) {
+		snprintf(why, size, "%.200s", kmemblk_error());
+		return false;
+	}
+	if (counted->pages_used == found.pages_used &&
+	    counted->pages_tables == found.pages_tables &&
+	    counted->pages_free + counted->pages_quarantined == found.pages_free &&
+	    counted->pages_used + counted->pages_tables + counted->pages_free +
+			    counted->pages_quarantined ==
+		    found.data_pages)
+		return true;
+	snprintf(why, size,
+		 "counted: %llu used, %llu tables, %llu free, %llu bad; found: %llu, %llu, %llu",
+		 (unsigned long long)counted->pages_used, (unsigned long long)counted->pages_tables,
+		 (unsigned long long)counted->pages_free,
+		 (unsigned long long)counted->pages_quarantined,
+		 (unsigned long long)found.pages_used, (unsigned long long)found.pages_tables,
+		 (unsigned long long)found.pages_free);
+	return false;
+}
+
+void base_close(const struct base *base, struct kmemblk *handle)
+{
+	struct kmemblk_info counted;
+	char why[256];
+
+	kmemblk_get_info(handle, &counted);
+	kmemblk_close(handle);
+	/* A mutant may have made it otherwise; that is for its images to show. */
+	if (mutate.kind == MUTANT_NONE &&
+	    !counts_agree(device_of(base)->path, &counted, why, sizeof(why)))
+		fatal("%s", why);
+}
+
 int read_disk(const char *path, uint8_t *disk, struct kmemblk_info *info)
 {
 	struct kmemblk *handle;
@@ -167,10 +324,11 @@ int read_disk(const char *path, uint8_t *disk, struct kmemblk_info *info)
 	if (rc != 0)
 		return rc;
 	kmemblk_get_info(handle, info);
-	if (info->size_bytes == DISK_SIZE)
+	if (info->size_bytes == ops_disk_size()) {
 		rc = kmemblk_start(handle);
-	if (rc == 0 && info->size_bytes == DISK_SIZE)
-		rc = kmemblk_read(handle, disk, DISK_SIZE, 0);
+		if (rc == 0)
+			rc = ops_read(handle, disk);
+	}
 	kmemblk_close(handle);
 	return rc;
 }

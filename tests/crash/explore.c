@@ -136,12 +136,9 @@ static bool may_show(const struct group *group, const struct mutant *mutant)
 {
 	if (mutant->kind == MUTANT_NONE)
 		return true;
-	if (mutant_of_restart(mutant) != group->restart)
-		return false;
 	if (mutant->order == PM_ORDER_COUNT)
-		return !group->whole;
-	return mutant_of_whole(mutant) == group->whole &&
-	       mutant_of_threads(mutant) == group->threads;
+		return group->place == PLACE_REQUESTS || group->place == PLACE_THREADS;
+	return group->place == mutant_place(mutant);
 }
 
 static void explore_all(struct seen_by *seen, unsigned int job, unsigned int jobs)

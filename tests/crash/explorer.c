@@ -21,7 +21,7 @@
 #define RANDOMS	     40u
 #define TORN	     4u
 #define TOLD	     5u
-/* In a light look: combinations of lines of the index, and what of the rest goes with each. */
+/* In a light look: combinations of lines with entries, and what of the rest goes with each. */
 #define LIGHT 48u
 
 typedef unsigned char choice_t[MEDIA_LINES]; /* by position in media.pending: which version */
@@ -231,14 +231,14 @@ static void look_random(struct explorer *e, size_t event, unsigned int times, un
 	}
 }
 
-/* What is on media of the lines that are not of the index: a few ways. */
+/* What is on media of the lines without entries: a few ways. */
 static void choose_contents(struct explorer *e, choice_t choice, unsigned int way)
 {
 	unsigned int count = e->media.pending_count;
 	unsigned int one = (unsigned int)explorer_random(e, count);
 
 	for (unsigned int i = 0; i < count; i++) {
-		if (media_is_index(e->media.pending[i]))
+		if (e->media.line[e->media.pending[i]].entries)
 			continue;
 		choose(e, choice, i, way == 0 || (way == 1 && i != one));
 		if (way == 2)
@@ -246,14 +246,14 @@ static void choose_contents(struct explorer *e, choice_t choice, unsigned int wa
 	}
 }
 
-/* All states of the index, or some of them by chance, each with a few of the contents. */
+/* All states of the entries, or some of them by chance, each with a few of the contents. */
 static void look_light(struct explorer *e, size_t event)
 {
 	unsigned int product = 1;
 	choice_t choice = { 0 };
 
 	for (unsigned int i = 0; i < e->media.pending_count && product <= LIGHT; i++)
-		if (media_is_index(e->media.pending[i]))
+		if (e->media.line[e->media.pending[i]].entries)
 			product *= e->media.line[e->media.pending[i]].count + 1;
 	for (unsigned int n = 0; n < (product < LIGHT ? product : LIGHT); n++) {
 		unsigned int rest = n;
@@ -262,7 +262,7 @@ static void look_light(struct explorer *e, size_t event)
 			uint32_t line = e->media.pending[i];
 			unsigned int versions = e->media.line[line].count + 1;
 
-			if (!media_is_index(line))
+			if (!e->media.line[line].entries)
 				continue;
 			choice[i] =
 				(unsigned char)(product <= LIGHT ? rest % versions

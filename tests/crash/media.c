@@ -7,6 +7,9 @@
 #include "fatal.h"
 #include "media.h"
 
+/* The superblock, the directory, and its copy. */
+#define FIRST_PAGES 3u
+
 void media_begin(struct media *media, const uint8_t *bytes, size_t size,
 		 const struct mutant *mutant)
 {
@@ -38,6 +41,8 @@ static void store(struct media *media, const struct event *event)
 	if (line->count == VERSIONS)
 		settle(media, event->line, 1);
 	line->version[line->count++] = event;
+	line->entries = line->entries || event->entry ||
+			event->line < FIRST_PAGES * (LAYOUT_PAGE_SIZE / LINE_SIZE);
 	if (!line->pending)
 		media->pending[media->pending_count++] = event->line;
 	line->pending = true;
@@ -62,6 +67,7 @@ static void drain(struct media *media, unsigned int thread)
 		if (line->covered[thread] > 0)
 			settle(media, number, line->covered[thread]);
 		line->pending = line->count > 0;
+		line->entries = line->entries && line->pending;
 		if (line->pending)
 			media->pending[kept++] = number;
 	}

@@ -21,6 +21,8 @@ struct media_line {
 	const struct event *version[VERSIONS];
 	unsigned int covered[TRACE_THREADS]; /* first so many versions, by an undrained flush */
 	bool pending;			     /* in media->pending */
+	/* Of the superblock, the directory or its copy, or a version is the store of an entry. */
+	bool entries;
 };
 
 struct media {
@@ -37,12 +39,6 @@ void media_begin(struct media *media, const uint8_t *bytes, size_t size,
 
 /* Take one event; the mutant may turn it into none. */
 void media_apply(struct media *media, const struct event *event);
-
-/* True if the line is of a superblock or the index of the tiny devices that are explored. */
-static inline bool media_is_index(uint32_t line)
-{
-	return line < 2 * LAYOUT_PAGE_SIZE / LINE_SIZE;
-}
 
 /* The contents of a line as of its `version`th version; 0 is what is durable. */
 static inline const uint8_t *media_bytes(const struct media *media, uint32_t line,

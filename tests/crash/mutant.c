@@ -15,7 +15,11 @@ static const char *const kinds[] = {
 	[MUTANT_TRUST_FOUND_PART] = "trust-found-by-part",
 	[MUTANT_PUBLISH_FIRST] = "publish-first",
 	[MUTANT_EARLY_RETIRE] = "early-retire",
-	[MUTANT_EARLY_LOWER] = "early-lower",
+	[MUTANT_EARLY_LEAF] = "early-leaf",
+	[MUTANT_COPY_LAST] = "copy-last",
+	[MUTANT_NO_CUT] = "no-cut",
+	[MUTANT_NO_CUT_FOUND] = "no-cut-found",
+	[MUTANT_NO_MAP_LOCK] = "no-map-lock",
 	[MUTANT_NO_GRACE] = "no-grace",
 	[MUTANT_PUNCH_NEEDED] = "punch-needed",
 	[MUTANT_PUNCH_UNCOUNTED] = "punch-uncounted",
@@ -32,12 +36,23 @@ static const char *const kinds[] = {
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 static const char *const orders[] = {
-	[PM_WRITE_DATA] = "PM_WRITE_DATA",     [PM_WRITE_ENTRY] = "PM_WRITE_ENTRY",
-	[PM_PART_DATA] = "PM_PART_DATA",       [PM_PART_ENTRY] = "PM_PART_ENTRY",
-	[PM_TRIM_ENTRY] = "PM_TRIM_ENTRY",     [PM_FORMAT_DESTROY] = "PM_FORMAT_DESTROY",
-	[PM_FORMAT_CLEAR] = "PM_FORMAT_CLEAR", [PM_FORMAT_ENTRIES] = "PM_FORMAT_ENTRIES",
-	[PM_FORMAT_COPY] = "PM_FORMAT_COPY",   [PM_FORMAT_PRIMARY] = "PM_FORMAT_PRIMARY",
-	[PM_REPAIR_SUPER] = "PM_REPAIR_SUPER", [PM_REPAIR_TAIL] = "PM_REPAIR_TAIL",
+	[PM_WRITE_DATA] = "PM_WRITE_DATA",
+	[PM_WRITE_ENTRY] = "PM_WRITE_ENTRY",
+	[PM_PART_DATA] = "PM_PART_DATA",
+	[PM_PART_ENTRY] = "PM_PART_ENTRY",
+	[PM_TRIM_ENTRY] = "PM_TRIM_ENTRY",
+	[PM_TABLE_CONTENTS] = "PM_TABLE_CONTENTS",
+	[PM_TABLE_ENTRY] = "PM_TABLE_ENTRY",
+	[PM_RECORD] = "PM_RECORD",
+	[PM_DIRECTORY] = "PM_DIRECTORY",
+	[PM_DIRECTORY_COPY] = "PM_DIRECTORY_COPY",
+	[PM_CUT] = "PM_CUT",
+	[PM_FORMAT_DESTROY] = "PM_FORMAT_DESTROY",
+	[PM_FORMAT_CLEAR] = "PM_FORMAT_CLEAR",
+	[PM_FORMAT_ENTRIES] = "PM_FORMAT_ENTRIES",
+	[PM_FORMAT_COPY] = "PM_FORMAT_COPY",
+	[PM_FORMAT_PRIMARY] = "PM_FORMAT_PRIMARY",
+	[PM_REPAIR_SUPER] = "PM_REPAIR_SUPER",
 	[PM_OPEN_FOUND] = "PM_OPEN_FOUND",
 };
 
@@ -48,21 +63,34 @@ const char *mutant_order_name(enum pm_order order)
 	return order < PM_ORDER_COUNT ? orders[order] : "-";
 }
 
-/* A flush or drain can be missing or late everywhere; the rest is about requests. */
+/* A flush or drain can be missing or late everywhere; the rest is about one point or a few. */
 static bool exists(enum mutant_kind kind, enum pm_order order)
 {
 	if (kind >= MUTANT_PUNCH_NEEDED || order == PM_ORDER_COUNT)
 		return kind >= MUTANT_PUNCH_NEEDED && order == PM_ORDER_COUNT;
 	switch (kind) {
 	case MUTANT_NO_FLUSH:
+		return true;
 	case MUTANT_NO_DRAIN:
 	case MUTANT_LATE_DRAIN:
-		return true;
+		/* Before a superblock says that there is a directory there is another drain, that of the record. */
+		return order != PM_FORMAT_CLEAR;
 	case MUTANT_SHORT_FLUSH:
-	case MUTANT_PUBLISH_FIRST:
 		return order == PM_WRITE_DATA || order == PM_PART_DATA;
+	case MUTANT_PUBLISH_FIRST:
+		return order == PM_WRITE_DATA || order == PM_PART_DATA ||
+		       order == PM_TABLE_CONTENTS || order == PM_RECORD;
 	case MUTANT_EARLY_RETIRE:
 		return order == PM_WRITE_ENTRY || order == PM_PART_ENTRY || order == PM_TRIM_ENTRY;
+	case MUTANT_EARLY_LEAF:
+		return order == PM_TABLE_ENTRY;
+	case MUTANT_COPY_LAST:
+		return order == PM_DIRECTORY_COPY;
+	case MUTANT_NO_CUT:
+	case MUTANT_NO_CUT_FOUND:
+		return order == PM_CUT;
+	case MUTANT_NO_MAP_LOCK:
+		return order == PM_RECORD;
 	case MUTANT_NO_GRACE:
 		/* Sections end after these; a trim retires when its entries are durable. */
 		return order == PM_WRITE_ENTRY;
@@ -71,20 +99,32 @@ static bool exists(enum mutant_kind kind, enum pm_order order)
 	}
 }
 
-bool mutant_of_whole(const struct mutant *mutant)
+enum place mutant_place(const struct mutant *mutant)
 {
-	return mutant->kind != MUTANT_NONE && mutant->order >= PM_FORMAT_DESTROY &&
-	       mutant->order <= PM_REPAIR_TAIL;
-}
-
-bool mutant_of_restart(const struct mutant *mutant)
-{
-	return mutant->kind != MUTANT_NONE && mutant->order == PM_OPEN_FOUND;
-}
-
-bool mutant_of_threads(const struct mutant *mutant)
-{
-	return mutant->kind >= MUTANT_TRUST_FOUND && mutant->kind != MUTANT_PUBLISH_FIRST;
+	switch (mutant->order) {
+	case PM_FORMAT_DESTROY:
+	case PM_FORMAT_CLEAR:
+	case PM_FORMAT_ENTRIES:
+	case PM_FORMAT_COPY:
+	case PM_FORMAT_PRIMARY:
+	case PM_REPAIR_SUPER:
+		return PLACE_WHOLE;
+	case PM_OPEN_FOUND:
+		return PLACE_RESTART;
+	case PM_RECORD:
+		return mutant->kind == MUTANT_NO_MAP_LOCK ? PLACE_VOLUME_THREADS : PLACE_VOLUMES;
+	case PM_DIRECTORY:
+	case PM_DIRECTORY_COPY:
+	case PM_CUT:
+		return PLACE_VOLUMES;
+	case PM_TABLE_ENTRY:
+		/* In one thread the next drain is in time. */
+		return mutant->kind == MUTANT_NO_FLUSH ? PLACE_REQUESTS : PLACE_MAKERS;
+	default:
+		return mutant->kind >= MUTANT_TRUST_FOUND && mutant->kind != MUTANT_PUBLISH_FIRST
+			       ? PLACE_THREADS
+			       : PLACE_REQUESTS;
+	}
 }
 
 void mutant_print(const struct mutant *mutant, char *name, size_t size)

@@ -27,8 +27,12 @@ enum mutant_kind {
 	MUTANT_TRUST_FOUND_PART, /* a part to zero of a block found without a page: no flush */
 	MUTANT_PUBLISH_FIRST,	 /* contents after the entry that names them */
 	MUTANT_EARLY_RETIRE,	 /* the page can be reused before the entry is durable */
-	MUTANT_EARLY_LOWER,	 /* the leaf counts as clear before its entries are durable */
-	MUTANT_NO_GRACE,	 /* a page is reused while sections are open that may know it */
+	MUTANT_EARLY_LEAF,	 /* a table is used before the way to it is durable */
+	MUTANT_COPY_LAST,	 /* the copy of the directory is cleared after its entry */
+	MUTANT_NO_CUT,	     /* what is past the end of what was shrunk stays, and a volume grows */
+	MUTANT_NO_CUT_FOUND, /* the same of what a crash has left */
+	MUTANT_NO_MAP_LOCK,  /* a record is replaced without the map's mutex */
+	MUTANT_NO_GRACE,     /* a page is reused while sections are open that may know it */
 	/* In the run, and of no order point: what becomes of free pages. */
 	MUTANT_PUNCH_NEEDED,	 /* storage that reservations need is taken away */
 	MUTANT_PUNCH_UNCOUNTED,	 /* what has lost its storage counts as having it */
@@ -60,12 +64,18 @@ bool mutant_parse(const char *name, struct mutant *mutant);
 /* Empty if none is set. */
 void mutant_print(const struct mutant *mutant, char *name, size_t size);
 
-/* Of those with an order point: true if it breaks format or repair, and not requests; or what only
- * threads can tell. */
-bool mutant_of_whole(const struct mutant *mutant);
-/* True if it shows after a restart. */
-bool mutant_of_restart(const struct mutant *mutant);
-bool mutant_of_threads(const struct mutant *mutant);
+/* The kinds of scenarios; and the one in which a mutant with an order point can be told. */
+enum place {
+	PLACE_REQUESTS,
+	PLACE_THREADS,
+	PLACE_MAKERS,  /* threads, of which some make tables */
+	PLACE_RESTART, /* with an open in the middle */
+	PLACE_WHOLE,   /* format and repair */
+	PLACE_VOLUMES, /* calls that make and change volumes */
+	PLACE_VOLUME_THREADS,
+	PLACE_VOLUME_RESTART,
+};
+enum place mutant_place(const struct mutant *mutant);
 
 /* Name all that have an order point and can be told from the library, one a line. */
 void mutant_list(FILE *to);

@@ -2,7 +2,7 @@
 /*
  * mutate.c - see mutate.h.
  *
- * Stands, by the linker's --wrap, between the ways of a request and the index and the free pages,
+ * Stands, by the linker's --wrap, between the ways of a request and the map and the free pages,
  * and does things there in another order.
  */
 #include "config.h"
@@ -10,7 +10,10 @@
 #include <string.h>
 
 #include "fatal.h"
-#include "map/index.h"
+#include "io/handle.h"
+#include "map/directory.h"
+#include "map/map.h"
+#include "map/tree.h"
 #include "mutate.h"
 #include "ops.h"
 #include "pages/grace.h"
@@ -35,17 +38,31 @@ static __thread bool left_early;
 
 /* A flush of cleared entries that is to come after their pages have been retired. */
 static __thread struct {
-	const struct index *index;
-	uint64_t block, n;
+	const struct map *map;
+	const _Atomic uint64_t *entry;
+	uint64_t n;
 } postponed;
 
-int __real_index_persist(const struct index *, uint64_t, uint64_t, enum pm_order);
-int __real_index_persist_guarded(const struct index *, uint64_t, uint64_t, enum pm_order);
+/* Where this thread's last walk ended. */
+static __thread struct map_way walked;
+/* What it replaces is a record. */
+static __thread bool managing;
+
+int __real_map_persist(const struct map *, const _Atomic uint64_t *, uint64_t, enum pm_order);
+int __real_map_persist_guarded(const struct map *, const _Atomic uint64_t *, uint64_t,
+			       enum pm_order);
+void __real_map_walk(const struct map *, uint64_t, struct map_way *);
+int __real_directory_clear(const struct device *, const struct super *, unsigned int);
+int __real_tree_cut(const struct map *, uint64_t, struct pool *, struct tree_sums *);
 unsigned int __real_cache_retire_now(struct pool *, unsigned int, const uint64_t *, unsigned int);
 void __real_cache_retire(struct pool *, const uint64_t *, unsigned int);
 
-int __wrap_index_persist(const struct index *, uint64_t, uint64_t, enum pm_order);
-int __wrap_index_persist_guarded(const struct index *, uint64_t, uint64_t, enum pm_order);
+int __wrap_map_persist(const struct map *, const _Atomic uint64_t *, uint64_t, enum pm_order);
+int __wrap_map_persist_guarded(const struct map *, const _Atomic uint64_t *, uint64_t,
+			       enum pm_order);
+void __wrap_map_walk(const struct map *, uint64_t, struct map_way *);
+int __wrap_directory_clear(const struct device *, const struct super *, unsigned int);
+int __wrap_tree_cut(const struct map *, uint64_t, struct pool *, struct tree_sums *);
 unsigned int __wrap_cache_retire_now(struct pool *, unsigned int, const uint64_t *, unsigned int);
 void __wrap_cache_retire(struct pool *, const uint64_t *, unsigned int);
 
@@ -104,59 +121,98 @@ unsigned int __wrap_cache_retire_now(struct pool *pool, unsigned int cache, cons
 	return done;
 }
 
-int __wrap_index_persist(const struct index *index, uint64_t block, uint64_t n, enum pm_order order)
+void __wrap_map_walk(const struct map *map, uint64_t block, struct map_way *way)
+{
+	__real_map_walk(map, block, way);
+	walked = *way;
+}
+
+/* Who is to find a table before its way is durable. */
+static void show_leaf(const struct map *map, const _Atomic uint64_t *entry)
+{
+	if (walked.level == 1)
+		atomic_store(&map->leaf[walked.number], layout_entry_page(atomic_load(entry)));
+}
+
+int __wrap_map_persist(const struct map *map, const _Atomic uint64_t *entry, uint64_t n,
+		       enum pm_order order)
 {
 	int rc;
 
 	if (order == PM_TRIM_ENTRY && mutate_is(MUTANT_TRUST_FOUND_PART, order))
 		return 0;
-	rc = __real_index_persist(index, block, n, order);
+	if (order == PM_TABLE_ENTRY && mutate_is(MUTANT_EARLY_LEAF, order))
+		show_leaf(map, entry);
+	rc = __real_map_persist(map, entry, n, order);
 	if (left_early)
 		grace_enter();
 	left_early = false;
 	return rc;
 }
 
-/* How many entries of the leaf name a page. */
-static uint32_t named(const struct index *index, uint64_t leaf)
+int __wrap_map_persist_guarded(const struct map *map, const _Atomic uint64_t *entry, uint64_t n,
+			       enum pm_order order)
 {
-	uint64_t first = leaf << LAYOUT_LEAF_SHIFT;
-	uint32_t n = 0;
-
-	for (uint64_t b = first; b < first + LAYOUT_LEAF_ENTRIES && b < index->blocks; b++)
-		n += index->entries[b] != 0;
-	return n;
-}
-
-int __wrap_index_persist_guarded(const struct index *index, uint64_t block, uint64_t n,
-				 enum pm_order order)
-{
-	_Atomic uint32_t *count = &index->count[index_leaf(block)];
-	uint32_t by;
-	int rc;
-
-	if (order == PM_TRIM_ENTRY && mutate_is(MUTANT_EARLY_RETIRE, order)) {
-		postponed.index = index;
-		postponed.block = block;
-		postponed.n = n;
-		return 0;
-	}
-	if (order != PM_TRIM_ENTRY || !mutate_is(MUTANT_EARLY_LOWER, order))
-		return __real_index_persist_guarded(index, block, n, order);
-	by = *count - named(index, index_leaf(block));
-	*count -= by;
-	rc = __real_index_persist_guarded(index, block, n, order);
-	*count += by;
-	return rc;
+	if (order != PM_TRIM_ENTRY || !mutate_is(MUTANT_EARLY_RETIRE, order))
+		return __real_map_persist_guarded(map, entry, n, order);
+	postponed.map = map;
+	postponed.entry = entry;
+	postponed.n = n;
+	return 0;
 }
 
 void __wrap_cache_retire(struct pool *pool, const uint64_t *page, unsigned int n)
 {
 	__real_cache_retire(pool, page, n);
-	if (postponed.index == NULL)
+	if (postponed.map == NULL)
 		return;
-	if (__real_index_persist_guarded(postponed.index, postponed.block, postponed.n,
-					 PM_TRIM_ENTRY) != 0)
+	if (__real_map_persist_guarded(postponed.map, postponed.entry, postponed.n,
+				       PM_TRIM_ENTRY) != 0)
 		fatal("%s", kmemblk_error());
-	postponed.index = NULL;
+	postponed.map = NULL;
+}
+
+static void clear_entry(const struct pm *pm, uint64_t page, unsigned int number,
+			enum pm_order order)
+{
+	_Atomic uint64_t *entry = (_Atomic uint64_t *)pm_page(pm, page) + number;
+
+	pm_swap(pm, entry, 0);
+	pm_flush(pm, (const void *)entry, sizeof(*entry), order);
+	pm_drain(pm, order);
+}
+
+int __wrap_directory_clear(const struct device *device, const struct super *super,
+			   unsigned int number)
+{
+	if (!mutate_is(MUTANT_COPY_LAST, PM_DIRECTORY_COPY))
+		return __real_directory_clear(device, super, number);
+	clear_entry(&device->pm, super->directory_start, number, PM_DIRECTORY);
+	clear_entry(&device->pm, super->directory_start + super->directory_pages, number,
+		    PM_DIRECTORY_COPY);
+	return 0;
+}
+
+int __wrap_tree_cut(const struct map *map, uint64_t blocks, struct pool *pool,
+		    struct tree_sums *sums)
+{
+	/* What a crash has left is found when nothing is recorded. */
+	if (mutant_is(&mutate, on ? MUTANT_NO_CUT : MUTANT_NO_CUT_FOUND, PM_CUT))
+		return 0;
+	return __real_tree_cut(map, blocks, pool, sums);
+}
+
+void mutate_manage(bool value)
+{
+	managing = value;
+}
+
+bool mutate_leaves_open(const pthread_mutex_t *mutex, const struct kmemblk *h)
+{
+	if (!managing || h == NULL || !mutate_is(MUTANT_NO_MAP_LOCK, PM_RECORD))
+		return false;
+	for (unsigned int i = 0; i < directory_size(&h->super); i++)
+		if (h->volumes[i] != NULL && mutex == &h->volumes[i]->map.lock)
+			return true;
+	return false;
 }

@@ -3,7 +3,11 @@
 #ifndef MUTATE_H
 #define MUTATE_H
 
+#include <pthread.h>
+
 #include "mutant.h"
+
+struct kmemblk;
 
 /* The one that is set. */
 extern struct mutant mutate;
@@ -18,5 +22,9 @@ bool mutate_store(void *dst, const void *src, size_t len, enum pm_order order);
 bool mutate_is(enum mutant_kind kind, enum pm_order order);
 /* This thread has published a page. */
 void mutate_published(void);
+/* This thread begins, or ends, to change volumes. */
+void mutate_manage(bool value);
+/* It is to go on without this mutex. */
+bool mutate_leaves_open(const pthread_mutex_t *mutex, const struct kmemblk *h);
 
 #endif /* MUTATE_H */

@@ -2,15 +2,19 @@
 /* ops.c - see ops.h. */
 #include "config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/error.h"
+#include "fatal.h"
 #include "image.h"
 #include "ops.h"
 #include "io/write.h"
 #include "pages/cache.h"
 #include "pages/storage.h"
 #include "recorder.h"
+#include "common/disk.h"
 
 /* What becomes of the bytes of a range. */
 enum effect {
@@ -30,30 +34,128 @@ static void fill(uint8_t *to, uint32_t offset, uint32_t count, unsigned int numb
 	}
 }
 
+static const uint64_t *place;
+
+void ops_place(const uint64_t at[BLOCKS])
+{
+	place = at;
+}
+
+uint64_t ops_disk_size(void)
+{
+	return (place[BLOCKS - 1] + 1) * BLOCK_SIZE;
+}
+
+/* Where a byte is on the disk. */
+static uint64_t where(uint32_t offset)
+{
+	return place[offset / BLOCK_SIZE] * BLOCK_SIZE + offset % BLOCK_SIZE;
+}
+
+/* How much of a range stands together, from its first byte on. */
+static uint32_t together(uint32_t offset, uint32_t count)
+{
+	uint32_t block = offset / BLOCK_SIZE, end;
+
+	while (block + 1 < BLOCKS && place[block + 1] == place[block] + 1)
+		block++;
+	end = (block + 1) * BLOCK_SIZE;
+	return offset + count < end ? count : end - offset;
+}
+
+static int find_others(void *opaque, uint64_t offset, uint64_t count, unsigned int flags)
+{
+	(void)opaque;
+	for (uint64_t block = offset / BLOCK_SIZE; block < (offset + count) / BLOCK_SIZE; block++) {
+		unsigned int i = 0;
+
+		if (flags & KMEMBLK_EXTENT_HOLE)
+			break;
+		while (i < BLOCKS && place[i] != block)
+			i++;
+		if (i == BLOCKS)
+			return fail(EUCLEAN, "block %llu has a page, and nobody wrote there",
+				    (unsigned long long)block);
+	}
+	return 0;
+}
+
+static int note_hole(void *opaque, uint64_t offset, uint64_t count, unsigned int flags)
+{
+	bool *hole = opaque;
+
+	(void)offset;
+	(void)count;
+	*hole = *hole || flags & KMEMBLK_EXTENT_HOLE;
+	return 0;
+}
+
+bool ops_find_hole(struct kmemblk *handle, const struct op *op)
+{
+	bool hole = false;
+
+	for (uint32_t at = 0, n; at < op->count; at += n) {
+		n = together(op->offset + at, op->count - at);
+		if (kmemblk_extents(disk_of(handle), n, where(op->offset + at), note_hole, &hole) !=
+		    0)
+			fatal("%s", kmemblk_error());
+	}
+	return hole;
+}
+
+int ops_read(struct kmemblk *handle, uint8_t *disk)
+{
+	struct kmemblk_volume *v = disk_of(handle);
+	int rc = 0;
+
+	for (uint32_t at = 0, n; rc == 0 && at < DISK_SIZE; at += n) {
+		n = together(at, DISK_SIZE - at);
+		rc = kmemblk_read(v, disk + at, n, where(at));
+	}
+	return rc == 0 ? kmemblk_extents(v, ops_disk_size(), 0, find_others, NULL) : rc;
+}
+
 static int run_write(struct kmemblk *handle, const struct op *op, unsigned int number)
 {
 	static __thread uint8_t buf[DISK_SIZE];
+	int rc = 0;
 
 	fill(buf, op->offset, op->count, number);
-	return kmemblk_write(handle, buf, op->count, op->offset);
+	for (uint32_t at = 0, n; rc == 0 && at < op->count; at += n) {
+		n = together(op->offset + at, op->count - at);
+		rc = kmemblk_write(disk_of(handle), buf + at, n, where(op->offset + at));
+	}
+	return rc;
+}
+
+/* Where the last byte of a range is, in one range of the disk with the first, and how long that makes it. */
+static uint64_t length_of(const struct op *op)
+{
+	return where(op->offset + op->count - 1) + 1 - where(op->offset);
 }
 
 static int run_trim(struct kmemblk *handle, const struct op *op, unsigned int number)
 {
 	(void)number;
-	return kmemblk_trim(handle, op->count, op->offset);
+	return kmemblk_trim(disk_of(handle), length_of(op), where(op->offset));
 }
 
 static int run_zero(struct kmemblk *handle, const struct op *op, unsigned int number)
 {
 	(void)number;
-	return kmemblk_zero(handle, op->count, op->offset, 0);
+	return kmemblk_zero(disk_of(handle), length_of(op), where(op->offset), 0);
 }
 
 static int run_zero_no_hole(struct kmemblk *handle, const struct op *op, unsigned int number)
 {
+	int rc = 0;
+
 	(void)number;
-	return kmemblk_zero(handle, op->count, op->offset, KMEMBLK_ZERO_NO_HOLE);
+	for (uint32_t at = 0, n; rc == 0 && at < op->count; at += n) {
+		n = together(op->offset + at, op->count - at);
+		rc = kmemblk_zero(disk_of(handle), n, where(op->offset + at), KMEMBLK_ZERO_NO_HOLE);
+	}
+	return rc;
 }
 
 static int run_move(struct kmemblk *handle, const struct op *op, unsigned int number)
@@ -62,7 +164,7 @@ static int run_move(struct kmemblk *handle, const struct op *op, unsigned int nu
 
 	(void)number;
 	for (uint32_t at = op->offset; rc == 0 && at < op->offset + op->count; at += BLOCK_SIZE)
-		rc = write_part(handle, at / BLOCK_SIZE, 0, 0, NULL, true);
+		rc = write_part(disk_of(handle), place[at / BLOCK_SIZE], 0, 0, NULL, true);
 	return rc;
 }
 

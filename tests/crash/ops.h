@@ -17,7 +17,7 @@
 
 #define BLOCK_SIZE KMEMBLK_BLOCK_SIZE
 #define BLOCKS	   4u
-#define DISK_SIZE  (BLOCKS * BLOCK_SIZE)
+#define DISK_SIZE  (BLOCKS * BLOCK_SIZE) /* of those that are looked at */
 
 enum op_kind {
 	OP_WRITE,
@@ -37,6 +37,15 @@ struct op {
 	enum op_kind kind;
 	uint32_t offset, count;
 };
+
+/* Where on the disk its blocks stand, in ascending order, of those that follow; and how large that makes it. */
+void ops_place(const uint64_t at[BLOCKS]);
+uint64_t ops_disk_size(void);
+
+/* Read all of them.  0 or -errno with message; -EUCLEAN if another block of the disk has a page. */
+int ops_read(struct kmemblk *handle, uint8_t *disk);
+/* True if a block that the operation touches has no page. */
+bool ops_find_hole(struct kmemblk *handle, const struct op *op);
 
 /* Pages that are lent now. */
 unsigned int ops_lent(void);

@@ -28,6 +28,7 @@ static const uint8_t *base;
 static bool stored[MEDIA_PAGES];
 static bool armed;
 static enum { ALIVE, DYING, DEAD } process;
+static unsigned int entries_left; /* of one that is dying */
 static struct terms terms;
 
 int __real_pm_map(struct pm *, int, size_t, enum pm_media, bool, const char *);
@@ -79,9 +80,15 @@ void recorder_stop(void)
 	stage_free_reclaimer();
 }
 
-void recorder_kill(void)
+void recorder_kill(unsigned int after)
 {
 	process = DYING;
+	entries_left = after;
+}
+
+bool recorder_has_killed(void)
+{
+	return process == DEAD;
 }
 
 void recorder_go_on(void)
@@ -89,6 +96,13 @@ void recorder_go_on(void)
 	process = ALIVE;
 	base = NULL;
 	armed = true;
+}
+
+/* Lock held.  An entry has been stored. */
+static void come_nearer_to_death(void)
+{
+	if (process == DYING && --entries_left == 0)
+		process = DEAD;
 }
 
 static struct event *add(enum event_kind kind, enum pm_order order)
@@ -105,6 +119,7 @@ static struct event *add(enum event_kind kind, enum pm_order order)
 	event->kind = kind;
 	event->order = order;
 	event->thread = recorder_thread;
+	event->entry = false;
 	return event;
 }
 
@@ -118,12 +133,13 @@ void recorder_note(enum event_kind kind, unsigned int op)
 }
 
 /* Lock held. */
-static void add_line(const uint8_t *at, enum pm_order order)
+static void add_line(const uint8_t *at, enum pm_order order, bool entry)
 {
 	uint32_t line = (uint32_t)((size_t)(at - base) / LINE_SIZE);
 	struct event *event = add(EVENT_STORE, order);
 
 	event->line = line;
+	event->entry = entry;
 	memcpy(event->bytes, base + (size_t)line * LINE_SIZE, LINE_SIZE);
 }
 
@@ -189,7 +205,7 @@ static void store(uint8_t *dst, const uint8_t *src, size_t len, enum pm_order or
 		if (memcmp(dst, from, n) == 0)
 			continue;
 		memcpy(dst, from, n);
-		add_line(dst, order);
+		add_line(dst, order, false);
 	}
 }
 
@@ -205,8 +221,10 @@ static int store_and_flush(uint8_t *dst, const uint8_t *src, size_t len, enum pm
 void recorder_put(void *dst, const void *src, size_t len, enum pm_order order)
 {
 	pthread_mutex_lock(&lock);
-	store(dst, src, len, order);
-	add_flush(dst, len, order);
+	if (process != DEAD) {
+		store(dst, src, len, order);
+		add_flush(dst, len, order);
+	}
 	pthread_mutex_unlock(&lock);
 }
 
@@ -277,11 +295,12 @@ bool __wrap_pm_cas(const struct pm *pm, _Atomic uint64_t *word, uint64_t *expect
 		return __real_pm_cas(pm, word, expected, desired);
 	stage_step();
 	pthread_mutex_lock(&lock);
-	done = __real_pm_cas(pm, word, expected, desired);
-	if (done)
-		add_line((const uint8_t *)word, PM_ORDER_COUNT);
-	if (done && process == DYING)
-		process = DEAD;
+	/* The dead take everything for done. */
+	done = process == DEAD || __real_pm_cas(pm, word, expected, desired);
+	if (done && process != DEAD) {
+		add_line((const uint8_t *)word, PM_ORDER_COUNT, true);
+		come_nearer_to_death();
+	}
 	pthread_mutex_unlock(&lock);
 	if (done)
 		mutate_published();
@@ -296,12 +315,14 @@ uint64_t __wrap_pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t de
 		return __real_pm_swap(pm, word, desired);
 	stage_step();
 	pthread_mutex_lock(&lock);
-	old = __real_pm_swap(pm, word, desired);
-	if (old != desired)
-		add_line((const uint8_t *)word, PM_ORDER_COUNT);
-	if (old != desired && process == DYING)
-		process = DEAD;
+	old = process == DEAD ? atomic_load(word) : __real_pm_swap(pm, word, desired);
+	if (old != desired && process != DEAD) {
+		add_line((const uint8_t *)word, PM_ORDER_COUNT, true);
+		come_nearer_to_death();
+	}
 	pthread_mutex_unlock(&lock);
+	if (old != desired)
+		mutate_published();
 	return old;
 }
 

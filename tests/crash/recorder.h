@@ -18,7 +18,7 @@
 #define LINE_SIZE 64u
 
 /* The largest device. */
-#define MEDIA_PAGES 16u
+#define MEDIA_PAGES 24u
 
 /* Threads of a trace: those that the driver numbers, and the file system's own stores. */
 #define DRIVEN_THREADS 3u
@@ -40,6 +40,7 @@ struct event {
 	unsigned int thread;
 	unsigned int op;
 	uint32_t line, lines;
+	bool entry; /* a store of one entry */
 	uint8_t bytes[LINE_SIZE];
 };
 
@@ -63,10 +64,11 @@ void recorder_start(struct trace *trace, const struct terms *terms);
 void recorder_stop(void);
 
 /*
- * The process is to be killed when it has stored the next entry: what it flushes and waits for after that
- * has not happened.  Then another opens the device: record that, too, behind the first.
+ * The process is to be killed when it has stored so many entries more: what it stores, flushes and waits for
+ * after that has not happened.  Then another opens the device: record that, too, behind the first.
  */
-void recorder_kill(void);
+void recorder_kill(unsigned int after);
+bool recorder_has_killed(void);
 void recorder_go_on(void);
 
 /* Note the begin or the end of an operation. */

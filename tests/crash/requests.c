@@ -14,8 +14,8 @@
 #include "scenario.h"
 #include "stage.h"
 
-/* One image in so many is also written to. */
-#define WRITE_TO 64u
+/* Of a light look one image in so many is also written to; else each. */
+#define WRITE_TO 16u
 
 /* Open a copy for writing, overwrite a block, and look again: free pages must be free. */
 static bool can_write(struct explorer *e, const uint8_t *disk, char *why, size_t size)
@@ -23,7 +23,7 @@ static bool can_write(struct explorer *e, const uint8_t *disk, char *why, size_t
 	struct op op = { OP_WRITE, (uint32_t)(e->image.hash / WRITE_TO % BLOCKS) * BLOCK_SIZE,
 			 BLOCK_SIZE };
 	static uint8_t after[DISK_SIZE];
-	struct kmemblk_info info;
+	struct kmemblk_info info, counted;
 	struct kmemblk *handle;
 	int rc;
 
@@ -33,6 +33,7 @@ static bool can_write(struct explorer *e, const uint8_t *disk, char *why, size_t
 		rc = kmemblk_start(handle);
 		if (rc == 0)
 			rc = op_run(handle, &op, SCENARIO_OPS + 1);
+		kmemblk_get_info(handle, &counted);
 		kmemblk_close(handle);
 	}
 	if (rc == 0)
@@ -43,7 +44,8 @@ static bool can_write(struct explorer *e, const uint8_t *disk, char *why, size_t
 	}
 	memcpy(after + op.offset, disk + op.offset, op.count);
 	if (memcmp(after, disk, DISK_SIZE) == 0)
-		return check_clean(e->scratch.path, why, size);
+		return counts_agree(e->scratch.path, &counted, why, size) &&
+		       check_clean(e->scratch.path, why, size);
 	snprintf(why, size, "overwriting the block at %u has changed another", op.offset);
 	return false;
 }
@@ -58,7 +60,7 @@ static bool judge_requests(struct explorer *e, void *model, char *why, size_t si
 		return false;
 	}
 	return model_allows(model, disk, why, size) && check_clean(e->image.path, why, size) &&
-	       (e->image.hash % WRITE_TO != 0 || can_write(e, disk, why, size));
+	       ((e->light && e->image.hash % WRITE_TO != 0) || can_write(e, disk, why, size));
 }
 
 /* A request of the trace is over. */
@@ -100,30 +102,18 @@ void requests_replay(struct explorer *e, const struct requests *requests)
 	}
 }
 
-static int note_hole(void *opaque, uint64_t offset, uint64_t count, unsigned int flags)
-{
-	bool *hole = opaque;
-
-	(void)offset;
-	(void)count;
-	*hole = *hole || flags & KMEMBLK_EXTENT_HOLE;
-	return 0;
-}
-
 /* The request has failed: may it, so?  What can be read now goes to `after`. */
 static void refused(const struct base *base, struct kmemblk *handle, const struct op *op, int rc,
 		    uint8_t *after)
 {
 	char message[256];
-	bool hole = false;
 
 	snprintf(message, sizeof(message), "%s", kmemblk_error());
 	if (rc != -ENOSPC || !op_may_be_refused(op))
 		fatal("%s", message);
-	if (kmemblk_extents(handle, op->count, op->offset, note_hole, &hole) != 0 ||
-	    kmemblk_read(handle, after, DISK_SIZE, 0) != 0)
+	if (ops_read(handle, after) != 0)
 		fatal("%s", kmemblk_error());
-	if (!hole)
+	if (!ops_find_hole(handle, op))
 		fatal("refused, though each of its blocks has a page: %s", message);
 	if (!base->terms.limited && base->bad == 0 && ops_lent() == 0)
 		fatal("refused, though there is a page for each block: %s", message);
@@ -140,6 +130,8 @@ static void parse(char *words, struct requests *requests)
 	while ((word = strtok_r(NULL, " ", &save)) != NULL) {
 		if (strcmp(word, "|") == 0)
 			requests->from = requests->count;
+		else if (sscanf(word, "%u", &requests->kill) == 1)
+			continue;
 		else if (requests->count == SCENARIO_OPS ||
 			 !op_parse(word, &requests->ops[requests->count++]))
 			fatal("no such request, or too many: %s", word);
@@ -161,7 +153,7 @@ static void run_recorded(const struct requests *requests, struct kmemblk *handle
 		stage_reclaim();
 	}
 	recorder_stop();
-	kmemblk_close(handle);
+	base_close(requests->base, handle);
 }
 
 void requests_run(struct explorer *e, char *words)
@@ -179,15 +171,16 @@ void requests_run(struct explorer *e, char *words)
 void restart_run(struct explorer *e, char *words)
 {
 	static uint8_t after[SCENARIO_OPS][DISK_SIZE];
-	struct requests requests = { .after = after, .from = 1 };
+	struct requests requests = { .after = after, .from = 1, .kill = 1 };
 	struct kmemblk *handle;
 
 	parse(words, &requests);
 	recorder_thread = 0;
 	handle = base_open(requests.base, &e->trace);
 	recorder_note(EVENT_BEGIN, 0);
-	recorder_kill();
-	if (op_run(handle, &requests.ops[0], 0) != 0)
+	recorder_kill(requests.kill);
+	/* What the dead find has not come about, and what they answer is nothing. */
+	if (op_run(handle, &requests.ops[0], 0) != 0 && !recorder_has_killed())
 		fatal("%s", kmemblk_error());
 	/* Its threads end with it. */
 	stage_watch(NULL);

@@ -13,8 +13,14 @@ static const struct {
 	const char *name;
 	void (*run)(struct explorer *e, char *words);
 } kinds[] = {
-	{ "requests ", requests_run }, { "threads ", threads_run }, { "restart ", restart_run },
-	{ "format ", format_run },     { "repair ", repair_run },
+	{ "requests ", requests_run },
+	{ "threads ", threads_run },
+	{ "restart ", restart_run },
+	{ "format ", format_run },
+	{ "repair ", repair_run },
+	{ "volumes ", volumes_run },
+	{ "volume-threads ", volume_threads_run },
+	{ "volume-restart ", volume_restart_run },
 };
 
 void scenario_run(struct explorer *e, const char *text)

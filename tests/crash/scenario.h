@@ -6,8 +6,12 @@
  *
  *     requests BASE OP... | OP...         of one thread; explored from the bar on
  *     threads BASE OP OP [OP] | STEP...   of one thread each; a step is THREAD:EVENTS or THREAD
- *     restart BASE OP OP...               the first is killed when it has published, and the device
- *                                         opened again; explored from there on
+ *     restart BASE [N] OP OP...           the first is killed when it has stored N entries, or one, and the
+ *                                         device opened again; explored from there on
+ *     volumes BASE CALL... | CALL...      of one thread, calls that make and change volumes among
+ *                                         them; explored from the bar on
+ *     volume-threads BASE CALL CALL | STEP...
+ *     volume-restart BASE N CALL CALL...
  *     format BASE thin|thick holes|stores
  *     repair BASE DAMAGE
  */
@@ -16,6 +20,7 @@
 
 #include "explorer.h"
 #include "model.h"
+#include "world.h"
 
 #define SCENARIO_OPS  16u
 #define SCENARIO_SIZE 512u
@@ -26,11 +31,14 @@ struct base {
 	unsigned int pages, spare;
 	unsigned int filled; /* blocks, from the first on, that have a page */
 	unsigned int bad;    /* pages out of use, as after media errors */
+	const char *setup;   /* calls that make its volumes; NULL: it has the disk of its format */
+	uint64_t at[BLOCKS]; /* where on the disk its blocks are; all 0: they are the disk */
 	bool holes;	     /* pages that are all zeroes have no storage */
 	struct terms terms;
 	uint8_t bytes[MEDIA_LINES * LINE_SIZE];
 	size_t size;
 	uint8_t disk[DISK_SIZE];
+	struct world world;
 };
 
 /* Make all bases.  Before anything else. */
@@ -44,6 +52,10 @@ struct image *base_device(const struct base *base);
 struct kmemblk *base_open(const struct base *base, struct trace *trace);
 /* Again, with all that has been done to it: recorded behind what is in the trace. */
 struct kmemblk *base_open_again(const struct base *base);
+/* Close it, after the recording: what it had counted must be so. */
+void base_close(const struct base *base, struct kmemblk *handle);
+/* What a handle had counted before it was closed against what is there; false, and `why`. */
+bool counts_agree(const char *path, const struct kmemblk_info *counted, char *why, size_t size);
 
 /* Open the image for reading only and read its disk.  0 or -errno with message. */
 int read_disk(const char *path, uint8_t *disk, struct kmemblk_info *info);
@@ -61,12 +73,16 @@ struct requests {
 	const struct base *base;
 	struct op ops[SCENARIO_OPS];
 	unsigned int count, from;
+	unsigned int kill; /* restart: entries that the first stores before it is killed */
 	const uint8_t (*after)[DISK_SIZE]; /* what could be read after each that failed */
 };
 
-/* requests.c, threads.c and whole.c: `words` is what follows the kind. */
+/* requests.c, threads.c, volumes.c and whole.c: `words` is what follows the kind. */
 void requests_run(struct explorer *e, char *words);
 void restart_run(struct explorer *e, char *words);
+void volumes_run(struct explorer *e, char *words);
+void volume_threads_run(struct explorer *e, char *words);
+void volume_restart_run(struct explorer *e, char *words);
 void threads_run(struct explorer *e, char *words);
 void format_run(struct explorer *e, char *words);
 void repair_run(struct explorer *e, char *words);
@@ -80,13 +96,11 @@ struct group {
 	double share;	    /* of the time left */
 	unsigned int total; /* 0: as many as time allows */
 	void (*print)(uint64_t number, uint64_t seed, char *text, size_t size);
-	bool whole;   /* of format and repair */
-	bool threads; /* of more than one */
-	bool restart; /* with an open in the middle */
+	enum place place;
 	bool light;
 };
 
-#define GROUPS 10u
+#define GROUPS 18u
 
 const struct group *group_get(unsigned int i);
 

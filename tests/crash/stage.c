@@ -28,9 +28,14 @@ enum position {
 	LEFT,
 };
 
+/* As many mutexes as a thread has at once. */
+#define HELD_MAX 8u
+
 static struct actor {
 	enum position position;
 	unsigned int steps;
+	const pthread_mutex_t *held[HELD_MAX];
+	unsigned int held_count;
 } actors[DRIVEN_THREADS];
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -44,6 +49,8 @@ static struct kmemblk *watched;
 static unsigned int in_section; /* own threads */
 static bool idle;		/* the reclaimer waits for work; covered by pool->lock */
 
+int __real_pthread_mutex_lock(pthread_mutex_t *);
+int __real_pthread_mutex_unlock(pthread_mutex_t *);
 int __real_pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *);
 int __real_pthread_cond_clockwait(pthread_cond_t *, pthread_mutex_t *, clockid_t,
 				  const struct timespec *);
@@ -51,6 +58,8 @@ void __real_grace_wait(void);
 void __real_grace_enter(void);
 void __real_grace_leave(void);
 
+int __wrap_pthread_mutex_lock(pthread_mutex_t *);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *);
 int __wrap_pthread_cond_wait(pthread_cond_t *, pthread_mutex_t *);
 int __wrap_pthread_cond_clockwait(pthread_cond_t *, pthread_mutex_t *, clockid_t,
 				  const struct timespec *);
@@ -70,25 +79,25 @@ void stage_watch(struct kmemblk *handle)
 
 void stage_hold_reclaimer(void)
 {
-	pthread_mutex_lock(&lock);
+	__real_pthread_mutex_lock(&lock);
 	held = true;
-	pthread_mutex_unlock(&lock);
+	__real_pthread_mutex_unlock(&lock);
 }
 
 void stage_free_reclaimer(void)
 {
-	pthread_mutex_lock(&lock);
+	__real_pthread_mutex_lock(&lock);
 	held = false;
 	pthread_cond_broadcast(&moved);
-	pthread_mutex_unlock(&lock);
+	__real_pthread_mutex_unlock(&lock);
 }
 
 static void set_settling(bool value)
 {
-	pthread_mutex_lock(&lock);
+	__real_pthread_mutex_lock(&lock);
 	settling = value;
 	pthread_cond_broadcast(&moved);
-	pthread_mutex_unlock(&lock);
+	__real_pthread_mutex_unlock(&lock);
 }
 
 void stage_reclaim(void)
@@ -115,7 +124,7 @@ void stage_reclaim(void)
 void stage_clear(void)
 {
 	for (unsigned int i = 0; i < DRIVEN_THREADS; i++)
-		actors[i] = (struct actor){ ABSENT, 0 };
+		actors[i] = (struct actor){ .position = ABSENT };
 }
 
 static void move(enum position position)
@@ -127,27 +136,27 @@ static void move(enum position position)
 void stage_enter(unsigned int number)
 {
 	own = true;
-	pthread_mutex_lock(&lock);
+	__real_pthread_mutex_lock(&lock);
 	self = &actors[number];
 	move(STANDS);
 	while (self->steps == 0)
 		__real_pthread_cond_wait(&moved, &lock);
 	move(RUNS);
-	pthread_mutex_unlock(&lock);
+	__real_pthread_mutex_unlock(&lock);
 }
 
 void stage_leave(void)
 {
-	pthread_mutex_lock(&lock);
+	__real_pthread_mutex_lock(&lock);
 	move(LEFT);
-	pthread_mutex_unlock(&lock);
+	__real_pthread_mutex_unlock(&lock);
 }
 
 void stage_step(void)
 {
 	if (self == NULL)
 		return;
-	pthread_mutex_lock(&lock);
+	__real_pthread_mutex_lock(&lock);
 	if (self->steps == 0)
 		move(STANDS);
 	while (self->steps == 0)
@@ -156,7 +165,7 @@ void stage_step(void)
 		move(RUNS);
 	if (self->steps != STAGE_TO_THE_END)
 		self->steps--;
-	pthread_mutex_unlock(&lock);
+	__real_pthread_mutex_unlock(&lock);
 }
 
 /* Lock held.  True if the actor will do nothing before it is given steps. */
@@ -174,7 +183,7 @@ bool stage_run(unsigned int number, unsigned int steps)
 
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += HANGS_AFTER;
-	pthread_mutex_lock(&lock);
+	__real_pthread_mutex_lock(&lock);
 	if (actor->position != LEFT)
 		actor->steps = steps;
 	pthread_cond_broadcast(&moved);
@@ -182,7 +191,7 @@ bool stage_run(unsigned int number, unsigned int steps)
 		if (pthread_cond_timedwait(&moved, &lock, &until) == ETIMEDOUT)
 			fatal("thread %u does not come to rest", number);
 	used = actor->position != LEFT || actor->steps == 0 || steps == STAGE_TO_THE_END;
-	pthread_mutex_unlock(&lock);
+	__real_pthread_mutex_unlock(&lock);
 	return used;
 }
 
@@ -190,9 +199,9 @@ bool stage_has_left(unsigned int number)
 {
 	bool left;
 
-	pthread_mutex_lock(&lock);
+	__real_pthread_mutex_lock(&lock);
 	left = actors[number].position == LEFT;
-	pthread_mutex_unlock(&lock);
+	__real_pthread_mutex_unlock(&lock);
 	return left;
 }
 
@@ -200,19 +209,19 @@ bool stage_in_section(void)
 {
 	bool some;
 
-	pthread_mutex_lock(&lock);
+	__real_pthread_mutex_lock(&lock);
 	some = in_section > 0;
-	pthread_mutex_unlock(&lock);
+	__real_pthread_mutex_unlock(&lock);
 	return some;
 }
 
 /* The reclaimer stands here unless it may free pages. */
 static void stand_at_gate(void)
 {
-	pthread_mutex_lock(&lock);
+	__real_pthread_mutex_lock(&lock);
 	while (held && !settling)
 		__real_pthread_cond_wait(&moved, &lock);
-	pthread_mutex_unlock(&lock);
+	__real_pthread_mutex_unlock(&lock);
 }
 
 /*
@@ -239,17 +248,70 @@ static int wait_for_work(pthread_cond_t *cond, pthread_mutex_t *mutex)
  * Nobody on the stage is woken by another: when that happened would depend on who is faster.  Who
  * waits looks again whenever he is given steps.
  */
-static void wait_on_stage(pthread_mutex_t *mutex)
+static void wait_on_stage_locked(void)
 {
-	pthread_mutex_unlock(mutex);
-	pthread_mutex_lock(&lock);
 	self->steps = 0;
 	move(WAITS);
 	while (self->steps == 0)
 		__real_pthread_cond_wait(&moved, &lock);
 	move(RUNS);
-	pthread_mutex_unlock(&lock);
+}
+
+static void wait_on_stage(pthread_mutex_t *mutex)
+{
+	pthread_mutex_unlock(mutex);
+	__real_pthread_mutex_lock(&lock);
+	wait_on_stage_locked();
+	__real_pthread_mutex_unlock(&lock);
 	pthread_mutex_lock(mutex);
+}
+
+/* Lock held.  True if another actor has the mutex. */
+static bool others_hold(const pthread_mutex_t *mutex)
+{
+	for (unsigned int i = 0; i < DRIVEN_THREADS; i++)
+		for (unsigned int j = 0; j < actors[i].held_count; j++)
+			if (actors[i].held[j] == mutex)
+				return true;
+	return false;
+}
+
+/*
+ * A mutex that one has who stands: as in wait_on_stage().  Only one actor runs at a time, so nobody takes it
+ * between the look and the lock.
+ */
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	if (self == NULL)
+		return __real_pthread_mutex_lock(mutex);
+	if (mutate_leaves_open(mutex, watched))
+		return 0;
+	__real_pthread_mutex_lock(&lock);
+	while (others_hold(mutex))
+		wait_on_stage_locked();
+	if (self->held_count == HELD_MAX)
+		fatal("a thread has more than %u mutexes", HELD_MAX);
+	self->held[self->held_count++] = mutex;
+	__real_pthread_mutex_unlock(&lock);
+	return __real_pthread_mutex_lock(mutex);
+}
+
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+	unsigned int i = 0;
+
+	if (self == NULL)
+		return __real_pthread_mutex_unlock(mutex);
+	if (mutate_leaves_open(mutex, watched))
+		return 0;
+	__real_pthread_mutex_lock(&lock);
+	while (i < self->held_count && self->held[i] != mutex)
+		i++;
+	if (i == self->held_count)
+		fatal("a thread lets go of a mutex that it has not");
+	self->held[i] = self->held[--self->held_count];
+	__real_pthread_mutex_unlock(&lock);
+	return __real_pthread_mutex_unlock(mutex);
 }
 
 /* The only thread of a scenario waits for pages: it goes on when the reclaimer is done. */
@@ -297,9 +359,9 @@ static void count_sections(int by)
 {
 	if (!own)
 		return;
-	pthread_mutex_lock(&lock);
+	__real_pthread_mutex_lock(&lock);
 	in_section += (unsigned int)by;
-	pthread_mutex_unlock(&lock);
+	__real_pthread_mutex_unlock(&lock);
 }
 
 void __wrap_grace_enter(void)

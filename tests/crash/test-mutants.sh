@@ -33,15 +33,26 @@ for mutant in $(./explore --list-mutants); do
 	hunt "$mutant"
 done
 
-# Format clears the index by a hole, which is durable by itself, or else by stores, which are not;
-# and destroys the superblocks by stores in any case.  Of a thick device the drain after clearing is
-# not needed: the next, that of the entries, comes before a superblock, too.
+# Format clears the directory by a hole, which is durable by itself, or else by stores, which are not;
+# and destroys the superblocks by stores in any case.
 for kind in no-flush no-drain late-drain; do
-	hunt "$kind:PM_FORMAT_CLEAR" --scenario='format tight-full thin stores'
 	hunt "$kind:PM_FORMAT_DESTROY" --scenario='format tight-full thin stores'
 	hunt "$kind:PM_FORMAT_DESTROY" --scenario='format tight-full thin holes'
+	hunt "$kind:PM_FORMAT_ENTRIES" --scenario='format tight-full thin stores'
+	hunt "$kind:PM_FORMAT_ENTRIES" --scenario='format tight-full thick holes'
 done
+hunt no-flush:PM_FORMAT_CLEAR --scenario='format many thin stores'
 hunt no-flush:PM_FORMAT_CLEAR --scenario='format tight-full thick stores'
+
+# A table where a table of the same place was once: what it held then is as good as new.
+for mutant in {no-flush,no-drain,late-drain,publish-first}:PM_TABLE_CONTENTS; do
+	hunt "$mutant" --scenario='volumes deep resize:a:1 resize:a:262145 | write:a:262144'
+done
+# And tables that have been put above an old root.  That a drain of theirs is late does not show: the record's,
+# which is late too, then has what that one should have had.
+for kind in no-flush no-drain publish-first; do
+	hunt "$kind:PM_RECORD" --scenario='volumes two | resize:a:262145'
+done
 
 # page MUTANT SCENARIO [SENTENCE]: the same for what is done with free pages, where the scenario must
 # be clean without the mutant.  With a sentence, it is not an image that shows it: the run itself ends
@@ -76,7 +87,7 @@ page lend-needed 'requests tight-full lend@0+4096 | write@0+4096' "$refused"
 page lend-retired 'threads roomy-full write@0+4096 lend@0+4096 | 0:3 1 0'
 page lend-twice 'requests roomy-full lend@0+4096 write@0+4096 | return@0+0'
 page return-twice \
-	'requests tight-empty lend@0+16384 return@0+0 write@0+16384 return-again@0+0 | write@0+16384'
+	'requests tight-empty write@0+4096 lend@0+12288 return@0+0 write@0+16384 return-again@0+0 | write@0+16384'
 page return-uncounted 'requests tight-empty lend@0+16384 return@0+0 | write@0+16384' \
 	'refused, though there is a page for each block'
 page no-storage 'requests little-room | write@0+4096' 'a store to page'

@@ -32,20 +32,23 @@ static struct explorer inner;
 static bool judge_whole(struct explorer *e, void *opaque, char *why, size_t size);
 
 /* A device that opens: is it the old one or the new one, and whole? */
-static bool is_whole(const struct whole *w, const struct kmemblk_info *info, const uint8_t *disk,
-		     char *why, size_t size)
+static bool is_whole(const struct whole *w, const struct image *image,
+		     const struct kmemblk_info *info, const uint8_t *disk, char *why, size_t size)
 {
 	static const uint8_t zeroes[DISK_SIZE];
+	const uint8_t *directory = image->bytes + LAYOUT_PAGE_SIZE;
 	bool old = strcmp(info->uuid, w->old_uuid) == 0;
 
-	if (info->entries_damaged != 0 || info->size_bytes != DISK_SIZE)
-		snprintf(why, size, "the device opens, with a damaged index");
+	if (info->entries_damaged != 0 || info->size_bytes != ops_disk_size())
+		snprintf(why, size, "the device opens, with a damaged map");
 	else if (old && w->returned)
 		snprintf(why, size, "the old device is back after format has returned");
 	else if (old && memcmp(disk, w->base->disk, DISK_SIZE) != 0)
 		snprintf(why, size, "the old device opens, and is not as it was");
-	else if (!old && memcmp(disk, zeroes, DISK_SIZE) != 0)
+	else if (!old && (info->volumes != 1 || memcmp(disk, zeroes, DISK_SIZE) != 0))
 		snprintf(why, size, "the new device has something in it");
+	else if (!old && memcmp(directory, directory + LAYOUT_PAGE_SIZE, LAYOUT_PAGE_SIZE) != 0)
+		snprintf(why, size, "the new device's directory and its copy differ");
 	else if (!old && w->thick && info->pages_used != BLOCKS)
 		snprintf(why, size, "the new device has %llu pages bound, of %u",
 			 (unsigned long long)info->pages_used, BLOCKS);
@@ -132,7 +135,7 @@ static bool mended_is_whole(struct explorer *e, const struct whole *w, char *why
 	if (e->outer == NULL)
 		explore_repair_of(e, w, rc == 0);
 	if (rc == 0)
-		return is_whole(w, &info, disk, why, size) &&
+		return is_whole(w, &e->scratch, &info, disk, why, size) &&
 		       check_clean(e->scratch.path, why, size);
 	snprintf(why, size, "repair has not brought the device back: %.180s", kmemblk_error());
 	return w->formatting && result.left > 0;
@@ -150,7 +153,7 @@ static bool judge_whole(struct explorer *e, void *opaque, char *why, size_t size
 			 w->must_open ? "after it has returned" : "in flight", kmemblk_error());
 		return false;
 	}
-	if (rc == 0 && !is_whole(w, &info, disk, why, size))
+	if (rc == 0 && !is_whole(w, &e->image, &info, disk, why, size))
 		return false;
 	/* A new device that opens is complete, its copy included; so is a repaired one. */
 	if (w->must_open || (rc == 0 && w->formatting && strcmp(info.uuid, w->old_uuid) != 0))
@@ -221,29 +224,20 @@ void format_run(struct explorer *e, char *words)
 	replay(e, &w, w.base->bytes, true);
 }
 
-static void damage_entries(struct base *base)
-{
-	/* The leaf is page 1; its line 0 also has the entries of blocks. */
-	memset(base->bytes + LAYOUT_PAGE_SIZE + BLOCKS * sizeof(uint64_t), 0x5a, 20 * 64);
-}
-
-/* "no-primary", or two that repair corrects one after the other, as in "no-copy+entries". */
-static void damage(struct base *base, const char *kinds)
+static void damage(struct base *base, const char *kind)
 {
 	uint8_t *copy = base->bytes + base->size - LAYOUT_PAGE_SIZE;
 
-	if (strncmp(kinds, "no-primary", 10) == 0)
+	if (strcmp(kind, "no-primary") == 0)
 		memset(base->bytes, 0, LAYOUT_PAGE_SIZE);
-	else if (strncmp(kinds, "torn-primary", 12) == 0)
+	else if (strcmp(kind, "torn-primary") == 0)
 		memset(base->bytes + LINE_SIZE, 0x5a, LAYOUT_PAGE_SIZE - 2 * LINE_SIZE);
-	else if (strncmp(kinds, "no-copy", 7) == 0)
+	else if (strcmp(kind, "no-copy") == 0)
 		memset(copy, 0, LAYOUT_PAGE_SIZE);
-	else if (strncmp(kinds, "torn-copy", 9) == 0)
+	else if (strcmp(kind, "torn-copy") == 0)
 		memset(copy + LINE_SIZE, 0x5a, LAYOUT_PAGE_SIZE - LINE_SIZE);
-	else if (strcmp(kinds, "entries") != 0)
-		fatal("no such damage: %s", kinds);
-	if (strstr(kinds, "entries") != NULL)
-		damage_entries(base);
+	else
+		fatal("no such damage: %s", kind);
 }
 
 void repair_run(struct explorer *e, char *words)

@@ -13,6 +13,7 @@
 
 #include "io/handle.h"
 #include "unit.h"
+#include "common/disk.h"
 
 static struct pmem2_badblock list[8];
 static unsigned int listed, told;
@@ -48,7 +49,7 @@ static void know_bad(size_t offset, size_t length)
 	list[listed++] = (struct pmem2_badblock){ offset, length };
 }
 
-/* A full device of 256 pages: 1 of index, 252 - 5 blocks, a spare of 5. */
+/* A full device of 256 pages, with a spare of 5. */
 static void make(void)
 {
 	struct kmemblk *h;
@@ -57,7 +58,7 @@ static void make(void)
 	unit_format_with(&(struct kmemblk_format_options){
 		.create_size = MIB, .spare_pages = 5, .flags = KMEMBLK_FORMAT_PREALLOC });
 	h = unit_open(0);
-	for (uint64_t block = 0; block < h->super.blocks; block++)
+	for (uint64_t block = 0; block < disk_blocks(h); block++)
 		unit_write(h, block, block);
 	kmemblk_close(h);
 }
@@ -67,14 +68,18 @@ static uint64_t bad_pages(struct kmemblk *h)
 	struct kmemblk_info info;
 
 	kmemblk_get_info(h, &info);
-	ck_assert_uint_eq(info.pages_used + info.pages_free + info.pages_quarantined,
+	ck_assert_uint_eq(info.pages_used + info.pages_tables + info.pages_free +
+				  info.pages_quarantined,
 			  info.data_pages);
 	return info.pages_quarantined;
 }
 
-static bool holds_a_block(const struct kmemblk *h, uint64_t page)
+/* Or a table, or a record, or it is one of the directory. */
+static bool holds_a_block(struct kmemblk *h, uint64_t page)
 {
-	for (uint64_t block = 0; block < h->super.blocks; block++)
+	if (page < super_data_start(&h->super) || page == unit_record() || page == unit_table(0, 1))
+		return true;
+	for (uint64_t block = 0; block < disk_blocks(h); block++)
 		if (unit_peek_page(block) == page)
 			return true;
 	return false;
@@ -95,9 +100,9 @@ static uint64_t free_page(uint64_t page)
 static void overwrite_all(struct kmemblk *h, unsigned int rounds)
 {
 	for (unsigned int round = 0; round < rounds; round++)
-		for (uint64_t block = 0; block < h->super.blocks; block++)
+		for (uint64_t block = 0; block < disk_blocks(h); block++)
 			unit_write(h, block, block);
-	for (uint64_t block = 0; block < h->super.blocks; block++)
+	for (uint64_t block = 0; block < disk_blocks(h); block++)
 		unit_expect(h, block, block);
 }
 
@@ -158,13 +163,13 @@ START_TEST(test_whole_spare)
 	h = unit_open(0);
 	ck_assert_uint_eq(bad_pages(h), 5);
 	unit_fill(buf, 1);
-	unit_expect_error(kmemblk_write(h, buf, PAGE, 0), ENOSPC, "used up the spare");
+	unit_expect_error(kmemblk_write(disk_of(h), buf, PAGE, 0), ENOSPC, "used up the spare");
 	unit_expect(h, 0, 0);
 	kmemblk_close(h);
 }
 END_TEST
 
-START_TEST(test_index)
+START_TEST(test_directory)
 {
 	struct kmemblk_check_result result;
 	struct kmemblk *h;
@@ -172,11 +177,12 @@ START_TEST(test_index)
 	make();
 	know_bad(PAGE + 512, 512);
 	unit_expect_error(kmemblk_open(unit_device, 0, &h), EUCLEAN,
-			  "page 1 of the index has a bad block");
+			  "page 1 of the directory has a bad block");
 	h = unit_open(KMEMBLK_OPEN_READONLY);
 	unit_expect(h, 200, 200);
 	kmemblk_close(h);
-	ck_assert(strstr(unit_check(0, &result), "left: index: page 1 has a bad block") != NULL);
+	ck_assert(strstr(unit_check(0, &result), "left: directory: page 1 has a bad block") !=
+		  NULL);
 	ck_assert_uint_eq(result.left, 1);
 }
 END_TEST
@@ -233,5 +239,5 @@ START_TEST(test_other_media_are_not_asked)
 END_TEST
 
 UNIT_MAIN("badblocks", test_free_pages_are_not_handed_out, test_page_of_a_block_leaves_with_it,
-	  test_whole_spare, test_index, test_superblock, test_what_is_not_ours,
+	  test_whole_spare, test_directory, test_superblock, test_what_is_not_ours,
 	  test_other_media_are_not_asked)

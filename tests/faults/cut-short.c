@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "unit.h"
+#include "common/disk.h"
 
 #define LEFT	(2 * MIB)
 #define WRITTEN 1000u /* blocks, of which about half are in what is left */
@@ -29,7 +30,7 @@ static unsigned int lost_of(struct kmemblk *h, uint64_t count)
 	uint8_t buf[PAGE];
 
 	for (uint64_t block = 0; block < count; block++) {
-		int rc = kmemblk_read(h, buf, PAGE, block * PAGE);
+		int rc = kmemblk_read(disk_of(h), buf, PAGE, block * PAGE);
 
 		if (rc == 0)
 			ck_assert_msg(unit_is(buf, block), "block %llu has changed",
@@ -59,7 +60,7 @@ START_TEST(test_new_blocks_do_not_make_it_longer)
 	ck_assert_uint_lt(lost, WRITTEN);
 	for (uint64_t block = WRITTEN; block < WRITTEN + 600; block++) {
 		unit_fill(buf, block);
-		if (kmemblk_write(h, buf, PAGE, block * PAGE) != 0)
+		if (kmemblk_write(disk_of(h), buf, PAGE, block * PAGE) != 0)
 			failed++;
 		else
 			unit_expect(h, block, block);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/block.h"
+#include "common/map-file.h"
 #include "common/scale.h"
 #include "common/server.h"
 #include "own-shm.h"
@@ -24,11 +25,9 @@
 #define PAGES  (SIZE / BLOCK_SIZE)
 #define BLOCKS 2000u /* of the disk that are written */
 
-static uint64_t entries[BLOCKS];
-
 static uint64_t page_of(uint64_t number)
 {
-	return le64toh(entries[number]) & ((1ull << 39) - 1);
+	return map_file_page(server_device(), number);
 }
 
 /* All blocks but `count` from `lost` on. */
@@ -39,19 +38,8 @@ static void expect_others(uint64_t lost, uint64_t count)
 			expect_block(number);
 }
 
-/* Read into entries[] what the index says now. */
-static void read_index(void)
-{
-	int fd = open(server_device(), O_RDONLY | O_CLOEXEC);
-
-	CHECK(fd != -1, "%s: %m", server_device());
-	CHECK(pread(fd, entries, sizeof entries, BLOCK_SIZE) == sizeof entries, "index: %m");
-	close(fd);
-}
-
 static void punch_block(uint64_t number)
 {
-	read_index();
 	CHECK(own_shm_punch(server_device(), page_of(number)), "punch: %m");
 }
 
@@ -60,10 +48,13 @@ static void punch_free_pages(void)
 {
 	static bool named[PAGES];
 
-	read_index();
-	for (uint64_t number = 0; number < BLOCKS; number++)
+	named[map_file_record(server_device())] = true;
+	for (uint64_t number = 0; number < BLOCKS; number++) {
 		named[page_of(number)] = true;
-	for (uint64_t page = 1 + PAGES / 512; page < PAGES - 1; page++)
+		named[map_file_leaf(server_device(), number)] = true;
+	}
+	/* Not the table above the leaves, which is beside them: it was made with the first. */
+	for (uint64_t page = map_file_leaf(server_device(), 0) + 1; page < PAGES - 1; page++)
 		if (!named[page])
 			CHECK(own_shm_punch(server_device(), page), "punch: %m");
 }

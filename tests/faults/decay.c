@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * decay.c - whatever becomes of pages and entries, a block reads as it was written, or is an error.
+ * decay.c - whatever becomes of pages, entries, the record and the directory, a block reads as it was written, or is an error.
  *
  * Without a media error: bits that turn, lines that become zeroes or noise, entries and pages that change
  * places or are copied over others.  Many times, from a seed that is printed; to repeat them set
@@ -22,6 +22,7 @@
 
 #include "common/random.h"
 #include "unit.h"
+#include "common/disk.h"
 
 #define PAGES  100u
 #define BLOCKS 40u
@@ -38,8 +39,10 @@ enum kind {
 	COPIED_PAGE,
 	ZEROED_LINE,
 	NOISE_IN_LINE,
-	ZEROED_LINE_OF_INDEX,
-	NOISE_IN_INDEX,
+	ZEROED_LINE_OF_LEAF,
+	NOISE_IN_LEAF,
+	BITS_ABOVE,
+	NOISE_ABOVE,
 	KINDS
 };
 
@@ -48,17 +51,20 @@ static const char *const names[KINDS] = {
 	"two entries changed places",  "an entry over another",
 	"two pages changed places",    "a page over another",
 	"a line of a page zeroed",     "noise in a line of a page",
-	"a line of entries zeroed",    "noise in a line of entries",
+	"a line of a leaf zeroed",     "noise in a line of a leaf",
+	"one to three bits above",     "noise in a line above",
 };
 
 /* The media, and what it was. */
 static uint8_t *media, sound[PAGES * PAGE];
 static uint64_t random_state;
+static uint64_t leaf;	  /* its page */
+static uint64_t above[6]; /* pages: the directory and its copy, the record twice, two tables */
 static uint64_t tried[KINDS], lost[KINDS], holes[KINDS];
 
 static uint64_t *entry_of(uint8_t *bytes, uint64_t block)
 {
-	return (uint64_t *)(void *)(bytes + PAGE) + block;
+	return (uint64_t *)(void *)(bytes + leaf * PAGE) + block;
 }
 
 static uint8_t *page_of(uint64_t block)
@@ -78,6 +84,9 @@ static void make(void)
 
 	unit_format_with(&(struct kmemblk_format_options){ .create_size = PAGES * PAGE });
 	h = unit_open(0);
+	/* So large that its map has three levels. */
+	ck_assert_int_eq(kmemblk_volume_delete(h, "kmem0"), 0);
+	ck_assert_int_eq(kmemblk_volume_create(h, "large", 1ull << 32, 0), 0);
 	/* Free pages hold what blocks held before. */
 	for (uint64_t block = 0; block < BLOCKS; block++)
 		unit_write(h, block, 1000 + block);
@@ -85,6 +94,12 @@ static void make(void)
 		unit_write(h, block, block);
 	unit_close_clean(h);
 	unit_peek(0, sound, sizeof(sound));
+	leaf = unit_table(0, 1);
+	above[0] = 1;
+	above[1] = 2;
+	above[2] = above[3] = unit_record();
+	above[4] = unit_table(0, 2);
+	above[5] = unit_table(0, 3);
 	fd = open(unit_device, O_RDWR | O_CLOEXEC);
 	media = mmap(NULL, sizeof(sound), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ck_assert(media != MAP_FAILED);
@@ -121,7 +136,7 @@ static void damage(enum kind kind, uint64_t block, uint64_t other)
 {
 	uint8_t *entry = (uint8_t *)entry_of(media, block), *page = page_of(block);
 	uint8_t *line = page + any(PAGE / LINE) * LINE;
-	uint8_t *index_line = media + PAGE + any(BLOCKS * 8 / LINE) * LINE;
+	uint8_t *leaf_line = (uint8_t *)entry_of(media, 0) + any(BLOCKS * 8 / LINE) * LINE;
 
 	switch (kind) {
 	case BITS_OF_PAGE:
@@ -148,11 +163,18 @@ static void damage(enum kind kind, uint64_t block, uint64_t other)
 	case NOISE_IN_LINE:
 		noise(line);
 		break;
-	case ZEROED_LINE_OF_INDEX:
-		memset(index_line, 0, LINE);
+	case ZEROED_LINE_OF_LEAF:
+		memset(leaf_line, 0, LINE);
 		break;
-	case NOISE_IN_INDEX:
-		noise(index_line);
+	case NOISE_IN_LEAF:
+		noise(leaf_line);
+		break;
+	case BITS_ABOVE:
+		/* Most often where something stands. */
+		turn_bits(media + above[any(6)] * PAGE, any(4) == 0 ? PAGE : LINE);
+		break;
+	case NOISE_ABOVE:
+		noise(media + above[any(6)] * PAGE + (any(4) == 0 ? any(PAGE / LINE) * LINE : 0));
 		break;
 	case KINDS:
 		break;
@@ -166,7 +188,7 @@ static unsigned int expect_right_or_error(struct kmemblk *h, enum kind kind, uin
 	uint8_t buf[PAGE];
 
 	for (uint64_t block = 0; block < BLOCKS; block++) {
-		int rc = kmemblk_read(h, buf, PAGE, block * PAGE);
+		int rc = kmemblk_read(disk_of(h), buf, PAGE, block * PAGE);
 
 		if (rc == 0 && *entry_of(media, block) == 0) {
 			ck_assert(unit_is_zero(buf, PAGE));
@@ -178,6 +200,26 @@ static unsigned int expect_right_or_error(struct kmemblk *h, enum kind kind, uin
 			      seed, block);
 		errors += rc != 0;
 	}
+	return errors;
+}
+
+/* What is above the leaves is read when a volume is opened: it opens not at all, or as it was. */
+static unsigned int expect_opened(enum kind kind, uint64_t seed)
+{
+	struct kmemblk_info info;
+	struct kmemblk *h;
+	unsigned int errors = BLOCKS;
+
+	if (kmemblk_open(unit_device, KMEMBLK_OPEN_READONLY, &h) != 0)
+		return errors;
+	ck_assert_int_eq(kmemblk_start(h), 0);
+	kmemblk_get_info(h, &info);
+	if (info.blocks > 0)
+		errors = expect_right_or_error(h, kind, seed);
+	kmemblk_close(h);
+	/* And if anything is wrong, nobody may write. */
+	if (errors > 0)
+		ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), -EUCLEAN);
 	return errors;
 }
 
@@ -219,17 +261,26 @@ START_TEST(test_right_or_an_error)
 		block = any(BLOCKS);
 		other = any(BLOCKS);
 		damage(kind, block, other);
-		errors = expect_right_or_error(h, kind, seed);
+		if (kind == BITS_ABOVE || kind == NOISE_ABOVE) {
+			kmemblk_close(h);
+			errors = expect_opened(kind, seed);
+			h = NULL;
+		} else
+			errors = expect_right_or_error(h, kind, seed);
 		tried[kind]++;
 		lost[kind] += errors;
-		if (i % OPEN_EVERY == 0) {
+		if (i % OPEN_EVERY == 0 && kind != BITS_ABOVE && kind != NOISE_ABOVE) {
 			kmemblk_close(h);
 			expect_check(kind, seed, errors);
 			h = unit_open(KMEMBLK_OPEN_READONLY);
 		}
-		restore(media + PAGE);
+		restore(media + leaf * PAGE);
+		for (unsigned int a = 0; a < 6; a++)
+			restore(media + above[a] * PAGE);
 		restore(page_of(block));
 		restore(page_of(other));
+		if (h == NULL)
+			h = unit_open(KMEMBLK_OPEN_READONLY);
 	}
 	ck_assert_mem_eq(media, sound, sizeof(sound));
 	kmemblk_close(h);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * media-error.c - single pages of an open device go bad: in data, in the index, two in a row.
+ * media-error.c - single pages of an open device go bad: in data, in a leaf, two in a row.
  *
  * A page goes bad by mapping an empty file over it: touching it is SIGBUS then, as it is for
  * media that has failed, for this page and no other.  The device's file is as before, so that at
@@ -18,6 +18,7 @@
 
 #include "io/handle.h"
 #include "unit.h"
+#include "common/disk.h"
 
 #define BLOCKS 600u /* written: more than a leaf */
 
@@ -78,12 +79,12 @@ START_TEST(test_in_data_costs_one_block_until_it_is_written)
 	page = unit_peek_page(7);
 	lose(h, page);
 	for (int i = 0; i < 3; i++) {
-		expect_bad(kmemblk_read(h, buf, PAGE, 7 * PAGE), "read", page);
-		expect_bad(kmemblk_write(h, "abc", 3, 7 * PAGE + 100), "write", page);
-		expect_bad(kmemblk_zero(h, 100, 7 * PAGE, 0), "zero", page);
+		expect_bad(kmemblk_read(disk_of(h), buf, PAGE, 7 * PAGE), "read", page);
+		expect_bad(kmemblk_write(disk_of(h), "abc", 3, 7 * PAGE + 100), "write", page);
+		expect_bad(kmemblk_zero(disk_of(h), 100, 7 * PAGE, 0), "zero", page);
 		expect_others(h, 0, 7);
 	}
-	ck_assert_int_eq(kmemblk_flush(h), 0);
+	ck_assert_int_eq(kmemblk_flush(disk_of(h)), 0);
 	/* A whole write needs nothing of the old one, and takes the page out of use. */
 	unit_write(h, 7, 7);
 	unit_expect(h, 7, 7);
@@ -114,9 +115,9 @@ static void lose_free_pages(struct kmemblk *h, unsigned int count)
 {
 	bool named[256] = { false };
 
-	for (uint64_t block = 0; block < h->super.blocks; block++)
+	for (uint64_t block = 0; block < disk_blocks(h); block++)
 		named[unit_peek_page(block)] = true;
-	for (uint64_t page = h->index.data_start; count > 0; page++)
+	for (uint64_t page = super_data_start(&h->super) + 2; count > 0; page++)
 		if (!named[page]) {
 			lose(h, page);
 			count--;
@@ -133,7 +134,7 @@ START_TEST(test_bad_free_pages_fail_no_write)
 		return;
 	make_thick(5);
 	h = unit_open(0);
-	blocks = h->super.blocks;
+	blocks = disk_blocks(h);
 	for (uint64_t block = 0; block < blocks; block++)
 		unit_write(h, block, block);
 	kmemblk_close(h);
@@ -144,9 +145,10 @@ START_TEST(test_bad_free_pages_fail_no_write)
 
 		unit_fill(buf, block);
 		if (i % 2 == 0)
-			ck_assert_int_eq(kmemblk_write(h, buf, PAGE, block * PAGE), 0);
+			ck_assert_int_eq(kmemblk_write(disk_of(h), buf, PAGE, block * PAGE), 0);
 		else
-			ck_assert_int_eq(kmemblk_write(h, buf + 9, 100, block * PAGE + 9), 0);
+			ck_assert_int_eq(kmemblk_write(disk_of(h), buf + 9, 100, block * PAGE + 9),
+					 0);
 		unit_expect(h, block, block);
 	}
 	ck_assert_uint_eq(bad_pages(h), 2);
@@ -168,10 +170,10 @@ START_TEST(test_whole_spare_is_said_to_be_used_up)
 	h = unit_open(0);
 	lose_free_pages(h, 6);
 	unit_fill(buf, 1);
-	unit_expect_error(kmemblk_write(h, buf, PAGE, 0), EIO, "media error at page ");
+	unit_expect_error(kmemblk_write(disk_of(h), buf, PAGE, 0), EIO, "media error at page ");
 	ck_assert_uint_eq(bad_pages(h), 4);
 	for (int i = 0; i < 2; i++) {
-		int rc = kmemblk_write(h, buf, PAGE, 0);
+		int rc = kmemblk_write(disk_of(h), buf, PAGE, 0);
 
 		unit_expect_error(rc, ENOSPC, "media errors have used up the spare");
 		ck_assert_uint_eq(bad_pages(h), 6);
@@ -195,13 +197,13 @@ START_TEST(test_in_the_middle_of_a_range)
 	second = unit_peek_page(40);
 	lose(h, first);
 	lose(h, second);
-	expect_bad(kmemblk_read(h, buf, sizeof(buf), 0), "read", first);
-	expect_bad(kmemblk_read(h, buf, 32 * PAGE, 32 * PAGE), "read", second);
+	expect_bad(kmemblk_read(disk_of(h), buf, sizeof(buf), 0), "read", first);
+	expect_bad(kmemblk_read(disk_of(h), buf, 32 * PAGE, 32 * PAGE), "read", second);
 	/* Parts at both ends, of which the second is on the bad page. */
 	memset(buf, 5, sizeof(buf));
-	expect_bad(kmemblk_write(h, buf, 10 * PAGE, 10 * PAGE + 50), "write", first);
+	expect_bad(kmemblk_write(disk_of(h), buf, 10 * PAGE, 10 * PAGE + 50), "write", first);
 	expect_others(h, 21, 40);
-	ck_assert_int_eq(kmemblk_trim(h, 64 * PAGE, 0), 0);
+	ck_assert_int_eq(kmemblk_trim(disk_of(h), 64 * PAGE, 0), 0);
 	AWAIT(bad_pages(h) >= 2);
 	for (uint64_t block = 0; block < 64; block++)
 		unit_expect_zero(h, block);
@@ -223,9 +225,9 @@ static void *read_good_and_bad(void *opaque)
 
 	snprintf(words, sizeof(words), "media error at page %llu,", (unsigned long long)r->page);
 	for (int i = 0; r->right && i < 2000; i++) {
-		r->right = kmemblk_read(r->h, buf, PAGE, r->bad_block * PAGE) == -EIO &&
+		r->right = kmemblk_read(disk_of(r->h), buf, PAGE, r->bad_block * PAGE) == -EIO &&
 			   strstr(kmemblk_error(), words) != NULL &&
-			   kmemblk_read(r->h, buf, PAGE, (r->bad_block + 1) * PAGE) == 0 &&
+			   kmemblk_read(disk_of(r->h), buf, PAGE, (r->bad_block + 1) * PAGE) == 0 &&
 			   unit_is(buf, r->bad_block + 1);
 	}
 	return NULL;
@@ -257,25 +259,27 @@ START_TEST(test_two_threads_at_once)
 }
 END_TEST
 
-/* A page of the index: blocks whose entries are elsewhere are served. */
-START_TEST(test_in_the_index)
+/* A leaf: blocks whose entries are elsewhere are served. */
+START_TEST(test_in_a_leaf)
 {
 	struct kmemblk *h;
 	uint8_t buf[PAGE];
+	uint64_t leaf;
 
 	if (!unit_faults_work())
 		return;
 	h = make();
-	lose(h, 1);
+	leaf = unit_table(0, 1);
+	lose(h, leaf);
 	unit_fill(buf, 1);
 	for (int i = 0; i < 3; i++) {
-		expect_bad(kmemblk_read(h, buf, PAGE, 7 * PAGE), "read", 1);
-		expect_bad(kmemblk_write(h, buf, PAGE, 7 * PAGE), "write", 1);
-		expect_bad(kmemblk_write(h, "abc", 3, 8 * PAGE + 1), "write", 1);
-		expect_others(h, LAYOUT_LEAF_ENTRIES, BLOCKS);
+		expect_bad(kmemblk_read(disk_of(h), buf, PAGE, 7 * PAGE), "read", leaf);
+		expect_bad(kmemblk_write(disk_of(h), buf, PAGE, 7 * PAGE), "write", leaf);
+		expect_bad(kmemblk_write(disk_of(h), "abc", 3, 8 * PAGE + 1), "write", leaf);
+		expect_others(h, LAYOUT_TABLE_ENTRIES, BLOCKS);
 		unit_write(h, BLOCKS - 1, BLOCKS - 1);
 	}
-	ck_assert_int_eq(kmemblk_flush(h), 0);
+	ck_assert_int_eq(kmemblk_flush(disk_of(h)), 0);
 	unit_close_clean(h);
 	h = unit_open(0);
 	expect_others(h, 0, BLOCKS);
@@ -284,18 +288,19 @@ START_TEST(test_in_the_index)
 END_TEST
 
 /* It is not known whether the entries are clear: nothing more is written. */
-START_TEST(test_trim_in_the_index)
+START_TEST(test_trim_in_a_leaf)
 {
 	struct kmemblk *h;
 
 	if (!unit_faults_work())
 		return;
 	h = make();
-	lose(h, 1);
-	unit_expect_error(kmemblk_trim(h, PAGE, 7 * PAGE), EIO, "now read-only");
-	unit_expect_error(kmemblk_flush(h), EIO, "earlier failure to persist");
-	unit_expect_error(kmemblk_trim(h, PAGE, 590 * PAGE), EROFS, "read-only since a failure");
-	expect_others(h, LAYOUT_LEAF_ENTRIES, BLOCKS);
+	lose(h, unit_table(0, 1));
+	unit_expect_error(kmemblk_trim(disk_of(h), PAGE, 7 * PAGE), EIO, "now read-only");
+	unit_expect_error(kmemblk_flush(disk_of(h)), EIO, "earlier failure to persist");
+	unit_expect_error(kmemblk_trim(disk_of(h), PAGE, 590 * PAGE), EROFS,
+			  "read-only since a failure");
+	expect_others(h, LAYOUT_TABLE_ENTRIES, BLOCKS);
 	unit_close_clean(h);
 	h = unit_open(0);
 	expect_others(h, 0, BLOCKS);
@@ -305,5 +310,5 @@ END_TEST
 
 UNIT_MAIN("media-error", test_in_data_costs_one_block_until_it_is_written,
 	  test_bad_free_pages_fail_no_write, test_whole_spare_is_said_to_be_used_up,
-	  test_in_the_middle_of_a_range, test_two_threads_at_once, test_in_the_index,
-	  test_trim_in_the_index)
+	  test_in_the_middle_of_a_range, test_two_threads_at_once, test_in_a_leaf,
+	  test_trim_in_a_leaf)

@@ -18,6 +18,7 @@
 
 #include "io/handle.h"
 #include "unit.h"
+#include "common/disk.h"
 
 enum role { NEITHER, LOSER, TAKER };
 
@@ -78,22 +79,22 @@ static int write_block(struct kmemblk *h, uint64_t at)
 {
 	static const uint8_t page[PAGE] = { 1 };
 
-	return kmemblk_write(h, page, PAGE, at);
+	return kmemblk_write(disk_of(h), page, PAGE, at);
 }
 
 static int write_bytes(struct kmemblk *h, uint64_t at)
 {
-	return kmemblk_write(h, "abc", 3, at + 5);
+	return kmemblk_write(disk_of(h), "abc", 3, at + 5);
 }
 
 static int trim_block(struct kmemblk *h, uint64_t at)
 {
-	return kmemblk_trim(h, PAGE, at);
+	return kmemblk_trim(disk_of(h), PAGE, at);
 }
 
 static int zero_block(struct kmemblk *h, uint64_t at)
 {
-	return kmemblk_zero(h, PAGE, at, KMEMBLK_ZERO_NO_HOLE);
+	return kmemblk_zero(disk_of(h), PAGE, at, KMEMBLK_ZERO_NO_HOLE);
 }
 
 static const struct kind kinds[] = {
@@ -145,7 +146,7 @@ static void lose_and_take(const struct kind *loser, const struct kind *taker)
 	ck_assert_msg(requests[0].rc == -EIO && requests[1].rc == -EIO,
 		      "%s, call %d, fails; %s, call %d, is told: %d and %d", loser->name,
 		      loser_call, taker->name, taker_call, requests[0].rc, requests[1].rc);
-	ck_assert_int_eq(kmemblk_flush(h), -EIO);
+	ck_assert_int_eq(kmemblk_flush(disk_of(h)), -EIO);
 	/* What the loser retired may still be what the media name. */
 	ck_assert(atomic_load(&h->pool.frozen));
 	kmemblk_close(h);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "unit.h"
+#include "common/disk.h"
 
 static pthread_t worker;
 static _Atomic bool stop;
@@ -90,10 +91,13 @@ static void work(uint64_t size, unsigned int rounds)
 			unit_write(h, block, block);
 			unit_expect(h, block, block);
 		}
-		ck_assert_msg(kmemblk_write(h, "abc", 3, 5 * PAGE - 1) == 0, "%s", kmemblk_error());
-		ck_assert_msg(kmemblk_zero(h, 5 * PAGE, 9 * PAGE + 1, KMEMBLK_ZERO_NO_HOLE) == 0,
+		ck_assert_msg(kmemblk_write(disk_of(h), "abc", 3, 5 * PAGE - 1) == 0, "%s",
+			      kmemblk_error());
+		ck_assert_msg(kmemblk_zero(disk_of(h), 5 * PAGE, 9 * PAGE + 1,
+					   KMEMBLK_ZERO_NO_HOLE) == 0,
 			      "%s", kmemblk_error());
-		ck_assert_msg(kmemblk_trim(h, info.size_bytes, 0) == 0, "%s", kmemblk_error());
+		ck_assert_msg(kmemblk_trim(disk_of(h), info.size_bytes, 0) == 0, "%s",
+			      kmemblk_error());
 		unit_close_clean(h);
 		ck_assert_msg(kmemblk_probe(unit_device, &info) == 0, "%s", kmemblk_error());
 		ck_assert_msg(kmemblk_format(unit_device, &again) == 0, "%s", kmemblk_error());

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A page of the index that the kernel could not write to its disk stays in its cache, taken for clean, and
+# A leaf that the kernel could not write to its disk stays in its cache, taken for clean, and
 # looks as if all were well.  A server that is started on that file makes it durable before it relies on
 # it: what it then acknowledges is there after the host has started again (here: after a remount), and
 # no page belongs to two blocks.
@@ -72,7 +72,7 @@ try() {
 	# What it says to do, when the disk is well again.
 	start_nbdkit "$device"
 	must 'discard 0 4k'
-	# In another leaf of the index, whose flush would take this one along.
+	# In another leaf, whose flush would take this one along.
 	must 'write -P 33 2400k 80k'
 	end_process "$server"
 

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "common/disk.h"
 
 #define BLOCKS_MAX 64u
 
@@ -60,11 +61,11 @@ static void expect_disk(void)
 {
 	struct kmemblk_info info;
 
-	EXPECT_OK(kmemblk_read(h, buf, size, 0));
+	EXPECT_OK(kmemblk_read(disk_of(h), buf, size, 0));
 	EXPECT(memcmp(buf, disk, size) == 0, "the disk reads differently");
 	kmemblk_get_info(h, &info);
 	EXPECT(info.pages_used == mapped_count() &&
-		       info.pages_used + info.pages_free == info.data_pages,
+		       info.pages_used + info.pages_tables + info.pages_free == info.data_pages,
 	       "info counts %llu pages of %llu", (unsigned long long)info.pages_used,
 	       (unsigned long long)mapped_count());
 }
@@ -106,20 +107,20 @@ static int call(const struct op *op, struct told *told)
 	case WRITE:
 		for (uint64_t i = 0; i < op->count && i < sizeof(buf); i++)
 			buf[i] = (uint8_t)(op->fill + i / 8);
-		return kmemblk_write(h, buf, op->count, op->offset);
+		return kmemblk_write(disk_of(h), buf, op->count, op->offset);
 	case TRIM:
-		return kmemblk_trim(h, op->count, op->offset);
+		return kmemblk_trim(disk_of(h), op->count, op->offset);
 	case ZERO:
-		return kmemblk_zero(h, op->count, op->offset, 0);
+		return kmemblk_zero(disk_of(h), op->count, op->offset, 0);
 	case ZERO_NO_HOLE:
-		return kmemblk_zero(h, op->count, op->offset, KMEMBLK_ZERO_NO_HOLE);
+		return kmemblk_zero(disk_of(h), op->count, op->offset, KMEMBLK_ZERO_NO_HOLE);
 	case READ:
-		return kmemblk_read(h, buf, op->count, op->offset);
+		return kmemblk_read(disk_of(h), buf, op->count, op->offset);
 	case EXTENTS:
 		*told = (struct told){ op->offset, op->offset + op->count };
-		return kmemblk_extents(h, op->count, op->offset, extent, told);
+		return kmemblk_extents(disk_of(h), op->count, op->offset, extent, told);
 	default:
-		return kmemblk_flush(h);
+		return kmemblk_flush(disk_of(h));
 	}
 }
 
@@ -223,8 +224,8 @@ static void format(struct input *input)
 	memset(disk, 0, size);
 	for (uint64_t block = 0; block < blocks; block++)
 		mapped[block] = prealloc;
-	/* Superblock, index, copy; nothing is left over. */
-	fuzz_device((3 + blocks + spare) * PAGE);
+	/* Two superblocks, two directories, a record, a leaf; nothing is left over. */
+	fuzz_device((6 + blocks + spare) * PAGE);
 	EXPECT_OK(kmemblk_format(fuzz_path, &options));
 }
 

@@ -12,14 +12,13 @@ import struct
 import sys
 
 SEAL, SEAL_COPY, NO_COPY, AT_END, HOLES, PROBE = 1, 2, 4, 8, 16, 32
-ENTRIES = [(0, 3), (1, 4), (5, 10), (7, 11), (511, 7), (512, 8), (519, 9)]
+WRONG_PAGE, WRONG_CHECK, NO_CHECK, WRONG_PARITY = 1, 32, 64, 128
+DEFAULT, UNSEALED, WITHOUT_COPY, ONLY_COPY, NAME_OF_0, ELSEWHERE, RESERVED = 1, 2, 4, 8, 16, 32, 64
 
 
-def superblock(
-    pages=700, index=2, blocks=520, spare=20, kind=1, generation=1, check=1
-):
+def superblock(pages=700, directory=1, spare=20, kind=1, generation=1, check=1):
     return struct.pack(
-        "<8sIIQQQIIQQQQQQQ16s64sQ",
+        "<8sIIQQQIIQQQQQQ16s64s",
         b"KMEMBLK\n",
         2,
         kind,
@@ -30,28 +29,77 @@ def superblock(
         check,
         pages,
         1,
-        index,
-        blocks,
+        directory,
         spare,
         generation,
         10000000000,
         bytes.fromhex("0123456789ab4cde8f0123456789abcd"),
         "golden é v2".encode(),
-        0x0123456789ABCDEF,
     )
 
 
-def image(flags=SEAL | SEAL_COPY, pages=700, first=None, second=None, entries=ENTRIES):
+def block(volume, number, page, wrong=0, level=0):
+    """Names a block's page, or a table on the way to it."""
+    shift = 0
+    while number >> shift > 65535:
+        shift += 1
+    return struct.pack("<BHBHBHB", 0, volume, level, number >> shift, shift, page, wrong)
+
+
+def table(volume, level, number, page, wrong=0):
+    return block(volume, number << 9 * level, page, wrong, level)
+
+
+def size(blocks):
+    shift = 0
+    while blocks >> shift > 65535:
+        shift += 1
+    return blocks >> shift, shift
+
+
+def volume(number, page, blocks, height=0, how=0):
+    return struct.pack("<BHHBHBB", 1, number, page, height, *size(blocks), how)
+
+
+def directory(number, page, which=3, further=0, wrong=0):
+    return struct.pack("<BHHHHB", 2, number, page, further, which, wrong)
+
+
+def poke(page, offset, differs, sealed=1):
+    return struct.pack("<BHHIB", 3, page, offset, differs, sealed)
+
+
+def volumes(count, page, blocks, height=0, how=0):
+    return struct.pack("<BHHBHBB", 4, count, page, height, *size(blocks), how)
+
+
+FIRST = [volume(0, 3, 520, how=DEFAULT)] + [
+    block(0, number, page)
+    for number, page in ((0, 7), (1, 8), (5, 24), (7, 25), (511, 11), (512, 13), (519, 14))
+]
+TALL = [volume(1, 4, 300000)] + [
+    block(1, number, page) for number, page in ((0, 18), (262144, 21), (299998, 23))
+]
+GOLDEN = FIRST + TALL
+# Tables are made from the end: the first volume's on 698 to 696, the second's from there on.
+UPPER, LEAF_0, LEAF_1, TALL_3, TALL_2, TALL_LEAF, TALL_2B = range(698, 691, -1)
+
+
+def image(
+    flags=SEAL | SEAL_COPY, pages=700, first=None, second=None, statements=GOLDEN, more=()
+):
     first = first or superblock()
     second = second or first
     differs = bytes(a ^ b for a, b in zip(first, second))
     data = struct.pack("<BHB", flags, pages, 0) + first + differs + bytes(8)
-    for entry in entries:
-        slot, page, *high = entry
-        data += struct.pack("<HHB", slot, page, *(high or [0]))
-    return data
+    return data + b"".join(statements) + b"".join(more)
 
 
+def changed(*more, **options):
+    return image(more=more, **options)
+
+
+NO_CHECKS = superblock(check=0)
 IMAGES = {
     "golden": image(flags=SEAL | SEAL_COPY | PROBE),
     "no-checksums": image(flags=0),
@@ -64,17 +112,82 @@ IMAGES = {
     "device-smaller": image(pages=690),
     "too-small": image(pages=2),
     "holes": image(flags=SEAL | SEAL_COPY | HOLES),
-    "wild": image(entries=ENTRIES + [(2, 699), (3, 2), (6, 20, 1)]),
-    "turned": image(entries=ENTRIES + [(2, 20, 128), (3, 21, 32), (6, 22, 64)]),
-    "unchecked": image(first=superblock(check=0), entries=ENTRIES + [(6, 20, 32)]),
-    "shared": image(entries=ENTRIES + [(2, 3), (513, 9)]),
-    "tail": image(entries=ENTRIES + [(520, 3), (1023, 5)]),
-    "tail-and-wild": image(flags=SEAL, entries=ENTRIES + [(520, 3), (9, 0, 255)]),
-    "none": image(first=superblock(index=0, blocks=0, spare=0, kind=0, check=0), entries=[]),
-    "tiny": image(pages=5, first=superblock(5, 1, 1, 1), entries=[(0, 3)]),
+    "reserved": image(flags=SEAL | SEAL_COPY)[:356]
+    + struct.pack("<HBBHBB", 300, 1, 1, 0, 0, 0)
+    + b"".join(GOLDEN),
+    "none": image(first=superblock(directory=0, spare=0, kind=0, check=0), statements=[]),
+    "tiny": image(
+        pages=9, first=superblock(pages=9, spare=1), statements=[volume(0, 3, 1), block(0, 0, 4)]
+    ),
+    "full": image(
+        pages=8, first=superblock(pages=8, spare=1), statements=[volume(0, 3, 9), block(0, 0, 4)]
+    ),
     # The sums of what it says wrap around.
-    "overflow": image(first=superblock(index=0, blocks=2**64 - 500, spare=600)),
-    "leaf": image(pages=520, first=superblock(520, 1, 512, 5), entries=[(511, 518)]),
+    "overflow": image(first=superblock(spare=2**64 - 500)),
+    "no-volumes": image(statements=[]),
+    "wild": changed(block(0, 2, 699), block(0, 3, 2), block(1, 6, 20, WRONG_PAGE)),
+    "turned": changed(block(0, 2, 30, WRONG_PARITY), block(1, 3, 31, WRONG_CHECK)),
+    "mismatch": changed(block(0, 6, 30, NO_CHECK), block(0, 9, 31, WRONG_CHECK)),
+    "unchecked": changed(block(0, 6, 20), first=NO_CHECKS),
+    "unchecked-with-checks": changed(block(0, 6, 20, WRONG_CHECK), first=NO_CHECKS),
+    "shared": changed(block(0, 2, 7), block(0, 513, 14)),
+    "shared-by-volumes": changed(block(1, 2, 7)),
+    "shared-unchecked": changed(block(1, 2, 7), block(0, 3, 8), first=NO_CHECKS),
+    "past": changed(
+        block(0, 520, 30), block(0, 1023, 31), table(0, 1, 2, 32), block(1, 400000, 33)
+    ),
+    "past-and-wild": changed(block(0, 520, 30), block(0, 9, 0, 255), flags=SEAL),
+    "made-smaller": changed(poke(4, 16, 300000 ^ 600), poke(3, 16, 520 ^ 9)),
+    "height-5": image(statements=[volume(0, 3, 2**39), block(0, 65535 << 23, 20), block(0, 7, 21)]),
+    "height-more": image(statements=[volume(0, 3, 9, height=5), block(0, 8, 20)]),
+    "height-lies": image(statements=[volume(0, 3, 9), block(0, 8, 20), poke(3, 8, 1 ^ 3)]),
+    "height-too-small": changed(poke(4, 8, 3 ^ 2)),
+    "height-impossible": changed(poke(4, 8, 3 ^ 6)),
+    "record-unsealed": changed(poke(4, 24, 1, 0)),
+    "record-reserved": image(statements=[volume(0, 3, 9), volume(1, 4, 9, how=RESERVED)]),
+    "record-of-a-block": changed(directory(2, 7)),
+    "record-named-twice": changed(directory(2, 3)),
+    "record-of-no-data": changed(directory(2, 2), directory(3, 699)),
+    "names-equal": image(statements=FIRST + [volume(1, 4, 9, how=NAME_OF_0)]),
+    "directory-turned": changed(directory(1, 4, 1, wrong=WRONG_PARITY)),
+    "directory-copy-turned": changed(directory(1, 4, 2, wrong=WRONG_CHECK)),
+    "directory-both-turned": changed(directory(1, 4, 3, wrong=NO_CHECK)),
+    "directory-lost": changed(directory(1, 0, 1)),
+    "directory-copy-behind": changed(directory(1, 0, 2)),
+    "directory-copy-other": changed(directory(1, 30, 2)),
+    "directory-elsewhere": image(statements=FIRST + [volume(1, 4, 9, how=ELSEWHERE)]),
+    "root-turned": changed(table(1, 3, 0, TALL_3, WRONG_CHECK)),
+    "root-of-a-leaf": changed(table(0, 2, 0, LEAF_0)),
+    "root-of-another": changed(table(0, 2, 0, TALL_3)),
+    "table-turned": changed(table(1, 2, 0, TALL_2, WRONG_PARITY)),
+    # That of the other place, as it stands there.
+    "table-out-of-place": changed(table(0, 1, 1, LEAF_1, WRONG_CHECK)),
+    "table-twice": changed(table(0, 1, 1, LEAF_0)),
+    "table-twice-unchecked": changed(table(0, 1, 1, LEAF_0), first=NO_CHECKS),
+    "table-twice-upper": changed(table(1, 2, 1, TALL_2)),
+    "table-twice-upper-unchecked": changed(table(1, 2, 1, TALL_2), first=NO_CHECKS),
+    "table-twice-by-volumes": changed(table(1, 1, 0, LEAF_1)),
+    "table-as-data": changed(block(0, 5, LEAF_1), block(1, 5, UPPER), block(1, 6, 3)),
+    "data-as-table": changed(table(0, 1, 1, 7)),
+    "record-as-table": changed(table(0, 1, 1, 4)),
+    "free-page-as-table": changed(table(0, 1, 1, 300)),
+    "cycle": changed(table(1, 2, 1, TALL_3)),
+    "cycle-of-two": changed(table(1, 1, 1, TALL_3), table(1, 2, 0, TALL_2)),
+    "cycle-deep": image(
+        statements=[volume(0, 3, 2**39), block(0, 7, 20)]
+        + [table(0, 4, 0, 698), table(0, 3, 1, 698), table(0, 2, 514, 698)]
+        + [table(0, 1, 514 * 512 + 256, 698)]
+    ),
+    "all-volumes": image(
+        statements=[volumes(512, 3, 1000), block(0, 5, 600), block(511, 999, 601)]
+    ),
+    "all-volumes-large": image(statements=[volumes(512, 3, 2**39), block(400, 65535 << 23, 600)]),
+    "all-of-one-name": image(statements=[volumes(512, 3, 9, how=NAME_OF_0)]),
+    "many-in-few": image(
+        pages=80,
+        first=superblock(pages=80, spare=2),
+        statements=[volumes(70, 3, 30), block(0, 3, 75), block(69, 29, 76)],
+    ),
 }
 
 WRITE, TRIM, ZERO, NO_HOLE, READ, EXTENTS, FLUSH, REOPEN = range(8)

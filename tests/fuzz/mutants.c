@@ -14,6 +14,7 @@
 
 #include "fuzz.h"
 #include "io/handle.h"
+#include "map/scan.h"
 
 static bool is(const char *name)
 {
@@ -66,24 +67,27 @@ uint64_t __wrap_pm_swap(const struct pm *pm, _Atomic uint64_t *word, uint64_t de
 	return __real_pm_swap(pm, word, desired);
 }
 
-int __real_check_range(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset);
-int __wrap_check_range(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset);
+int __real_check_range(const struct kmemblk_volume *v, const char *what, uint64_t count,
+		       uint64_t offset);
+int __wrap_check_range(const struct kmemblk_volume *v, const char *what, uint64_t count,
+		       uint64_t offset);
 
 /* Only the offset is looked at. */
-int __wrap_check_range(const struct kmemblk *h, const char *what, uint64_t count, uint64_t offset)
+int __wrap_check_range(const struct kmemblk_volume *v, const char *what, uint64_t count,
+		       uint64_t offset)
 {
-	return __real_check_range(h, what, is("read-past-the-end") ? 0 : count, offset);
+	return __real_check_range(v, what, is("read-past-the-end") ? 0 : count, offset);
 }
 
-int __real_check_writable(const struct kmemblk *h, const char *what, uint64_t count,
+int __real_check_writable(const struct kmemblk_volume *v, const char *what, uint64_t count,
 			  uint64_t offset);
-int __wrap_check_writable(const struct kmemblk *h, const char *what, uint64_t count,
+int __wrap_check_writable(const struct kmemblk_volume *v, const char *what, uint64_t count,
 			  uint64_t offset);
 
-int __wrap_check_writable(const struct kmemblk *h, const char *what, uint64_t count,
+int __wrap_check_writable(const struct kmemblk_volume *v, const char *what, uint64_t count,
 			  uint64_t offset)
 {
-	return __real_check_writable(h, what, is("write-past-the-end") ? 0 : count, offset);
+	return __real_check_writable(v, what, is("write-past-the-end") ? 0 : count, offset);
 }
 
 void __real_reserve_end(struct pool *pool, uint64_t n, uint64_t committed);
@@ -128,7 +132,7 @@ enum super_state __wrap_super_read(const struct device *device, uint64_t page, s
 		return read_without(device, super, verdict, 0, 0);
 	if (page == 0 && state == SUPER_DAMAGED && is("reserved-unseen") &&
 	    strstr(verdict->reason, "reserved") != NULL)
-		return read_without(device, super, verdict, 192, 4092 - 192);
+		return read_without(device, super, verdict, 176, 4092 - 176);
 	return state;
 }
 
@@ -153,13 +157,46 @@ bool __wrap_super_same(const struct super *a, const struct super *b)
 	return is("copy-unseen") || __real_super_same(a, b);
 }
 
-int __real_index_open(struct index *index, const struct device *device, const struct super *super,
-		      struct index_scan *scan);
-int __wrap_index_open(struct index *index, const struct device *device, const struct super *super,
-		      struct index_scan *scan);
+uint64_t __real_map_table_of(const struct map *map, uint64_t entry, unsigned int level,
+			     uint64_t number);
+uint64_t __wrap_map_table_of(const struct map *map, uint64_t entry, unsigned int level,
+			     uint64_t number);
 
-int __wrap_index_open(struct index *index, const struct device *device, const struct super *super,
-		      struct index_scan *scan)
+/* The scan follows a table that is of another place. */
+uint64_t __wrap_map_table_of(const struct map *map, uint64_t entry, unsigned int level,
+			     uint64_t number)
+{
+	uint64_t page = layout_entry_page(entry);
+
+	if (is("table-out-of-place-followed") && layout_entry_is_even(entry) &&
+	    map_names_data(map, page))
+		return page;
+	return __real_map_table_of(map, entry, level, number);
+}
+
+/* True if blocks of two volumes are on a page. */
+static bool is_of_two_volumes(const struct scan *scan, const struct device *device, uint64_t page)
+{
+	int view = -1;
+
+	for (uint64_t i = scan->page_count - scan->leaves; i < scan->page_count; i++) {
+		const uint64_t *entry = (const uint64_t *)pm_page(&device->pm, scan->pages[i].page);
+
+		for (unsigned int j = 0; j < LAYOUT_TABLE_ENTRIES; j++) {
+			if (layout_entry_page(entry[j]) != page)
+				continue;
+			if (view != -1 && view != scan->pages[i].view)
+				return true;
+			view = scan->pages[i].view;
+		}
+	}
+	return false;
+}
+
+int __real_scan_open(struct scan *scan, const struct device *device, const struct super *super);
+int __wrap_scan_open(struct scan *scan, const struct device *device, const struct super *super);
+
+int __wrap_scan_open(struct scan *scan, const struct device *device, const struct super *super)
 {
 	struct super other = *super;
 	int rc;
@@ -167,24 +204,15 @@ int __wrap_index_open(struct index *index, const struct device *device, const st
 	/* The superblock's copy counts as a data page. */
 	if (is("range-one-too-far"))
 		other.device_pages++;
-	rc = __real_index_open(index, device, &other, scan);
+	rc = __real_scan_open(scan, device, &other);
 	if (is("shared-unseen"))
-		index->twice = 0;
+		scan->named_twice = 0;
+	for (uint64_t page = 0; page < super_data_pages(super) && is("volumes-share-unseen");
+	     page++)
+		if (bitmap_test(scan->twice, page) &&
+		    is_of_two_volumes(scan, device, page + super_data_start(super)))
+			scan->named_twice--;
 	return rc;
-}
-
-int __real_guard_write(const struct device *device, void *dst, const void *src, size_t len,
-		       enum pm_order order);
-int __wrap_guard_write(const struct device *device, void *dst, const void *src, size_t len,
-		       enum pm_order order);
-
-/* Repair zeroes the last block's entry, too. */
-int __wrap_guard_write(const struct device *device, void *dst, const void *src, size_t len,
-		       enum pm_order order)
-{
-	if (order == PM_REPAIR_TAIL && is("repair-takes-an-entry"))
-		return __real_guard_write(device, (uint64_t *)dst - 1, src, len + 8, order);
-	return __real_guard_write(device, dst, src, len, order);
 }
 
 int __real_super_write(const struct device *device, uint64_t page, const struct super *super,
@@ -192,13 +220,17 @@ int __real_super_write(const struct device *device, uint64_t page, const struct 
 int __wrap_super_write(const struct device *device, uint64_t page, const struct super *super,
 		       enum pm_order order);
 
-/* Repair makes the disk a block smaller. */
+/* Repair makes the device a page smaller; or clears the first volume's entry behind the superblock. */
 int __wrap_super_write(const struct device *device, uint64_t page, const struct super *super,
 		       enum pm_order order)
 {
 	struct super other = *super;
+	int rc;
 
-	if (order == PM_REPAIR_SUPER && is("repair-takes-a-block"))
-		other.blocks--;
-	return __real_super_write(device, page, &other, order);
+	if (order == PM_REPAIR_SUPER && is("repair-takes-a-page"))
+		other.device_pages--;
+	rc = __real_super_write(device, page, &other, order);
+	if (order == PM_REPAIR_SUPER && page == 0 && is("repair-takes-an-entry"))
+		memset(device->pm.base + PAGE, 0, 8);
+	return rc;
 }

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Any superblock and index: see fuzz-image.c.
+# Any superblock, directory, record and table: see fuzz-image.c.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"
 . "$abs_top_srcdir/tests/fuzz/fuzz.sh"

@@ -23,7 +23,7 @@ finds() {
 		missed+=("$2")
 		return
 	fi
-	printf '%-26s fuzz-%-7s%s\n' "$2" "$1" \
+	printf '%-28s fuzz-%-7s%s\n' "$2" "$1" \
 		"$(grep -m 1 -E '^finding: |ERROR: (Address|libFuzzer)|runtime error' "$tmp/log")"
 }
 
@@ -35,7 +35,7 @@ for mutant in read-gives-the-neighbour trim-forgets read-past-the-end write-past
 	finds ops $mutant
 done
 for mutant in checksum-unseen reserved-unseen copy-unseen range-one-too-far shared-unseen \
-	repair-takes-an-entry repair-takes-a-block; do
+	repair-takes-an-entry repair-takes-a-page table-out-of-place-followed volumes-share-unseen; do
 	finds image $mutant
 done
 test ${#missed[@]} -eq 0 || fail "not found: ${missed[*]}"

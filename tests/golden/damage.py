@@ -11,7 +11,12 @@ belongs to it:
     image RECIPE   damage, in this order; what is not named is as in the base image
     check N        the exit status of `kmemblk check`; then its output, each line behind a `|`
     open ok        a writable open; or else its message, which nbdkit puts on standard error
-    reads all      what a read-only open can read; or `all but BLOCK...`, or `nothing`
+    opened RECIPE  what such an open makes of it; without this line, no change
+    reads all      what a read-only open can read; or `all but VOLUME BLOCK..., VOLUME...`, where a
+                   volume without blocks is one that is not there, or `nothing`; ` and VOLUME`: one
+                   more is there
+    zeroes VOLUME BLOCK..., ...  what reads as zeroes and has contents in the base image: nothing
+                   tells it
     repair N       the exit status of `kmemblk check --repair`; then its output; or `same`: as check
     becomes same   what repair made: no change; or `base`, the base image; or a RECIPE
     then all       what can be read after it; without this line, the same as before
@@ -22,9 +27,22 @@ belongs to it:
     zero PAGE                 a whole page
     primary FIELD=VALUE...    fields of the superblock, and a right checksum
     copy, both FIELD=VALUE... the same of its copy, or of each
-    entry BLOCK VALUE         an entry of the index
-    page BLOCK PAGE           one that names a page, and has check value 0
+    record VOLUME FIELD=VALUE... the same of a volume's record
+    duplicate VOLUME PAGE     its record on another page, too
+    set PLACE VALUE           an entry
     size BYTES                cut off, or longer by zeroes
+
+Where an entry is, in the volumes as the base image has them:
+
+    directory NUMBER          that of a record
+    second NUMBER             the same in the directory's copy
+    each NUMBER               both
+    table VOLUME LEVEL NUMBER that names a table
+    block VOLUME BLOCK        that names the page of a block
+    below PAGE INDEX VOLUME LEVEL NUMBER  in any page, one that names a table, or at level 0 a block
+
+Its value is a number; `^BIT`, what it was with that bit turned; or `@PAGE`, one that names a page
+rightly there (a block: with check value 0).
 """
 
 import pathlib
@@ -32,8 +50,8 @@ import subprocess
 import sys
 
 from crc32c import crc32c
+from map import PAGE, PAGE_MASK, place_entry, with_parity
 
-PAGE = 4096
 # Offset and width, from kmemblk-format(5).
 FIELDS = {
     "version": (8, 4),
@@ -44,19 +62,35 @@ FIELDS = {
     "page_size": (40, 4),
     "check": (44, 4),
     "device_pages": (48, 8),
-    "index_start": (56, 8),
-    "index_pages": (64, 8),
-    "blocks": (72, 8),
-    "spare_pages": (80, 8),
-    "generation": (88, 8),
-    "created": (96, 8),
-    "uuid0": (104, 1),
-    "label0": (120, 1),
-    "label63": (183, 1),
-    "family0": (184, 1),
-    "reserved": (192, 1),
+    "directory_start": (56, 8),
+    "directory_pages": (64, 8),
+    "spare_pages": (72, 8),
+    "generation": (80, 8),
+    "created": (88, 8),
+    "uuid0": (96, 1),
+    "label0": (112, 1),
+    "label63": (175, 1),
+    "reserved": (176, 1),
     "reserved_end": (4091, 1),
 }
+RECORD_FIELDS = {
+    "magic0": (0, 1),
+    "height": (8, 4),
+    "flags": (12, 4),
+    "blocks": (16, 8),
+    "family": (24, 8),
+    "created": (32, 8),
+    "uuid0": (40, 1),
+    "name0": (56, 1),
+    "name1": (57, 1),
+    "name62": (118, 1),
+    "name63": (119, 1),
+    "reserved": (120, 1),
+    "reserved_end": (4083, 1),
+}
+RECORD_CRC = 4084
+LEVEL_RECORD = 63
+ENTRIES = 512
 
 
 def read_base(path):
@@ -72,52 +106,131 @@ def read_base(path):
     return image
 
 
-def set_fields(image, page, settings):
+def number(image, at, width=8):
+    return int.from_bytes(image[at : at + width], "little")
+
+
+def page_of(image, at):
+    return number(image, at) & PAGE_MASK
+
+
+def set_fields(image, page, fields, crc_at, settings):
     at = page * PAGE
     for setting in settings:
         field, value = setting.split("=")
-        offset, width = FIELDS[field]
+        offset, width = fields[field]
         image[at + offset : at + offset + width] = int(value, 0).to_bytes(width, "little")
-    image[at + PAGE - 4 : at + PAGE] = crc32c(image[at : at + PAGE - 4]).to_bytes(4, "little")
+    crc = crc32c(image[at : at + crc_at])
+    image[at + crc_at : at + crc_at + 4] = crc.to_bytes(4, "little")
 
 
-def made(base, recipe):
-    image, last = bytearray(base), len(base) // PAGE - 1
-    for step in recipe.split(";"):
-        what, *words = step.split()
+class Volume:
+    """A volume of a sound image."""
+
+    def __init__(self, image, slot):
+        self.image, self.slot = image, slot
+        self.record = page_of(image, PAGE + 8 * slot)
+        at = self.record * PAGE
+        self.height, self.blocks = number(image, at + 8, 4), number(image, at + 16)
+        self.family = number(image, at + 24)
+        self.name = image[at + 56 : at + 120].rstrip(b"\0").decode()
+
+    def find(self, level, place):
+        """Where the entry is that names the table at a place, or at level 0 the page of a block."""
+        at = self.record * PAGE + PAGE - 8
+        for above in range(self.height, level, -1):
+            page = page_of(self.image, at)
+            assert page, f"{self.name} has no table there"
+            index = place >> 9 * (above - level - 1) & ENTRIES - 1
+            at = page * PAGE + 8 * index
+        return at
+
+    def entry(self, page, level, place):
+        """The right one; of a block, without check value."""
+        return place_entry(self.family, page, level, place) if level else with_parity(page)
+
+    def named(self):
+        """Level, place and page of all that it names; of what is shared again and again."""
+        ways = [(self.record * PAGE + PAGE - 8, self.height, 0)]
+        while ways:
+            at, level, place = ways.pop()
+            page = page_of(self.image, at)
+            if page == 0:
+                continue
+            yield level, place, page
+            if level > 0:
+                below = range(ENTRIES)
+                ways += [(page * PAGE + 8 * i, level - 1, place * ENTRIES + i) for i in below]
+
+
+def volumes_of(image):
+    slots = range(ENTRIES)
+    return [Volume(image, slot) for slot in slots if page_of(image, PAGE + 8 * slot)]
+
+
+class Maker:
+    """Makes images from recipes."""
+
+    def __init__(self, base):
+        self.base, self.last = base, len(base) // PAGE - 1
+        self.volumes = {volume.name: volume for volume in volumes_of(base)}
+
+    def places(self, words):
+        """Offsets of an entry, and what makes the right one of a page."""
+        kind, *words = words
+        if kind in ("directory", "second", "each"):
+            slot = int(words[0])
+            pages = {"directory": [1], "second": [2], "each": [1, 2]}[kind]
+            right = lambda page: place_entry(0, page, LEVEL_RECORD, slot)
+            return [page * PAGE + 8 * slot for page in pages], right
+        if kind == "below":
+            at, words = int(words[0]) * PAGE + 8 * int(words[1]), words[2:]
+            volume, level, place = self.volumes[words[0]], int(words[1]), int(words[2])
+        else:
+            volume, place = self.volumes[words[0]], int(words[-1])
+            level = int(words[1]) if kind == "table" else 0
+            at = volume.find(level, place)
+        return [at], lambda page: volume.entry(page, level, place)
+
+    def set_entry(self, image, words, value):
+        offsets, right = self.places(words)
+        for at in offsets:
+            if value[0] == "^":
+                entry = number(image, at) ^ 1 << int(value[1:])
+            elif value[0] == "@":
+                entry = right(int(value[1:]))
+            else:
+                entry = int(value, 0)
+            image[at : at + 8] = entry.to_bytes(8, "little")
+
+    def step(self, image, what, words):
         if what == "put":
             data = bytes.fromhex(words[1])
             image[int(words[0]) : int(words[0]) + len(data)] = data
         elif what == "zero":
             at = int(words[0]) * PAGE
             image[at : at + PAGE] = bytes(PAGE)
-        elif what == "entry":
-            at = PAGE + 8 * int(words[0])
-            image[at : at + 8] = int(words[1], 0).to_bytes(8, "little")
-        elif what == "page":
-            at = PAGE + 8 * int(words[0])
-            page = int(words[1])
-            entry = page | (page.bit_count() & 1) << 63
-            image[at : at + 8] = entry.to_bytes(8, "little")
+        elif what == "set":
+            self.set_entry(image, words[:-1], words[-1])
+        elif what == "record":
+            page = self.volumes[words[0]].record
+            set_fields(image, page, RECORD_FIELDS, RECORD_CRC, words[1:])
+        elif what == "duplicate":
+            old, new = self.volumes[words[0]].record * PAGE, int(words[1]) * PAGE
+            image[new : new + PAGE] = image[old : old + PAGE]
         elif what == "size":
             size = int(words[0])
-            image = image[:size] + bytes(max(0, size - len(image)))
+            image[:] = image[:size] + bytes(max(0, size - len(image)))
         else:
-            for page in {"primary": [0], "copy": [last], "both": [0, last]}[what]:
-                set_fields(image, page, words)
-    return image
+            for page in {"primary": [0], "copy": [self.last], "both": [0, self.last]}[what]:
+                set_fields(image, page, FIELDS, PAGE - 4, words)
 
-
-def page_of(entry):
-    return int.from_bytes(entry, "little") & (1 << 39) - 1
-
-
-def disk_of(image):
-    """What each block of a sound device holds."""
-    for block in range(int.from_bytes(image[72:80], "little")):
-        at = PAGE + 8 * block
-        page = page_of(image[at : at + 8])
-        yield bytes(image[page * PAGE : (page + 1) * PAGE]) if page else bytes(PAGE)
+    def made(self, recipe):
+        image = bytearray(self.base)
+        for step in [] if recipe == "base" else recipe.split(";"):
+            what, *words = step.split()
+            self.step(image, what, words)
+        return image
 
 
 def read_table(path):
@@ -138,16 +251,31 @@ def read_table(path):
     return cases
 
 
+def zeroes_of(case):
+    """Blocks of each volume that read as zeroes, as a case says."""
+    volumes = [part.split() for part in case.get("zeroes", "").split(",") if part.strip()]
+    return {name: [int(block) for block in blocks] for name, *blocks in volumes}
+
+
 class Bench:
     def __init__(self, base, device, folder, kmemblk, read_all, *server):
         self.base = read_base(base)
-        self.disk = list(disk_of(self.base))
-        index = range(PAGE, PAGE + 8 * len(self.disk), 8)
-        self.used = {page_of(self.base[at : at + 8]) for at in index}
+        self.maker = Maker(self.base)
+        self.volumes = self.maker.volumes.values()
+        self.disks = {volume.name: self.disk_of(volume) for volume in self.volumes}
         self.device = pathlib.Path(device)
-        self.copy = pathlib.Path(folder) / "disk"
+        self.copy = pathlib.Path(folder) / "blocks"
         self.kmemblk, self.read_all, self.server = kmemblk, read_all, server
-        self.case, self.wrong = "", 0
+        self.case, self.zeroes, self.wrong = "", {}, 0
+
+    def disk_of(self, volume):
+        """The blocks that are not zeroes."""
+        found = {}
+        for level, block, page in volume.named():
+            data = bytes(self.base[page * PAGE : (page + 1) * PAGE])
+            if level == 0 and any(data):
+                found[block] = data
+        return found
 
     def expect(self, what, wanted, got):
         if wanted != got:
@@ -171,22 +299,61 @@ class Bench:
         output = [line for line in output if not line.startswith(warnings)]
         return "ok" if status == 0 and not output else "; ".join(output)
 
+    def lost_of(self, volume, told):
+        """Blocks of a volume that could not be read; the others are compared with the base's."""
+        size, data, lost = told
+        lost += [range(size, volume.blocks)] if size < volume.blocks else []
+        gone = lambda block: any(block in blocks for blocks in lost)
+        disk = self.disks[volume.name]
+        zeroes = self.zeroes.get(volume.name, [])
+        wanted = {block: disk[block] for block in disk if not gone(block) and block not in zeroes}
+        for block in wanted.keys() | data.keys():
+            if wanted.get(block) != data.get(block):
+                self.expect("contents", f"{volume.name}: {block} as it was", "something else")
+        return [f"{part[0]}-{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in lost]
+
+    def told(self, output):
+        """Of each volume its size, what blocks hold, and which are lost."""
+        volumes, at, copy = {}, 0, self.copy.read_bytes()
+        lines = iter(output)
+        for line in lines:
+            what, name, *numbers = line.split()
+            first, last = int(numbers[0]), int(numbers[-1])
+            if what == "volume":
+                volumes[name] = (first, {}, [])
+            elif what == "data":
+                volumes[name][1][first] = copy[at : at + PAGE]
+                at += PAGE
+            else:
+                volumes[name][2].append(range(first, last + 1))
+                message = next(lines)
+                wanted = f"read: DEVICE: volume {name}: block {first} "
+                self.expect("a lost block's message", wanted, message[: len(wanted)])
+        return volumes
+
     def reads(self):
-        """What can be read, each block compared with the base image's."""
+        """What can be read."""
         status, output = self.run(self.read_all, self.device, self.copy)
         if status == 1:
             return "nothing"
-        lost = [int(line.split("block ")[1].split()[0]) for line in output]
-        copy = self.copy.read_bytes()
-        for block in range(len(copy) // PAGE):
-            if block not in lost and copy[block * PAGE : (block + 1) * PAGE] != self.disk[block]:
-                self.expect("contents", f"block {block} as it was", "something else")
-        return "all" + "".join([" but"] * bool(lost) + [f" {block}" for block in lost])
+        told, missing = self.told(output), []
+        for volume in self.volumes:
+            if volume.name not in told:
+                missing.append(volume.name)
+                continue
+            lost = self.lost_of(volume, told.pop(volume.name))
+            if lost:
+                missing.append(" ".join([volume.name] + lost))
+        text = "all but " + ", ".join(missing) if missing else "all"
+        return "".join([text] + [f" and {name}" for name in told])
 
     def without_free(self, image):
         """A server may give the storage of free pages back."""
         image = bytearray(image)
-        for page in set(range(3, 699)) - self.used:
+        used = set()
+        for volume in volumes_of(image):
+            used |= {volume.record} | {page for _, _, page in volume.named()}
+        for page in set(range(3, 699)) - used:
             image[page * PAGE : (page + 1) * PAGE] = bytes(PAGE)
         return image
 
@@ -196,22 +363,23 @@ class Bench:
         self.expect(f"the device's bytes {when}", "as expected", "as expected" if same else "not")
 
     def try_case(self, case):
-        self.case = case["case"]
-        image = made(self.base, case["image"])
+        self.case, self.zeroes = case["case"], zeroes_of(case)
+        image = self.maker.made(case["image"])
         self.device.write_bytes(image)
         self.expect("check", case["check"], self.checked())
         self.expect("reads", case["reads"], self.reads())
         self.expect_image("after check", image)
         if self.server:
             self.expect("open", case["open"], self.opened())
-            self.expect_image("after an open", image, free=case["open"] == "ok")
+            opened = self.maker.made(case["opened"]) if "opened" in case else image
+            self.expect_image("after an open", opened, free=case["open"] == "ok")
             self.device.write_bytes(image)
         self.try_repair(case, image)
 
     def try_repair(self, case, image):
         becomes = case["becomes"]
         if becomes != "same":
-            image = self.base if becomes == "base" else made(self.base, becomes)
+            image = self.maker.made(becomes)
         self.expect("repair", case["repair"], self.checked("--repair"))
         self.expect_image("after repair", image)
         self.expect("reads after repair", case.get("then", case["reads"]), self.reads())

@@ -17,11 +17,27 @@
 #include <unistd.h>
 
 #include "unit.h"
+#include "common/disk.h"
 
 #define PAGES 700u
 #define COPY  ((PAGES - 1) * PAGE)
 
-#define FAMILY 0x0123456789abcdef
+/* The volumes, as the manual page and make-v2.c have them. */
+struct volume {
+	const char *name;
+	uint64_t family, blocks;
+	unsigned int height;
+	bool is_default;
+	unsigned int tables; /* the record included */
+	uint64_t mapped[8];  /* blocks that have pages ... */
+	unsigned int count;  /* ... so many */
+};
+
+static const struct volume volumes[] = {
+	{ "kmem0", 0x0123456789abcdef, 520, 2, true, 4, { 0, 1, 5, 7, 511, 512, 519 }, 7 },
+	{ "tall", 0xfedcba9876543210, 300000, 3, false, 7, { 0, 262144, 299999 }, 3 },
+};
+#define VOLUMES (sizeof(volumes) / sizeof(volumes[0]))
 
 /* ---- the image, from od(1)'s text ------------------------------------------------------------ */
 
@@ -90,30 +106,31 @@ static bool says(const uint8_t *page, const char *text)
 	return true;
 }
 
-/* What each block holds: a text again and again; NULL for zeroes.  Block 1 is apart. */
-static const char *text_of(uint64_t block)
+/* What each block holds: a text again and again; NULL for zeroes.  Block 1 of the first is apart. */
+static const char *text_of(const struct volume *volume, uint64_t block)
 {
-	switch (block) {
-	case 0:
-		return "the first block ";
-	case 5:
-		return "the replacement ";
-	case 511:
-		return "end of a leaf   ";
-	case 512:
-		return "begin of a leaf ";
-	case 519:
-		return "the last block  ";
-	default:
-		return NULL;
-	}
+	static const struct {
+		unsigned int volume;
+		uint64_t block;
+		const char *text;
+	} texts[] = {
+		{ 0, 0, "the first block " },	   { 0, 5, "the replacement " },
+		{ 0, 511, "end of a leaf   " },	   { 0, 512, "begin of a leaf " },
+		{ 0, 519, "the last block  " },	   { 1, 0, "first of tall   " },
+		{ 1, 262144, "a second branch " }, { 1, 299999, "last of tall    " },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		if (volume == &volumes[texts[i].volume] && block == texts[i].block)
+			return texts[i].text;
+	return NULL;
 }
 
-static bool is_right(uint64_t block, const uint8_t *page)
+static bool is_right(const struct volume *volume, uint64_t block, const uint8_t *page)
 {
-	const char *text = text_of(block);
+	const char *text = text_of(volume, block);
 
-	if (block == 1)
+	if (volume == &volumes[0] && block == 1)
 		return unit_is_zero(page, 100) &&
 		       memcmp(page + 100, "a part of a block", 17) == 0 &&
 		       unit_is_zero(page + 117, PAGE - 117);
@@ -131,19 +148,31 @@ static uint64_t number(uint64_t at, unsigned int width)
 	return value;
 }
 
-/* CRC-24 of family, number and contents, a bit at a time. */
-static uint64_t check_value(uint64_t block, const uint8_t *page)
+/* CRC-24, a bit at a time, begun with `value`. */
+static uint32_t crc24(uint32_t value, const void *bytes, size_t len)
 {
-	uint64_t before[2] = { htole64(FAMILY), htole64(block) };
-	uint32_t value = 0;
-
-	for (unsigned int i = 0; i < sizeof(before) + PAGE; i++) {
-		value ^= i < sizeof(before) ? ((const uint8_t *)before)[i]
-					    : page[i - sizeof(before)];
+	for (size_t i = 0; i < len; i++) {
+		value ^= ((const uint8_t *)bytes)[i];
 		for (unsigned int bit = 0; bit < 8; bit++)
 			value = value >> 1 ^ (value & 1 ? 0xdf3261 : 0);
 	}
 	return value;
+}
+
+/* Of family, number and contents. */
+static uint64_t check_value(uint64_t family, uint64_t block, const uint8_t *page)
+{
+	uint64_t before[2] = { htole64(family), htole64(block) };
+
+	return crc24(crc24(0, before, sizeof(before)), page, PAGE);
+}
+
+/* Of family, page, level and number. */
+static uint64_t place_value(uint64_t family, uint64_t page, uint64_t level, uint64_t place)
+{
+	uint64_t words[4] = { htole64(family), htole64(page), htole64(level), htole64(place) };
+
+	return crc24(0, words, sizeof(words));
 }
 
 static void expect_superblock(uint64_t at)
@@ -158,43 +187,113 @@ static void expect_superblock(uint64_t at)
 	ck_assert_uint_eq(number(at + 40, 4), 4096);	    /* page size */
 	ck_assert_uint_eq(number(at + 44, 4), 1);	    /* check: CRC-24 */
 	ck_assert_uint_eq(number(at + 48, 8), 700);	    /* device pages */
-	ck_assert_uint_eq(number(at + 56, 8), 1);	    /* index start */
-	ck_assert_uint_eq(number(at + 64, 8), 2);	    /* index pages */
-	ck_assert_uint_eq(number(at + 72, 8), 520);	    /* blocks */
-	ck_assert_uint_eq(number(at + 80, 8), 20);	    /* spare pages */
-	ck_assert_uint_eq(number(at + 88, 8), 1);	    /* generation */
-	ck_assert_uint_eq(number(at + 96, 8), 10000000000); /* created */
-	ck_assert_mem_eq(image + at + 104, uuid, 16);
-	ck_assert_str_eq((const char *)image + at + 120, "golden \xc3\xa9 v2");
-	ck_assert(unit_is_zero(image + at + 132, 184 - 132));
-	ck_assert_uint_eq(number(at + 184, 8), FAMILY);
-	ck_assert(unit_is_zero(image + at + 192, 4092 - 192));
+	ck_assert_uint_eq(number(at + 56, 8), 1);	    /* directory start */
+	ck_assert_uint_eq(number(at + 64, 8), 1);	    /* directory pages */
+	ck_assert_uint_eq(number(at + 72, 8), 20);	    /* spare pages */
+	ck_assert_uint_eq(number(at + 80, 8), 1);	    /* generation */
+	ck_assert_uint_eq(number(at + 88, 8), 10000000000); /* created */
+	ck_assert_mem_eq(image + at + 96, uuid, 16);
+	ck_assert_str_eq((const char *)image + at + 112, "golden \xc3\xa9 v2");
+	ck_assert(unit_is_zero(image + at + 124, 4092 - 124));
 	ck_assert_uint_eq(number(at + 4092, 4), unit_crc32c(image + at, 4092));
+}
+
+/* The data page that an entry names, by no other entry so far; its bits are even in number. */
+static uint64_t page_named(uint64_t at, bool *named)
+{
+	uint64_t entry = number(at, 8), page = entry & 0x7fffffffff;
+
+	ck_assert(page >= 3 && page <= 698);
+	ck_assert_msg(!named[page], "page %llu is named twice", (unsigned long long)page);
+	named[page] = true;
+	ck_assert_int_eq(__builtin_popcountll(entry) % 2, 0);
+	return page;
+}
+
+/* The page of what is at a place, which the entry's check value must be of. */
+static uint64_t page_of_place(uint64_t at, uint64_t family, unsigned int level, uint64_t place,
+			      bool *named)
+{
+	uint64_t page = page_named(at, named);
+
+	ck_assert_uint_eq(number(at, 8) >> 39 & 0xffffff, place_value(family, page, level, place));
+	return page;
+}
+
+static uint64_t expect_record(const struct volume *volume, unsigned int i, bool *named)
+{
+	static const uint8_t uuid[15] = { 0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x43, 0x21,
+					  0x8f, 0xed, 0xcb, 0xa9, 0x87, 0x65, 0x43 };
+	uint64_t at = page_of_place(4096 + 8 * i, 0, 63, i, named) * 4096;
+	size_t length = strlen(volume->name);
+
+	ck_assert_mem_eq(image + at, "KMEMREC\n", 8);
+	ck_assert_uint_eq(number(at + 8, 4), volume->height);
+	ck_assert_uint_eq(number(at + 12, 4), volume->is_default);
+	ck_assert_uint_eq(number(at + 16, 8), volume->blocks);
+	ck_assert_uint_eq(number(at + 24, 8), volume->family);
+	ck_assert_uint_eq(number(at + 32, 8), 10000000000); /* created */
+	ck_assert_mem_eq(image + at + 40, uuid, 15);
+	ck_assert_uint_eq(image[at + 55], i);
+	ck_assert_mem_eq(image + at + 56, volume->name, length);
+	ck_assert(unit_is_zero(image + at + 56 + length, 4084 - 56 - length));
+	ck_assert_uint_eq(number(at + 4084, 4), unit_crc32c(image + at, 4084));
+	return at + 4088;
+}
+
+/* What was found below a record: the blocks that have pages, in order, and how many tables. */
+struct found {
+	const struct volume *volume;
+	bool *named;
+	unsigned int blocks, tables;
+};
+
+static void expect_block(struct found *found, uint64_t at, uint64_t block)
+{
+	const uint8_t *contents = image + page_named(at, found->named) * 4096;
+
+	ck_assert_uint_lt(found->blocks, found->volume->count);
+	ck_assert_uint_eq(block, found->volume->mapped[found->blocks++]);
+	ck_assert(is_right(found->volume, block, contents));
+	ck_assert_uint_eq(number(at, 8) >> 39 & 0xffffff,
+			  check_value(found->volume->family, block, contents));
+}
+
+/* The entry of what is at a place, and all below. */
+static void expect_entry(struct found *found, uint64_t at, unsigned int level, uint64_t place)
+{
+	uint64_t page;
+
+	if (number(at, 8) == 0)
+		return;
+	if (level == 0) {
+		expect_block(found, at, place);
+		return;
+	}
+	found->tables++;
+	page = page_of_place(at, found->volume->family, level, place, found->named);
+	for (unsigned int i = 0; i < 512; i++)
+		expect_entry(found, page * 4096 + 8 * i, level - 1, 512 * place + i);
 }
 
 START_TEST(test_bytes_are_as_documented)
 {
-	static const uint64_t mapped[] = { 0, 1, 5, 7, 511, 512, 519 };
-	unsigned int next = 0;
+	bool named[PAGES] = { false };
 
 	read_image();
 	expect_superblock(0);
 	expect_superblock(COPY);
-	for (uint64_t block = 0; block < 1024; block++) {
-		uint64_t entry = number(4096 + block * 8, 8), page;
+	/* The directory, and its copy. */
+	ck_assert(unit_is_zero(image + 4096 + 8 * VOLUMES, 4096 - 8 * VOLUMES));
+	ck_assert_mem_eq(image + 2 * 4096, image + 4096, 4096);
+	for (unsigned int i = 0; i < VOLUMES; i++) {
+		struct found found = { .volume = &volumes[i], .named = named, .tables = 1 };
+		uint64_t root = expect_record(&volumes[i], i, named);
 
-		if (next == 7 || block != mapped[next]) {
-			ck_assert_uint_eq(entry, 0);
-			continue;
-		}
-		next++;
-		page = entry & 0x7fffffffff;
-		ck_assert(page >= 3 && page <= 698);
-		ck_assert(is_right(block, image + page * 4096));
-		ck_assert_uint_eq(entry >> 39 & 0xffffff, check_value(block, image + page * 4096));
-		ck_assert_int_eq(__builtin_popcountll(entry) % 2, 0);
+		expect_entry(&found, root, volumes[i].height, 0);
+		ck_assert_uint_eq(found.blocks, volumes[i].count);
+		ck_assert_uint_eq(found.tables, volumes[i].tables);
 	}
-	ck_assert_uint_eq(next, 7);
 }
 END_TEST
 
@@ -202,12 +301,44 @@ END_TEST
 
 static void expect_contents(struct kmemblk *h)
 {
+	struct kmemblk_volume *v;
 	uint8_t page[PAGE];
 
-	for (uint64_t block = 0; block < 520; block++) {
-		ck_assert_int_eq(kmemblk_read(h, page, PAGE, block * PAGE), 0);
-		ck_assert_msg(is_right(block, page), "block %llu", (unsigned long long)block);
+	for (unsigned int i = 0; i < VOLUMES; i++) {
+		ck_assert_int_eq(kmemblk_volume_open(h, volumes[i].name, &v), 0);
+		for (uint64_t block = 0; block < volumes[i].blocks; block++) {
+			ck_assert_int_eq(kmemblk_read(v, page, PAGE, block * PAGE), 0);
+			ck_assert_msg(is_right(&volumes[i], block, page), "%s: block %llu",
+				      volumes[i].name, (unsigned long long)block);
+		}
+		ck_assert_int_eq(kmemblk_read(v, page, 1, volumes[i].blocks * PAGE), -EINVAL);
+		kmemblk_volume_close(v);
 	}
+}
+
+static int expect_volume(void *opaque, const struct kmemblk_volume_info *info)
+{
+	unsigned int *i = opaque;
+	char uuid[37];
+
+	ck_assert_uint_lt(*i, VOLUMES);
+	snprintf(uuid, sizeof(uuid), "fedcba98-7654-4321-8fed-cba9876543%02x", *i);
+	ck_assert_str_eq(info->name, volumes[*i].name);
+	ck_assert_str_eq(info->uuid, uuid);
+	ck_assert_uint_eq(info->created, 10000000000);
+	ck_assert_uint_eq(info->blocks, volumes[*i].blocks);
+	ck_assert_uint_eq(info->pages_used, volumes[*i].count);
+	ck_assert_int_eq(info->is_default, volumes[*i].is_default);
+	(*i)++;
+	return 0;
+}
+
+static void expect_volumes(struct kmemblk *h)
+{
+	unsigned int count = 0;
+
+	ck_assert_int_eq(kmemblk_volume_list(h, expect_volume, &count), 0);
+	ck_assert_uint_eq(count, VOLUMES);
 }
 
 START_TEST(test_opens_and_reads)
@@ -228,11 +359,14 @@ START_TEST(test_opens_and_reads)
 		ck_assert_uint_eq(info.generation, 1);
 		ck_assert_uint_eq(info.created, 10000000000);
 		ck_assert_uint_eq(info.device_pages, 700);
-		ck_assert_uint_eq(info.index_pages, 2);
 		ck_assert_uint_eq(info.data_pages, 696);
+		ck_assert_uint_eq(info.volumes, 2);
 		ck_assert_uint_eq(info.blocks, 520);
 		ck_assert_uint_eq(info.pages_spare, 20);
-		ck_assert_uint_eq(info.pages_used, 7);
+		ck_assert_uint_eq(info.pages_used, 10);
+		ck_assert_uint_eq(info.pages_tables, 11);
+		ck_assert_uint_eq(info.entries_damaged, 0);
+		expect_volumes(h);
 		expect_contents(h);
 		kmemblk_close(h);
 	}
@@ -241,18 +375,50 @@ END_TEST
 
 START_TEST(test_is_written_to)
 {
+	struct kmemblk_volume *v;
 	struct kmemblk *h;
+	uint8_t page[PAGE];
 
 	make();
 	h = unit_open(0);
 	for (uint64_t block = 100; block < 400; block++)
 		unit_write(h, block, block);
-	ck_assert_int_eq(kmemblk_trim(h, 300 * PAGE, 100 * PAGE), 0);
+	ck_assert_int_eq(kmemblk_trim(disk_of(h), 300 * PAGE, 100 * PAGE), 0);
+	ck_assert_int_eq(kmemblk_volume_open(h, "tall", &v), 0);
+	memset(page, 'x', PAGE);
+	for (uint64_t block = 200000; block < 200000 + 100 * 512; block += 512)
+		ck_assert_int_eq(kmemblk_write(v, page, PAGE, block * PAGE), 0);
+	ck_assert_int_eq(kmemblk_trim(v, 60000 * PAGE, 200000 * PAGE), 0);
+	kmemblk_volume_close(v);
 	expect_contents(h);
 	unit_close_clean(h);
 }
 END_TEST
 
+START_TEST(test_volumes_are_changed)
+{
+	struct kmemblk *h;
+
+	make();
+	h = unit_open(0);
+	ck_assert_int_eq(kmemblk_volume_create(h, "third", 10 * PAGE, 0), 0);
+	/* Higher by a level, and back. */
+	ck_assert_int_eq(kmemblk_volume_resize(h, "tall", (1ull << 28) * PAGE, 0), 0);
+	kmemblk_close(h);
+	unit_expect_clean();
+	h = unit_open(0);
+	ck_assert_int_eq(kmemblk_volume_resize(h, "tall", 300000ull * PAGE, 0), 0);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "third"), 0);
+	expect_volumes(h);
+	expect_contents(h);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "tall"), 0);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "kmem0"), 0);
+	ck_assert_uint_eq(unit_info(h).pages_used + unit_info(h).pages_tables, 0);
+	unit_close_clean(h);
+}
+END_TEST
+
+/* Superblocks and the first record; what else depends on the family, which is at random. */
 START_TEST(test_the_same_is_written_today)
 {
 	uint8_t page[PAGE];
@@ -264,14 +430,20 @@ START_TEST(test_the_same_is_written_today)
 							   .spare_pages = 20 });
 	/* But for what is different each time. */
 	for (unsigned int i = 0; i < 2; i++) {
-		unit_poke(i * COPY + 96, image + 96, 24);
-		unit_poke(i * COPY + 184, image + 184, 8);
+		unit_poke(i * COPY + 88, image + 88, 24);
 		unit_seal(i * (PAGES - 1));
 		unit_peek(i * COPY, page, PAGE);
 		ck_assert_mem_eq(page, image, PAGE);
 	}
+	ck_assert_uint_eq(unit_record(), 3);
+	ck_assert_uint_eq(unit_peek_number(PAGE, 8), number(PAGE, 8));
+	ck_assert_uint_eq(unit_peek_number(2 * PAGE, 8), number(2 * PAGE, 8));
+	unit_poke(3 * PAGE + 24, image + 3 * PAGE + 24, 32);
+	unit_seal_record(3);
+	unit_peek(3 * PAGE, page, PAGE);
+	ck_assert_mem_eq(page, image + 3 * PAGE, PAGE - 8);
 }
 END_TEST
 
 UNIT_MAIN("v2", test_bytes_are_as_documented, test_opens_and_reads, test_is_written_to,
-	  test_the_same_is_written_today)
+	  test_volumes_are_changed, test_the_same_is_written_today)

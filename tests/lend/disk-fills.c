@@ -92,7 +92,8 @@ static void fill_to_headroom(struct nbd_handle *nbd)
 	char byte;
 
 	pages = (int64_t)(raw_stat(path, "pages", "free") - raw_stat(path, "pages", "spare") -
-			  raw_stat(path, "pages", "lent") - raw_stat(path, "pages", "headroom"));
+			  raw_stat(path, "pages", "for_tables") - raw_stat(path, "pages", "lent") -
+			  raw_stat(path, "pages", "headroom"));
 	for (int64_t i = 0; i <= pages; i++)
 		CHECK(disk_write(nbd, block++) == 0, "%s", nbd_get_error());
 	CHECK(read(heard[0], &byte, 1) == 1, "read: %m");

@@ -38,6 +38,7 @@ requires nbdinfo --version
 nbdkit -U "$tmp/other" -P "$tmp/pid" null
 await_daemon "$tmp/pid"
 own=$(pipes)
+others=$(ls -l "/proc/$pid/fd")
 kill "$pid"
 rm "$tmp/pid"
 nbdkit -U "$tmp/nbd" -P "$tmp/pid" "$plugin" "$device"
@@ -45,5 +46,6 @@ await_daemon "$tmp/pid"
 cleanup_fn kill -9 "$pid"
 nbdinfo --size "nbd+unix:///?socket=$tmp/nbd" > /dev/null || fail "it does not serve"
 # It keeps no end of the pipe to the command.
-test "$(pipes)" -eq "$own" || fail "$(ls -l "/proc/$pid/fd")"
+test "$(pipes)" -eq "$own" ||
+	fail "nbdkit null has: $others; here: $(ls -l "/proc/$pid/fd")"
 kill "$pid"

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "common/disk.h"
 
 #define THREADS 4u
 #define BLOCKS	1000u /* written by each */
@@ -50,7 +51,7 @@ static void check_block(struct kmemblk *from, uint32_t block, uint32_t version)
 	struct content content;
 	uint8_t buf[BLOCK_SIZE];
 
-	CHECK_CALL(kmemblk_read(from, buf, BLOCK_SIZE, (uint64_t)block * BLOCK_SIZE));
+	CHECK_CALL(kmemblk_read(disk_of(from), buf, BLOCK_SIZE, (uint64_t)block * BLOCK_SIZE));
 	content = block_recognise(buf, 0, BLOCK_WORDS);
 	CHECK(content.kind == CONTENT_VERSION && content.number == block &&
 		      content.version == version,
@@ -66,11 +67,11 @@ static void *work(void *opaque)
 	for (uint32_t version = 1; version <= 3; version++) {
 		for (uint32_t i = first; i < first + BLOCKS; i++) {
 			block_fill(buf, i, version);
-			CHECK_CALL(
-				kmemblk_write(handle, buf, BLOCK_SIZE, (uint64_t)i * BLOCK_SIZE));
+			CHECK_CALL(kmemblk_write(disk_of(handle), buf, BLOCK_SIZE,
+						 (uint64_t)i * BLOCK_SIZE));
 			check_block(handle, i, version);
 		}
-		CHECK_CALL(kmemblk_trim(handle, BLOCK_SIZE, (uint64_t)first * BLOCK_SIZE));
+		CHECK_CALL(kmemblk_trim(disk_of(handle), BLOCK_SIZE, (uint64_t)first * BLOCK_SIZE));
 	}
 	return NULL;
 }

@@ -6,14 +6,14 @@
  * A thread that trims a block is stopped after it has cleared the entry and before it has flushed
  * it (the linker puts functions of this file before pm_flush() and pm_drain()).  Another one asks
  * for the same and gets its answer: by then it must have flushed that entry and drained after that.
- * Once in a leaf that holds nothing else, where the count of the leaf must not yet say so, and once
- * among others.
+ * Once in a leaf that holds nothing else, and once among others.
  */
 #include "config.h"
 
 #include "park.h"
+#include "common/disk.h"
 
-#define PAGES	     32u
+#define PAGES	     35u
 #define BLOCKS	     28u
 #define BLOCK	     5u
 #define BLOCK_OFFSET ((uint64_t)BLOCK * BLOCK_SIZE)
@@ -30,7 +30,9 @@ void __wrap_pm_drain(const struct pm *pm, enum pm_order order);
 int __wrap_pm_flush(const struct pm *pm, const void *addr, size_t len, enum pm_order order)
 {
 	if (watched) {
-		uintptr_t entry = (uintptr_t)&handle->index.entries[BLOCK], from = (uintptr_t)addr;
+		const struct map *map = &disk_in_use(handle)->map;
+		uintptr_t entry = (uintptr_t)&map_table(map, map_leaf_page(map, BLOCK))[BLOCK];
+		uintptr_t from = (uintptr_t)addr;
 
 		flushed = flushed || (entry >= from && entry < from + len);
 	}
@@ -52,7 +54,7 @@ static void *trim_parked(void *opaque)
 {
 	(void)opaque;
 	to_be_parked = true;
-	CHECK_CALL(kmemblk_trim(handle, BLOCK_SIZE, BLOCK_OFFSET));
+	CHECK_CALL(kmemblk_trim(disk_in_use(handle), BLOCK_SIZE, BLOCK_OFFSET));
 	return NULL;
 }
 
@@ -71,8 +73,8 @@ static const struct request {
 static int run(const struct request *request)
 {
 	if (request->zero)
-		return kmemblk_zero(handle, request->count, request->offset, 0);
-	return kmemblk_trim(handle, request->count, request->offset);
+		return kmemblk_zero(disk_in_use(handle), request->count, request->offset, 0);
+	return kmemblk_trim(disk_in_use(handle), request->count, request->offset);
 }
 
 static void try_request(const struct request *request, bool alone)

@@ -2,10 +2,11 @@
 /*
  * full-disk.c - with a spare of one page and every block mapped, overwriting always succeeds.
  *
- * The device has exactly one page more than the disk has blocks.  Sixteen threads overwrite: single
- * blocks, many at once, parts.  Then they also trim, zero and write again the same few blocks, so
- * that the last pages change hands all the time.  As many pages as blocks are reserved for blocks, so
- * no call may ever fail; a thread that waits for ever is ended by the test's time limit.
+ * The device has exactly one page more than the disk's blocks, and what finds them, take.  Sixteen
+ * threads overwrite: single blocks, many at once, parts.  Then they also trim, zero and write again
+ * the same few blocks, so that the last pages change hands all the time.  As many pages as blocks are
+ * reserved for blocks, so no call may ever fail; a thread that waits for ever is ended by the test's
+ * time limit.
  *
  * Threads yield often where they are about to take a lock, since there, what they have seen before is
  * growing old: the linker puts __wrap_pthread_mutex_lock() in the place of pthread_mutex_lock().
@@ -17,6 +18,7 @@
 #include <string.h>
 
 #include "harness.h"
+#include "common/disk.h"
 
 #define THREADS 16
 #define MOST	32u /* blocks a request */
@@ -49,7 +51,7 @@ static void write_blocks(struct thread *thread, uint32_t first, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
 		block_fill(thread->buf + i * BLOCK_SIZE, first + i, 1 + thread->number);
-	CHECK_CALL(kmemblk_write(handle, thread->buf, (size_t)count * BLOCK_SIZE,
+	CHECK_CALL(kmemblk_write(disk_in_use(handle), thread->buf, (size_t)count * BLOCK_SIZE,
 				 (uint64_t)first * BLOCK_SIZE));
 }
 
@@ -58,7 +60,8 @@ static void write_part(struct thread *thread, uint32_t first, uint32_t count)
 	uint32_t front = 1 + random_below(&thread->random, BLOCK_SIZE / 2 - 1);
 	uint32_t back = 1 + random_below(&thread->random, BLOCK_SIZE / 2 - 1);
 
-	CHECK_CALL(kmemblk_write(handle, thread->buf, (size_t)count * BLOCK_SIZE - front - back,
+	CHECK_CALL(kmemblk_write(disk_in_use(handle), thread->buf,
+				 (size_t)count * BLOCK_SIZE - front - back,
 				 (uint64_t)first * BLOCK_SIZE + front));
 }
 
@@ -68,13 +71,13 @@ static void unmap(struct thread *thread, uint32_t first, uint32_t count)
 
 	switch (random_below(&thread->random, 3)) {
 	case 0:
-		CHECK_CALL(kmemblk_trim(handle, length, offset));
+		CHECK_CALL(kmemblk_trim(disk_in_use(handle), length, offset));
 		break;
 	case 1:
-		CHECK_CALL(kmemblk_zero(handle, length, offset, 0));
+		CHECK_CALL(kmemblk_zero(disk_in_use(handle), length, offset, 0));
 		break;
 	default:
-		CHECK_CALL(kmemblk_zero(handle, length, offset, KMEMBLK_ZERO_NO_HOLE));
+		CHECK_CALL(kmemblk_zero(disk_in_use(handle), length, offset, KMEMBLK_ZERO_NO_HOLE));
 	}
 }
 
@@ -122,7 +125,8 @@ static void check_pages(uint64_t used)
 	struct kmemblk_info info;
 
 	kmemblk_get_info(handle, &info);
-	CHECK(info.data_pages == info.blocks + 1 && info.pages_spare == 1,
+	/* A record and a leaf besides. */
+	CHECK(info.data_pages == info.blocks + 1 + 2 && info.pages_spare == 1,
 	      "%llu data pages, %llu blocks", (unsigned long long)info.data_pages,
 	      (unsigned long long)info.blocks);
 	CHECK(info.pages_used == used, "%llu pages are used instead of %llu",
@@ -130,7 +134,7 @@ static void check_pages(uint64_t used)
 	blocks = (uint32_t)info.blocks;
 }
 
-/* A device of so many pages, of which four are not for data. */
+/* A device of so many pages, of which seven are not for blocks. */
 static void fill_and_overwrite(struct thread *threads, unsigned int pages, unsigned int count)
 {
 	char *path = test_make_device((uint64_t)pages * BLOCK_SIZE, 1);
@@ -164,10 +168,10 @@ int main(void)
 		memset(threads[i].buf, 'x', sizeof(threads[i].buf));
 	}
 	/* From one block, which all want (each write then waits for a page), to some hundreds. */
-	fill_and_overwrite(threads, 5, scale_races(200));
 	fill_and_overwrite(threads, 8, scale_races(200));
-	fill_and_overwrite(threads, 64, scale_races(150));
-	fill_and_overwrite(threads, 500, scale_races(150));
+	fill_and_overwrite(threads, 11, scale_races(200));
+	fill_and_overwrite(threads, 67, scale_races(150));
+	fill_and_overwrite(threads, 503, scale_races(150));
 	free(threads);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "common/disk.h"
 #include "harness.h"
 
 char *test_make_device(uint64_t size, uint64_t spare)
@@ -26,6 +27,7 @@ struct kmemblk *test_open(const char *path)
 
 	CHECK_CALL(kmemblk_open(path, 0, &handle));
 	CHECK_CALL(kmemblk_start(handle));
+	(void)disk_of(handle);
 	return handle;
 }
 

@@ -23,7 +23,7 @@
 /* Make and format a device; 0 for `spare` means the default.  Its path, to be freed. */
 char *test_make_device(uint64_t size, uint64_t spare);
 
-/* Open for writing, and start. */
+/* Open for writing, and start; its disk is in use from now on. */
 struct kmemblk *test_open(const char *path);
 
 /* Close, and check that the device is sound.  `used` pages hold blocks, unless it is UINT64_MAX. */

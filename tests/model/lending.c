@@ -16,6 +16,7 @@
 
 #include "common/packet.h"
 #include "harness.h"
+#include "common/disk.h"
 
 #define DEVICE_SIZE (24 << 20)
 #define WRITERS	    4u
@@ -52,7 +53,7 @@ static void verify(struct writer *writer, uint32_t i)
 	uint8_t buf[BLOCK_SIZE];
 	struct content content;
 
-	CHECK_CALL(kmemblk_read(handle, buf, sizeof(buf), (uint64_t)block * BLOCK_SIZE));
+	CHECK_CALL(kmemblk_read(disk_of(handle), buf, sizeof(buf), (uint64_t)block * BLOCK_SIZE));
 	content = block_recognise(buf, 0, BLOCK_WORDS);
 	CHECK(version == 0 ? content.kind == CONTENT_ZEROES
 			   : content.kind == CONTENT_VERSION && content.number == block &&
@@ -68,10 +69,10 @@ static void write_or_trim(struct writer *writer, uint32_t i, bool write)
 
 	if (write) {
 		block_fill(buf, writer->first + i, ++writer->number);
-		CHECK_CALL(kmemblk_write(handle, buf, sizeof(buf), offset));
+		CHECK_CALL(kmemblk_write(disk_of(handle), buf, sizeof(buf), offset));
 		writer->version[i] = writer->number;
 	} else {
-		CHECK_CALL(kmemblk_trim(handle, BLOCK_SIZE, offset));
+		CHECK_CALL(kmemblk_trim(disk_of(handle), BLOCK_SIZE, offset));
 		writer->version[i] = 0;
 	}
 }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "common/disk.h"
 
 #define WRITERS 8u
 #define USERS	4u
@@ -57,7 +58,7 @@ static struct user users[USERS];
 
 static void verify(struct writer *w, uint32_t at, uint32_t n)
 {
-	CHECK_CALL(kmemblk_read(handle, w->buf, (size_t)n * BLOCK_SIZE,
+	CHECK_CALL(kmemblk_read(disk_of(handle), w->buf, (size_t)n * BLOCK_SIZE,
 				(uint64_t)(w->first + at) * BLOCK_SIZE));
 	for (uint32_t i = 0; i < n; i++) {
 		struct content c = block_recognise(w->buf + i * BLOCK_SIZE, 0, BLOCK_WORDS);
@@ -90,12 +91,12 @@ static void *write_and_trim(void *opaque)
 		uint32_t kind = random_below(&w->random, 8) + (round / 256 % 2 ? 2 : 0);
 
 		if (kind < 3) {
-			CHECK_CALL(kmemblk_trim(handle, (uint64_t)n * BLOCK_SIZE,
+			CHECK_CALL(kmemblk_trim(disk_of(handle), (uint64_t)n * BLOCK_SIZE,
 						(uint64_t)(w->first + at) * BLOCK_SIZE));
 		} else if (kind < 7) {
 			for (uint32_t i = 0; i < n; i++)
 				block_fill(w->buf + i * BLOCK_SIZE, w->first + at + i, round);
-			CHECK_CALL(kmemblk_write(handle, w->buf, (size_t)n * BLOCK_SIZE,
+			CHECK_CALL(kmemblk_write(disk_of(handle), w->buf, (size_t)n * BLOCK_SIZE,
 						 (uint64_t)(w->first + at) * BLOCK_SIZE));
 		} else {
 			verify(w, at, n);

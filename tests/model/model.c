@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "model.h"
+#include "common/disk.h"
 
 struct reference *reference;
 unsigned int threads = 16;
@@ -110,7 +111,7 @@ static enum operation do_one(struct worker *worker)
 
 	switch (operation) {
 	case FLUSH:
-		CHECK_CALL(kmemblk_flush(worker->handle));
+		CHECK_CALL(kmemblk_flush(disk_in_use(worker->handle)));
 		return operation;
 	case PART_READ:
 	case PART_WRITE:

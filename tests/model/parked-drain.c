@@ -11,8 +11,9 @@
 #include "config.h"
 
 #include "park.h"
+#include "common/disk.h"
 
-#define PAGES	     32u
+#define PAGES	     35u
 #define BLOCKS	     28u /* all that are there with a spare of one page */
 #define BLOCK	     5u
 #define OTHER_BLOCK  6u
@@ -35,17 +36,17 @@ void __wrap_pm_drain(const struct pm *pm, enum pm_order order)
 
 static int trim(void)
 {
-	return kmemblk_trim(handle, BLOCK_SIZE, BLOCK_OFFSET);
+	return kmemblk_trim(disk_in_use(handle), BLOCK_SIZE, BLOCK_OFFSET);
 }
 
 static int zero(void)
 {
-	return kmemblk_zero(handle, BLOCK_SIZE, BLOCK_OFFSET, 0);
+	return kmemblk_zero(disk_in_use(handle), BLOCK_SIZE, BLOCK_OFFSET, 0);
 }
 
 static int zero_no_hole(void)
 {
-	return kmemblk_zero(handle, BLOCK_SIZE, BLOCK_OFFSET, KMEMBLK_ZERO_NO_HOLE);
+	return kmemblk_zero(disk_in_use(handle), BLOCK_SIZE, BLOCK_OFFSET, KMEMBLK_ZERO_NO_HOLE);
 }
 
 static int write_whole_block(void)
@@ -53,19 +54,19 @@ static int write_whole_block(void)
 	uint8_t buf[BLOCK_SIZE];
 
 	block_fill(buf, BLOCK, 2);
-	return kmemblk_write(handle, buf, BLOCK_SIZE, BLOCK_OFFSET);
+	return kmemblk_write(disk_in_use(handle), buf, BLOCK_SIZE, BLOCK_OFFSET);
 }
 
 static int write_part_of_block(void)
 {
 	uint8_t buf[PART] = { 1 };
 
-	return kmemblk_write(handle, buf, PART, BLOCK_OFFSET);
+	return kmemblk_write(disk_in_use(handle), buf, PART, BLOCK_OFFSET);
 }
 
 static int zero_part_of_block(void)
 {
-	return kmemblk_zero(handle, PART, BLOCK_OFFSET, 0);
+	return kmemblk_zero(disk_in_use(handle), PART, BLOCK_OFFSET, 0);
 }
 
 static const struct request {

@@ -13,8 +13,9 @@
 #include "config.h"
 
 #include "park.h"
+#include "common/disk.h"
 
-#define PAGES 32u
+#define PAGES 35u
 #define BLOCK 3u
 /* Not where the block's words would tell its version. */
 #define PART_WORDS 64u
@@ -58,7 +59,8 @@ static void *write_parked(void *opaque)
 	uint64_t part[PART_WORDS] = { 0 };
 
 	park_at = *(const enum place *)opaque;
-	CHECK_CALL(kmemblk_write(handle, part, sizeof(part), (uint64_t)BLOCK * BLOCK_SIZE));
+	CHECK_CALL(kmemblk_write(disk_in_use(handle), part, sizeof(part),
+				 (uint64_t)BLOCK * BLOCK_SIZE));
 	return NULL;
 }
 
@@ -80,7 +82,8 @@ static void try_place(enum place place)
 	shortage_end(&shortage);
 	park_end(thread);
 	shortage_join(&shortage);
-	CHECK_CALL(kmemblk_read(handle, word, BLOCK_SIZE, (uint64_t)BLOCK * BLOCK_SIZE));
+	CHECK_CALL(
+		kmemblk_read(disk_in_use(handle), word, BLOCK_SIZE, (uint64_t)BLOCK * BLOCK_SIZE));
 	content = block_recognise(word + PART_WORDS, PART_WORDS, BLOCK_WORDS - PART_WORDS);
 	CHECK(content.kind == CONTENT_VERSION && content.version == GET(shortage.written),
 	      "the block's last version, %u, is lost", GET(shortage.written));

@@ -14,10 +14,11 @@
 #include "config.h"
 
 #include "park.h"
+#include "common/disk.h"
 
 #define READ_BLOCK    0u
 #define WRITTEN_BLOCK 1u
-#define PAGES	      32u
+#define PAGES	      35u
 
 static struct kmemblk *handle;
 static __thread bool to_be_parked;
@@ -38,7 +39,7 @@ static void *read_parked(void *opaque)
 {
 	(void)opaque;
 	to_be_parked = true;
-	seen_rc = kmemblk_read(handle, seen, BLOCK_SIZE, READ_BLOCK * BLOCK_SIZE);
+	seen_rc = kmemblk_read(disk_in_use(handle), seen, BLOCK_SIZE, READ_BLOCK * BLOCK_SIZE);
 	return NULL;
 }
 
@@ -55,7 +56,7 @@ int main(void)
 	shortage_write(handle, READ_BLOCK, 1);
 	page = shortage_page(handle, READ_BLOCK);
 	reader = park_start(read_parked, NULL);
-	CHECK_CALL(kmemblk_trim(handle, BLOCK_SIZE, READ_BLOCK * BLOCK_SIZE));
+	CHECK_CALL(kmemblk_trim(disk_in_use(handle), BLOCK_SIZE, READ_BLOCK * BLOCK_SIZE));
 	shortage_begin(&shortage, handle, WRITTEN_BLOCK, page);
 	reused = shortage_reaches(&shortage);
 	shortage_end(&shortage);

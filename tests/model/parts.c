@@ -16,6 +16,7 @@
 
 #include "common/block.h"
 #include "model.h"
+#include "common/disk.h"
 
 /* Pieces that a read looks at, at most. */
 #define MOST_PIECES 256u
@@ -165,7 +166,7 @@ static void check_range(struct worker *worker, uint64_t from, uint64_t to)
 	     last++)
 		oldest[last - first] = LOAD(pieces[last].acknowledged);
 	to = min(to, pieces[last - 1].from + pieces[last - 1].length);
-	CHECK_CALL(kmemblk_read(worker->handle, worker->buf, to - from, from));
+	CHECK_CALL(kmemblk_read(disk_in_use(worker->handle), worker->buf, to - from, from));
 	for (uint32_t i = first; i < last; i++) {
 		struct fragment fragment = { .number = i };
 		uint64_t stop = min(to, pieces[i].from + pieces[i].length);
@@ -193,7 +194,7 @@ static void change(struct worker *worker, uint32_t number, uint32_t version)
 	STORE(piece->issued, version);
 	if (is_zero(number, version)) {
 		CHECK_CALL(
-			kmemblk_zero(worker->handle, piece->length, piece->from,
+			kmemblk_zero(disk_in_use(worker->handle), piece->length, piece->from,
 				     random_below(&worker->random, 2) ? KMEMBLK_ZERO_NO_HOLE : 0));
 	} else {
 		block_fill(contents, PIECE | number, version);
@@ -204,7 +205,8 @@ static void change(struct worker *worker, uint32_t number, uint32_t version)
 			memcpy(worker->buf + at, contents + in_block, length);
 			at += length;
 		}
-		CHECK_CALL(kmemblk_write(worker->handle, worker->buf, piece->length, piece->from));
+		CHECK_CALL(kmemblk_write(disk_in_use(worker->handle), worker->buf, piece->length,
+					 piece->from));
 	}
 	STORE(piece->acknowledged, version);
 }

@@ -6,6 +6,7 @@
 
 #include "grace-watch.h"
 #include "shortage.h"
+#include "common/disk.h"
 
 /* Writes after which a page that was free would have been used a hundred times. */
 #define VERY_MANY 2000u
@@ -15,12 +16,18 @@ void shortage_write(struct kmemblk *handle, uint32_t block, uint32_t version)
 	uint8_t buf[BLOCK_SIZE];
 
 	block_fill(buf, block, version);
-	CHECK_CALL(kmemblk_write(handle, buf, BLOCK_SIZE, (uint64_t)block * BLOCK_SIZE));
+	CHECK_CALL(
+		kmemblk_write(disk_in_use(handle), buf, BLOCK_SIZE, (uint64_t)block * BLOCK_SIZE));
 }
 
 uint64_t shortage_page(const struct kmemblk *handle, uint32_t block)
 {
-	return layout_entry_page(GET(handle->index.entries[block]));
+	const struct map *map = &disk_in_use((struct kmemblk *)handle)->map;
+	uint64_t leaf = GET(map->leaf[map_leaf(block)]);
+
+	if (leaf == 0)
+		return 0;
+	return layout_entry_page(GET(map_table(map, leaf)[block % LAYOUT_TABLE_ENTRIES]));
 }
 
 static void *overwrite(void *opaque)

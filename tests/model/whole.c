@@ -28,6 +28,7 @@
 
 #include "common/block.h"
 #include "model.h"
+#include "common/disk.h"
 
 /* Changes to zeroes, or to holes. */
 struct clearing {
@@ -112,7 +113,7 @@ static void do_read(struct worker *worker, uint32_t first, uint32_t count, unsig
 
 	for (uint32_t i = 0; i < count; i++)
 		floor[i] = LOAD(whole[first + i].floor);
-	CHECK_CALL(kmemblk_read(worker->handle, worker->buf, to - from, from));
+	CHECK_CALL(kmemblk_read(disk_in_use(worker->handle), worker->buf, to - from, from));
 	for (uint32_t i = 0; i < count; i++) {
 		/* Whole words only. */
 		unsigned int begin = i == 0 ? (cut_front + 7) / 8 : 0;
@@ -168,7 +169,7 @@ static void do_extents(struct worker *worker, uint32_t first, uint32_t count)
 
 	for (uint32_t i = 0; i < count; i++)
 		floor[i] = LOAD(whole[first + i].floor);
-	CHECK_CALL(kmemblk_extents(worker->handle, to - from, from, on_extent, &walk));
+	CHECK_CALL(kmemblk_extents(disk_in_use(worker->handle), to - from, from, on_extent, &walk));
 	CHECK(walk.next == to, "extents end at %llu instead of %llu", (unsigned long long)walk.next,
 	      (unsigned long long)to);
 }
@@ -195,8 +196,8 @@ static void do_write(struct worker *worker, uint32_t first, uint32_t count)
 
 	for (uint32_t i = 0; i < count; i++)
 		block_fill(worker->buf + i * BLOCK_SIZE, first + i, version);
-	CHECK_CALL(kmemblk_write(worker->handle, worker->buf, (size_t)count * BLOCK_SIZE,
-				 (uint64_t)first * BLOCK_SIZE));
+	CHECK_CALL(kmemblk_write(disk_in_use(worker->handle), worker->buf,
+				 (size_t)count * BLOCK_SIZE, (uint64_t)first * BLOCK_SIZE));
 	STORE(acknowledged[version - epoch], LOAD(reference->clock));
 	took_effect(first, count, version);
 }
@@ -222,7 +223,7 @@ static void trim(struct worker *worker, uint32_t first, uint32_t count)
 		from -= random_below(&worker->random, BLOCK_SIZE);
 	if (first + count < blocks)
 		to += random_below(&worker->random, BLOCK_SIZE);
-	CHECK_CALL(kmemblk_trim(worker->handle, to - from, from));
+	CHECK_CALL(kmemblk_trim(disk_in_use(worker->handle), to - from, from));
 }
 
 static void do_clear(struct worker *worker, uint32_t first, uint32_t count,
@@ -239,7 +240,7 @@ static void do_clear(struct worker *worker, uint32_t first, uint32_t count,
 	if (operation == TRIM)
 		trim(worker, first, count);
 	else
-		CHECK_CALL(kmemblk_zero(worker->handle, (uint64_t)count * BLOCK_SIZE,
+		CHECK_CALL(kmemblk_zero(disk_in_use(worker->handle), (uint64_t)count * BLOCK_SIZE,
 					(uint64_t)first * BLOCK_SIZE,
 					holes ? 0 : KMEMBLK_ZERO_NO_HOLE));
 	for (uint32_t i = first; i < first + count; i++) {
@@ -301,7 +302,8 @@ static bool is_hole(struct worker *worker, uint32_t block)
 
 	walk.end = walk.next + BLOCK_SIZE;
 	walk.floor = &floor;
-	CHECK_CALL(kmemblk_extents(worker->handle, BLOCK_SIZE, walk.next, on_extent, &walk));
+	CHECK_CALL(kmemblk_extents(disk_in_use(worker->handle), BLOCK_SIZE, walk.next, on_extent,
+				   &walk));
 	return walk.mapped == 0;
 }
 

@@ -11,6 +11,7 @@ requires_attach
 requires mkfs.ext4 -V
 requires qemu-io --version
 requires python3 --version
+requires nbdcopy --version
 
 # mount(8) keeps its notes there.
 in_scratch_root '/run/.*'
@@ -19,4 +20,5 @@ cd "$abs_top_builddir"
 # A person has no such environment.
 unset MALLOC_PERTURB_
 readme_run 'A session'
+readme_run 'Several disks on a device'
 readme_run 'Free pages are memory'

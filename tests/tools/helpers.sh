@@ -9,7 +9,8 @@
 #     silent FILE          $tmp/FILE must be empty
 #     json EXPRESSION      prints a Python expression over `j`, the JSON object in $tmp/out
 #     poke OFFSET HEX      writes bytes into $device
-#     entry BLOCK PAGE     makes the index of $device name PAGE for BLOCK
+#     entry BLOCK PAGE     makes the map of $device name PAGE for BLOCK
+#     page_of BLOCK        prints the page that it names
 #     last_page            prints the offset of the copy of the superblock
 #     super FIELD VALUE    changes the superblock of $device, both copies, with right checksums
 
@@ -59,12 +60,16 @@ with open(sys.argv[1], "r+b") as device:
 
 # entry BLOCK PAGE: one that names a page, and has check value 0; or BLOCK bits:VALUE
 entry() {
-	poke $((4096 + 8 * $1)) "$(python3 -c 'import sys
+	python3 -B "$abs_top_srcdir/tests/common/map.py" "$device" entry "$1" "$(python3 -c 'import sys
 page = sys.argv[1]
 entry = int(page.removeprefix("bits:"), 0)
 if not page.startswith("bits:"):
     entry |= (bin(entry).count("1") & 1) << 63
-print(entry.to_bytes(8, "little").hex())' "$2")"
+print(entry)' "$2")"
+}
+
+page_of() {
+	python3 -B "$abs_top_srcdir/tests/common/map.py" "$device" page "$1"
 }
 
 last_page() {

@@ -20,6 +20,8 @@ json_is 'j["check"]' crc24
 json_is 'j["device_pages"]' 16384
 json_is 'j["pages_spare"]' 256
 json_is 'j["pages_used"]' 0
-json_is 'j["index_pages"] + j["data_pages"] + 2' 16384
-json_is 'j["blocks"] + j["pages_spare"]' "$(json 'j["data_pages"]')"
+# Superblock, directory, and their copies; of the data pages, a record, 32 leaves and a table of them.
+json_is 'j["data_pages"] + 4' 16384
+json_is 'j["pages_tables"]' 1
+json_is 'j["blocks"] + j["pages_spare"] + 1 + 32 + 1' "$(json 'j["data_pages"]')"
 status 0 "$kmemblk" check "$device"

@@ -13,7 +13,7 @@ status 0 "$kmemblk" info --json "$device"
 json_is 'j["type"]' none
 json_is 'j["blocks"]' 0
 json_is 'j["size_bytes"]' 0
-json_is 'j["index_pages"]' 0
+json_is 'j["pages_tables"]' 0
 json_is 'j["pages_free"]' 4094
 status 0 "$kmemblk" info "$device"
 says out ': no disk'

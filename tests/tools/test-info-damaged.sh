@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# info counts damaged index entries and names the command that looks into them.
+# info counts damaged entries and names the command that looks into them.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tools/helpers.sh"
 
@@ -12,4 +12,4 @@ entry 6 1
 status 0 "$kmemblk" info --json "$device"
 json_is 'j["entries_damaged"]' 2
 status 0 "$kmemblk" info "$device"
-says out "2 index entries are damaged: run kmemblk check $device$"
+says out "2 entries of the map are damaged: run kmemblk check $device$"

@@ -8,7 +8,7 @@
 device d
 format --create=16M --label=harmless
 # ESC [ 2 J, a newline, a byte that is not UTF-8.
-super 120 "$(printf 'a\033[2J\n\377b\0' | od -An -tx1 | tr -d ' \n')"
+super 112 "$(printf 'a\033[2J\n\377b\0' | od -An -tx1 | tr -d ' \n')"
 status 0 "$kmemblk" info "$device"
 says out '^  label +a\?\[2J\?\?b'
 status 0 "$kmemblk" info --json "$device"

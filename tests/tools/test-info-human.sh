@@ -16,6 +16,7 @@ says out '^  persistence +process: what is written survives the server, not a re
 says out '^  served by +nobody$'
 says out '^  \[#+-+s\]  # used  - free  s spare$'
 says out '^  used +8.0 MiB +2048 pages +50 %$'
-says out '^  free +8.0 MiB +2042 pages +50 %$'
+says out '^  free +8.0 MiB +2038 pages +50 %$'
+says out '^  tables +24 KiB +6 pages +0 %$'
 says out '^  spare +256 KiB +64 pages +2 %$'
 says out '^  device +16.0 MiB +4096 pages$'

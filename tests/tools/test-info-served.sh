@@ -19,7 +19,7 @@ says out "^  served by +nbdkit, process $server$"
 free=$(sed -nE 's/^  free +[^ ]+ [^ ]+ +([0-9]+) pages.*/\1/p' "$tmp/out")
 status 0 "$kmemblk" info --json "$device"
 json_is 'j["pages_free"]' "$free"
-json_is 'j["pages_used"] + j["pages_free"] == j["data_pages"]' True
+json_is 'j["pages_used"] + j["pages_tables"] + j["pages_free"] == j["data_pages"]' True
 status 0 "$kmemblk" stat --json "$tmp/lend"
 json_is 'j["pages"]["free"]' "$free"
 status 0 "$kmemblk" stat "$tmp/lend"

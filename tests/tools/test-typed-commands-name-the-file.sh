@@ -69,7 +69,7 @@ for name in "${names[@]}"; do
 	status 4 "$kmemblk" check -- "$name"
 	if nbdkit --version > /dev/null 2>&1; then
 		! nbdkit -U - "$plugin" path="./$name" --run true 2> "$tmp/err" || fail "a damaged device is served"
-		says err 'the index is damaged'
+		says err 'the map is damaged'
 		propose kmemblk 3 "$name"
 	fi
 	rm -- "./$name"

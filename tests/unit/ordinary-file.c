@@ -16,6 +16,7 @@
 
 #include "io/handle.h"
 #include "unit.h"
+#include "common/disk.h"
 
 static unsigned int synced;   /* calls of msync() */
 static long page_size = PAGE; /* the kernel's */
@@ -61,9 +62,9 @@ START_TEST(test_each_write_is_synced)
 	synced = 0;
 	unit_write(h, 0, 1);
 	ck_assert_uint_eq(synced, 2);
-	ck_assert_int_eq(kmemblk_write(h, page, 10, 5), 0);
+	ck_assert_int_eq(kmemblk_write(disk_of(h), page, 10, 5), 0);
 	ck_assert_uint_eq(synced, 4);
-	ck_assert_int_eq(kmemblk_trim(h, PAGE, 0), 0);
+	ck_assert_int_eq(kmemblk_trim(disk_of(h), PAGE, 0), 0);
 	ck_assert_uint_eq(synced, 5);
 	kmemblk_close(h);
 }
@@ -87,7 +88,7 @@ START_TEST(test_kernel_with_larger_pages)
 	synced = 0;
 	for (uint64_t block = 0; block < 40; block++)
 		unit_write(h, block, block);
-	ck_assert_int_eq(kmemblk_trim(h, PAGE, 0), 0);
+	ck_assert_int_eq(kmemblk_trim(disk_of(h), PAGE, 0), 0);
 	ck_assert_uint_ge(synced, 81);
 	kmemblk_close(h);
 }
@@ -101,7 +102,7 @@ START_TEST(test_blocks_come_back)
 		unit_write(h, block, block);
 	for (uint64_t block = 0; block < 300; block += 3)
 		unit_write(h, block, block + 1000);
-	ck_assert_int_eq(kmemblk_trim(h, 10 * PAGE, 0), 0);
+	ck_assert_int_eq(kmemblk_trim(disk_of(h), 10 * PAGE, 0), 0);
 	unit_close_clean(h);
 	h = unit_open(0);
 	for (uint64_t block = 0; block < 300; block++)

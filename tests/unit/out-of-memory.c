@@ -21,6 +21,7 @@
 
 #include "common/packet.h"
 #include "unit.h"
+#include "common/disk.h"
 
 /* Calls until one fails; -1: none will. */
 static _Atomic int fails_in = -1;
@@ -137,8 +138,8 @@ static int open_and_write(void)
 	if (rc != 0 && kmemblk_start(h) != 0)
 		abort();
 	if (rc == 0)
-		rc = kmemblk_write(h, page, PAGE, 0);
-	else if (kmemblk_write(h, page, PAGE, 0) != 0)
+		rc = kmemblk_write(disk_of(h), page, PAGE, 0);
+	else if (kmemblk_write(disk_of(h), page, PAGE, 0) != 0)
 		abort();
 	kmemblk_close(h);
 	return rc;

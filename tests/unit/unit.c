@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "unit.h"
+#include "common/disk.h"
 
 #define PATH_SIZE 200
 
@@ -199,14 +200,16 @@ void unit_write(struct kmemblk *h, uint64_t block, uint64_t number)
 	uint8_t bytes[PAGE];
 
 	unit_fill(bytes, number);
-	ck_assert_msg(kmemblk_write(h, bytes, PAGE, block * PAGE) == 0, "%s", kmemblk_error());
+	ck_assert_msg(kmemblk_write(disk_of(h), bytes, PAGE, block * PAGE) == 0, "%s",
+		      kmemblk_error());
 }
 
 void unit_expect(struct kmemblk *h, uint64_t block, uint64_t number)
 {
 	uint8_t bytes[PAGE];
 
-	ck_assert_msg(kmemblk_read(h, bytes, PAGE, block * PAGE) == 0, "%s", kmemblk_error());
+	ck_assert_msg(kmemblk_read(disk_of(h), bytes, PAGE, block * PAGE) == 0, "%s",
+		      kmemblk_error());
 	ck_assert_msg(unit_is(bytes, number), "block %llu is not number %llu",
 		      (unsigned long long)block, (unsigned long long)number);
 }
@@ -215,7 +218,8 @@ void unit_expect_zero(struct kmemblk *h, uint64_t block)
 {
 	uint8_t bytes[PAGE];
 
-	ck_assert_msg(kmemblk_read(h, bytes, PAGE, block * PAGE) == 0, "%s", kmemblk_error());
+	ck_assert_msg(kmemblk_read(disk_of(h), bytes, PAGE, block * PAGE) == 0, "%s",
+		      kmemblk_error());
 	ck_assert_msg(unit_is_zero(bytes, PAGE), "block %llu is not zero",
 		      (unsigned long long)block);
 }
@@ -313,35 +317,6 @@ void unit_seal(uint64_t page)
 
 	unit_peek(page * PAGE, bytes, PAGE);
 	unit_poke_number(page * PAGE + 4092, 4, unit_crc32c(bytes, 4092));
-}
-
-void unit_poke_entry(uint64_t block, uint64_t entry)
-{
-	unit_poke_number(PAGE + block * 8, 8, entry);
-}
-
-uint64_t unit_peek_entry(uint64_t block)
-{
-	return unit_peek_number(PAGE + block * 8, 8);
-}
-
-uint64_t unit_entry(uint64_t page)
-{
-	uint64_t bits = 0;
-
-	for (unsigned int i = 0; i < 63; i++)
-		bits ^= page >> i & 1;
-	return page | bits << 63;
-}
-
-void unit_poke_page(uint64_t block, uint64_t page)
-{
-	unit_poke_entry(block, unit_entry(page));
-}
-
-uint64_t unit_peek_page(uint64_t block)
-{
-	return unit_peek_entry(block) & 0x7fffffffff;
 }
 
 void unit_make_file(const char *path, uint64_t bytes)

@@ -93,14 +93,28 @@ void unit_poke_number(uint64_t at, unsigned int width, uint64_t value);
 uint64_t unit_peek_number(uint64_t at, unsigned int width);
 /* Give the superblock at `page` the checksum that its other bytes want. */
 void unit_seal(uint64_t page);
-/* Index entry of a block. */
+
+/* ---- the map in the file (entries.c), of the first volume --------------------------------------- */
+
+/* Where its record is, and where the entry of a block is; the second makes tables that are missing. */
+uint64_t unit_record(void);
+uint64_t unit_find_entry(uint64_t block);
+/* The page of the table of a level on the way to a block; it must be there. */
+uint64_t unit_table(uint64_t block, unsigned int level);
+/* The entry of a block; where there is no leaf the first makes one, and the second says 0. */
 void unit_poke_entry(uint64_t block, uint64_t entry);
 uint64_t unit_peek_entry(uint64_t block);
-/* One that names a page and has check value 0, and how it is written. */
+/* One that names a page and has this check value, and one with 0, and how it is written. */
+uint64_t unit_entry_with(uint64_t page, uint32_t check);
 uint64_t unit_entry(uint64_t page);
 void unit_poke_page(uint64_t block, uint64_t page);
 /* The page of a block. */
 uint64_t unit_peek_page(uint64_t block);
+/* The entry that names the table at a place of the first volume, and a record. */
+uint64_t unit_table_entry(uint64_t page, unsigned int level, uint64_t number);
+uint64_t unit_record_entry(uint64_t page, unsigned int number);
+/* Give the record on a page the checksum that its other bytes want. */
+void unit_seal_record(uint64_t page);
 
 void unit_make_file(const char *path, uint64_t bytes);
 /* Bytes of storage that the file has. */

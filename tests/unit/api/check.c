@@ -2,7 +2,7 @@
 /*
  * check.c - each kind of damage is found; what can be corrected without a guess is, by repair only.
  *
- * The device has 2000 pages: 0 the superblock, 1-4 the index, 5-1998 data, 1999 the copy.
+ * The device has 2000 pages: 0 the superblock, 1 and 2 the directory, 3-1998 data, 1999 the copy.
  */
 #include "config.h"
 
@@ -139,7 +139,7 @@ END_TEST
 START_TEST(test_copy_differs)
 {
 	make();
-	unit_poke(COPY + 120, "another", 7);
+	unit_poke(COPY + 112, "another", 7);
 	unit_seal(PAGES - 1);
 	expect_finding("correctable", "superblock copy (page 1999): differs from the primary");
 	repair(1, 0, "corrected: superblock copy (page 1999): differs");
@@ -153,8 +153,8 @@ START_TEST(test_copy_is_newer)
 
 	/* A rewrite goes to the copy first; this one was cut after it. */
 	make();
-	unit_poke_number(COPY + 88, 8, 2);
-	unit_poke(COPY + 120, "renamed", 7);
+	unit_poke_number(COPY + 80, 8, 2);
+	unit_poke(COPY + 112, "renamed", 7);
 	unit_seal(PAGES - 1);
 	expect_finding("correctable", "superblock (page 0): older than its copy");
 	repair(1, 0, "corrected: superblock (page 0): older than its copy");
@@ -167,10 +167,11 @@ END_TEST
 
 START_TEST(test_newer_copy_of_another_size_changes_nothing)
 {
-	/* Nothing writes such a thing; taking it over would cost the last five blocks. */
+	/* Nothing writes such a thing; taking it over would cost the last five pages. */
 	make();
-	unit_poke_number(COPY + 88, 8, 2);
-	unit_poke_number(COPY + 72, 8, 1895);
+	unit_poke_number(COPY + 80, 8, 2);
+	unit_poke_number(COPY + 64, 8, 1);
+	unit_poke_number(COPY + 48, 8, 1995);
 	unit_seal(PAGES - 1);
 	expect_finding("correctable", "superblock copy (page 1999): differs from the primary");
 	repair(1, 0, "corrected: superblock copy (page 1999): differs");
@@ -226,9 +227,6 @@ START_TEST(test_features_that_allow_reading_only_forbid_repair)
 	unit_poke_number(COPY + 24, 8, 1);
 	unit_seal(PAGES - 1);
 	expect_finding("note", "has features this version can only read (ro-compat 0x1)");
-	unit_poke_entry(1900, 77);
-	unit_expect_error(check_repair(), EMEDIUMTYPE, "can only read (ro-compat 0x1)");
-	ck_assert_uint_eq(unit_peek_entry(1900), 77);
 	unit_poke_number(COPY + 200, 1, 1);
 	unit_expect_error(check_repair(), EMEDIUMTYPE, "can only read (ro-compat 0x1)");
 	unit_poke_number(COPY + 200, 1, 0);
@@ -239,15 +237,16 @@ START_TEST(test_features_that_allow_reading_only_forbid_repair)
 }
 END_TEST
 
-/* ---- the index ------------------------------------------------------------------------------- */
+/* ---- the map --------------------------------------------------------------------------------- */
 
 START_TEST(test_wild_entry)
 {
 	make();
 	unit_poke_page(3, 1999);
-	expect_finding("left", "block 3: its index entry names page 1999, which is no data page "
-			       "(those are 5 to 1998); the block's contents are lost");
-	repair(0, 1, "left: block 3");
+	expect_finding("left",
+		       "kmem0: block 3: its entry names page 1999, which is no data page (those "
+		       "are 3 to 1998); what it held is lost");
+	repair(0, 1, "left: kmem0: block 3");
 	ck_assert_uint_eq(unit_peek_entry(3), unit_entry(1999));
 }
 END_TEST
@@ -263,10 +262,10 @@ START_TEST(test_shared_page)
 	unit_poke_entry(1500, page);
 	text = unit_check(0, &result);
 	/* Both blocks are told: nobody knows which is right. */
-	ck_assert(strstr(text, "block 4: its index entry names page ") != NULL);
-	ck_assert(strstr(text, "block 1500: its index entry names page ") != NULL);
+	ck_assert(strstr(text, "block 4: its entry names page ") != NULL);
+	ck_assert(strstr(text, "block 1500: its entry names page ") != NULL);
 	ck_assert_uint_eq(result.left, 2);
-	repair(0, 2, "left: block 4");
+	repair(0, 2, "left: kmem0: block 4");
 	ck_assert_uint_eq(unit_peek_entry(4), page);
 	ck_assert_uint_eq(unit_peek_entry(1500), page);
 }
@@ -281,33 +280,25 @@ START_TEST(test_many_wild_entries_are_counted)
 	for (uint64_t block = 100; block < 350; block++)
 		unit_poke_entry(block, ~0ull);
 	text = unit_check(0, &result);
-	ck_assert(strstr(text, "index: 150 more damaged entries") != NULL);
+	ck_assert(strstr(text, "map: 150 more damaged entries") != NULL);
 	ck_assert(strstr(text, "note: opened read-only, the device serves every other") != NULL);
 }
 END_TEST
 
-START_TEST(test_entries_past_the_last_block)
-{
-	make();
-	unit_poke_entry(1900, 77);
-	unit_poke_entry(2047, 78);
-	expect_finding("correctable", "index: entries past the last block are not zero");
-	repair(1, 0, "corrected: index: entries past the last block are not zero");
-	ck_assert_uint_eq(unit_peek_entry(1900) + unit_peek_entry(2047), 0);
-	expect_whole();
-}
-END_TEST
-
-START_TEST(test_leaves_without_storage_stay_so)
+START_TEST(test_what_is_past_the_end_is_a_note)
 {
 	struct kmemblk_check_result result;
-	uint64_t before;
 
 	make();
-	before = unit_storage(unit_device);
-	unit_check(0, &result);
-	unit_check(REPAIR, &result);
-	ck_assert_uint_eq(unit_storage(unit_device), before);
+	unit_poke_page(1900, 77);
+	unit_poke_page(2047, 78);
+	ck_assert_str_eq(
+		unit_check(REPAIR, &result),
+		"note: kmem0: 2 entries past its end, from when it was made smaller: the next start "
+		"clears them\n");
+	kmemblk_close(unit_open(0));
+	ck_assert_uint_eq(unit_peek_entry(1900) + unit_peek_entry(2047), 0);
+	expect_whole();
 }
 END_TEST
 
@@ -369,6 +360,5 @@ UNIT_MAIN("check", test_sound_device, test_primary_damaged, test_primary_gone,
 	  test_newer_copy_of_another_size_changes_nothing, test_mkfs_was_there,
 	  test_newer_format_is_left_alone, test_features_that_allow_reading_only_forbid_repair,
 	  test_wild_entry, test_shared_page, test_many_wild_entries_are_counted,
-	  test_entries_past_the_last_block, test_leaves_without_storage_stay_so,
-	  test_grown_device_is_a_note, test_device_cut_short, test_not_a_device,
-	  test_busy_and_bad_flags)
+	  test_what_is_past_the_end_is_a_note, test_grown_device_is_a_note, test_device_cut_short,
+	  test_not_a_device, test_busy_and_bad_flags)

@@ -41,13 +41,14 @@ START_TEST(test_defaults)
 	ck_assert_str_eq(info.label, "");
 	ck_assert_uint_eq(info.device_pages, 2048);
 	ck_assert_uint_eq(info.pages_spare, 32);
-	ck_assert_uint_eq(info.index_pages, 4);
-	ck_assert_uint_eq(info.blocks, 2048 - 2 - 4 - 32);
+	ck_assert_uint_eq(info.pages_tables, 1);
+	/* Superblocks and directories, the spare, a record, four leaves and a table that names them. */
+	ck_assert_uint_eq(info.blocks, 2048 - 4 - 32 - 1 - 4 - 1);
 	ck_assert_uint_eq(info.generation, 1);
 	ck_assert(info.created >= (uint64_t)before && info.created <= (uint64_t)time(NULL));
 	ck_assert_uint_eq(info.pages_used, 0);
-	/* Thin: the two superblocks. */
-	ck_assert_uint_eq(unit_storage(unit_device), 2 * PAGE);
+	/* Thin: superblocks, directories, the record. */
+	ck_assert_uint_eq(unit_storage(unit_device), 5 * PAGE);
 	unit_expect_clean();
 }
 END_TEST
@@ -78,7 +79,7 @@ START_TEST(test_options)
 	ck_assert_str_eq(info.label, label);
 	ck_assert_uint_eq(info.size_bytes, 5 * PAGE);
 	ck_assert_uint_eq(info.pages_spare, 7);
-	ck_assert_uint_eq(info.data_pages, 2048 - 3);
+	ck_assert_uint_eq(info.data_pages, 2048 - 4);
 	unlink(unit_device);
 	label[63] = 'x';
 	label[64] = '\0';
@@ -125,7 +126,7 @@ START_TEST(test_type_none)
 	unit_format_with(&(struct kmemblk_format_options){ .create_size = MIB, .type = "none" });
 	ck_assert_int_eq(kmemblk_probe(unit_device, &info), 0);
 	ck_assert_str_eq(info.type, "none");
-	ck_assert_uint_eq(info.blocks + info.index_pages + info.pages_spare + info.pages_used, 0);
+	ck_assert_uint_eq(info.blocks + info.pages_tables + info.pages_spare + info.pages_used, 0);
 	ck_assert_uint_eq(info.data_pages, 254);
 	ck_assert_uint_eq(info.pages_free, 254);
 	unit_expect_clean();
@@ -180,11 +181,11 @@ END_TEST
 
 START_TEST(test_too_small)
 {
-	for (uint64_t pages = 0; pages < 5; pages++) {
+	for (uint64_t pages = 0; pages < 8; pages++) {
 		unit_make_file(unit_device, pages * PAGE);
 		refused(NULL, ENOSPC, "too few");
 	}
-	unit_make_file(unit_device, 5 * PAGE);
+	unit_make_file(unit_device, 8 * PAGE);
 	ck_assert_int_eq(format(NULL), 0);
 	unit_expect_clean();
 }

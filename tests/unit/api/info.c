@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "unit.h"
+#include "common/disk.h"
 
 START_TEST(test_open_device)
 {
@@ -28,18 +29,20 @@ START_TEST(test_open_device)
 	ck_assert_uint_eq(info.page_size, PAGE);
 	ck_assert_uint_eq(info.generation, 1);
 	ck_assert_uint_eq(info.device_pages, 2000);
-	ck_assert_uint_eq(info.index_pages, 4);
-	ck_assert_uint_eq(info.data_pages, 1994);
+	ck_assert_uint_eq(info.volumes, 1);
+	/* The record, two leaves, and a table that names them. */
+	ck_assert_uint_eq(info.pages_tables, 4);
+	ck_assert_uint_eq(info.data_pages, 1996);
 	ck_assert_uint_eq(info.blocks, 1900);
 	ck_assert_uint_eq(info.size_bytes, 1900 * PAGE);
 	ck_assert_uint_eq(info.pages_used, 300);
-	ck_assert_uint_eq(info.pages_free, 1694);
+	ck_assert_uint_eq(info.pages_free, 1996 - 4 - 300);
 	ck_assert_uint_eq(info.pages_spare, 31);
 	ck_assert_uint_eq(info.pages_quarantined, 0);
 	ck_assert_uint_eq(info.entries_damaged, 0);
 	ck_assert_int_eq(info.readonly, 0);
 	/* The counts follow. */
-	ck_assert_int_eq(kmemblk_trim(h, 10 * PAGE, 0), 0);
+	ck_assert_int_eq(kmemblk_trim(disk_of(h), 10 * PAGE, 0), 0);
 	kmemblk_get_info(h, &info);
 	ck_assert_uint_eq(info.pages_used, 295);
 	kmemblk_close(h);
@@ -63,7 +66,8 @@ START_TEST(test_probe_while_served)
 	ck_assert_str_ne(info.holder_name, "");
 	ck_assert_str_eq(info.uuid, open_info.uuid);
 	ck_assert_uint_eq(info.pages_used, 1);
-	ck_assert_uint_eq(info.pages_free, info.data_pages - 1);
+	/* A block, and a record, a leaf and a table that names it. */
+	ck_assert_uint_eq(info.pages_free, info.data_pages - 1 - 3);
 	/* And takes no claim. */
 	unit_write(h, 8, 8);
 	kmemblk_close(h);

@@ -15,6 +15,7 @@
 
 #include "io/handle.h"
 #include "unit.h"
+#include "common/disk.h"
 
 START_TEST(test_version)
 {
@@ -31,12 +32,14 @@ START_TEST(test_open_changes_nothing)
 	unit_format(8 * MIB, 0);
 	unit_copy_file(unit_device, before);
 	first = unit_storage(unit_device);
-	h = unit_open(0);
-	kmemblk_close(h);
 	h = unit_open(KMEMBLK_OPEN_READONLY);
 	kmemblk_close(h);
-	ck_assert(unit_same_file(unit_device, before));
 	ck_assert_uint_eq(unit_storage(unit_device), first);
+	h = unit_open(0);
+	kmemblk_close(h);
+	ck_assert(unit_same_file(unit_device, before));
+	/* For writing, storage for overwriting what there is: the record. */
+	ck_assert_uint_le(unit_storage(unit_device), first + 2 * PAGE);
 }
 END_TEST
 
@@ -79,7 +82,7 @@ START_TEST(test_failed_open_leaves_nothing)
 }
 END_TEST
 
-START_TEST(test_damaged_index_opens_for_reading_only)
+START_TEST(test_damaged_map_opens_for_reading_only)
 {
 	struct kmemblk *h;
 
@@ -89,7 +92,7 @@ START_TEST(test_damaged_index_opens_for_reading_only)
 	unit_poke_page(4, 10);
 	unit_poke_page(5, 10);
 	unit_expect_error(kmemblk_open(unit_device, 0, &h), EUCLEAN,
-			  "the index is damaged (2 bad entries, 1 pages named twice, 0 entries "
+			  "the map is damaged (2 bad entries, 1 pages named twice, 0 entries "
 			  "unreadable); for details type: kmemblk check ");
 	h = unit_open(KMEMBLK_OPEN_READONLY);
 	unit_expect_zero(h, 0);
@@ -187,7 +190,7 @@ START_TEST(test_the_child_serves_what_the_parent_opened)
 		uint8_t page[PAGE];
 
 		unit_fill(page, 5);
-		if (kmemblk_start(h) != 0 || kmemblk_write(h, page, PAGE, 7 * PAGE) != 0)
+		if (kmemblk_start(h) != 0 || kmemblk_write(disk_of(h), page, PAGE, 7 * PAGE) != 0)
 			_exit(1);
 		/* Dies without closing: nothing is lost. */
 		_exit(0);
@@ -250,7 +253,7 @@ START_TEST(test_killed_in_the_middle_of_writing)
 END_TEST
 
 UNIT_MAIN("kmemblk", test_version, test_open_changes_nothing, test_one_writer_or_many_readers,
-	  test_failed_open_leaves_nothing, test_damaged_index_opens_for_reading_only,
+	  test_failed_open_leaves_nothing, test_damaged_map_opens_for_reading_only,
 	  test_start_twice, test_close_without_start, test_threads_come_at_start_and_go_at_close,
 	  test_the_child_serves_what_the_parent_opened, test_children_do_not_inherit_the_mapping,
 	  test_killed_in_the_middle_of_writing)

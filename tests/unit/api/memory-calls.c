@@ -8,6 +8,7 @@
 
 #include "io/handle.h"
 #include "unit.h"
+#include "common/disk.h"
 
 #define SIZE (16 * MIB)
 
@@ -95,7 +96,7 @@ START_TEST(test_aligned_zeroed_and_nobody_elses)
 	/* Pages that have held blocks, so that there is something to see. */
 	for (uint64_t b = 0; b < 3000; b++)
 		unit_write(h, b, b);
-	ck_assert_int_eq(kmemblk_trim(h, 2900 * PAGE, 0), 0);
+	ck_assert_int_eq(kmemblk_trim(disk_of(h), 2900 * PAGE, 0), 0);
 	/* Until their grace period is over they are nobody's. */
 	AWAIT(unit_info(h).pages_retired == 0);
 	for (size_t length = PAGE; length <= 2 * MIB; length *= 2)
@@ -138,11 +139,13 @@ START_TEST(test_spare_and_reserve_are_not_lent)
 			  "above spare and headroom");
 	info = unit_info(h);
 	ck_assert_uint_eq(info.pages_lent, lent);
-	ck_assert_uint_eq(lent, info.data_pages - info.pages_spare - 100 - 1);
+	ck_assert_uint_eq(lent, info.data_pages - info.pages_spare - info.pages_for_tables - 100 -
+					1 - info.pages_tables);
 	/* The headroom is for new blocks, the spare for overwriting; nobody is there to be asked. */
 	for (uint64_t b = 1; b <= 100; b++)
 		unit_write(h, b, b);
-	unit_expect_error(kmemblk_write(h, block, PAGE, 101 * PAGE), ENOSPC, " lent as memory:");
+	unit_expect_error(kmemblk_write(disk_of(h), block, PAGE, 101 * PAGE), ENOSPC,
+			  " lent as memory:");
 	for (uint64_t round = 0; round < 20; round++)
 		for (uint64_t b = 0; b <= 100; b++)
 			unit_write(h, b, b + round);

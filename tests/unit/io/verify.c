@@ -10,6 +10,7 @@
 
 #include "io/write.h"
 #include "unit.h"
+#include "common/disk.h"
 
 #define BLOCKS 12u
 
@@ -49,17 +50,17 @@ START_TEST(test_every_read_is_an_error)
 {
 	struct kmemblk *h = make();
 
-	expect_damaged(kmemblk_read(h, buf, PAGE, 5 * PAGE));
-	expect_damaged(kmemblk_read(h, buf, BLOCKS * PAGE, 0));
+	expect_damaged(kmemblk_read(disk_of(h), buf, PAGE, 5 * PAGE));
+	expect_damaged(kmemblk_read(disk_of(h), buf, BLOCKS * PAGE, 0));
 	/* Also of a part that is as it was. */
-	expect_damaged(kmemblk_read(h, buf, 1, 5 * PAGE + 4000));
-	expect_damaged(kmemblk_read(h, buf, PAGE, 5 * PAGE - 10));
+	expect_damaged(kmemblk_read(disk_of(h), buf, 1, 5 * PAGE + 4000));
+	expect_damaged(kmemblk_read(disk_of(h), buf, PAGE, 5 * PAGE - 10));
 	expect_others(h);
-	ck_assert_int_eq(kmemblk_read(h, buf, 5 * PAGE, 0), 0);
+	ck_assert_int_eq(kmemblk_read(disk_of(h), buf, 5 * PAGE, 0), 0);
 	ck_assert_uint_eq(unit_info(h).mismatches, 4);
 	kmemblk_close(h);
 	h = unit_open(KMEMBLK_OPEN_READONLY);
-	expect_damaged(kmemblk_read(h, buf, PAGE, 5 * PAGE));
+	expect_damaged(kmemblk_read(disk_of(h), buf, PAGE, 5 * PAGE));
 	expect_others(h);
 	kmemblk_close(h);
 }
@@ -70,11 +71,11 @@ START_TEST(test_a_part_is_not_written_over_damage)
 	struct kmemblk *h = make();
 	uint64_t entry = unit_peek_entry(5);
 
-	expect_damaged(kmemblk_write(h, "x", 1, 5 * PAGE + 100));
-	expect_damaged(kmemblk_write(h, buf, PAGE, 4 * PAGE + 8));
-	expect_damaged(kmemblk_zero(h, 100, 5 * PAGE + 50, 0));
+	expect_damaged(kmemblk_write(disk_of(h), "x", 1, 5 * PAGE + 100));
+	expect_damaged(kmemblk_write(disk_of(h), buf, PAGE, 4 * PAGE + 8));
+	expect_damaged(kmemblk_zero(disk_of(h), 100, 5 * PAGE + 50, 0));
 	/* Nor is it moved, as compaction would. */
-	expect_damaged(write_part(h, 5, 0, 0, NULL, true));
+	expect_damaged(write_part(disk_of(h), 5, 0, 0, NULL, true));
 	ck_assert_uint_eq(unit_peek_entry(5), entry);
 	kmemblk_close(h);
 }
@@ -85,7 +86,7 @@ START_TEST(test_a_whole_write_makes_it_good)
 {
 	struct kmemblk *h = make();
 
-	expect_damaged(kmemblk_read(h, buf, PAGE, 5 * PAGE));
+	expect_damaged(kmemblk_read(disk_of(h), buf, PAGE, 5 * PAGE));
 	unit_write(h, 5, 5);
 	unit_expect(h, 5, 5);
 	expect_others(h);
@@ -98,7 +99,7 @@ START_TEST(test_a_trim_makes_it_good)
 {
 	struct kmemblk *h = make();
 
-	ck_assert_int_eq(kmemblk_trim(h, PAGE, 5 * PAGE), 0);
+	ck_assert_int_eq(kmemblk_trim(disk_of(h), PAGE, 5 * PAGE), 0);
 	unit_expect_zero(h, 5);
 	expect_others(h);
 	unit_close_clean(h);
@@ -117,8 +118,8 @@ START_TEST(test_blocks_that_changed_places)
 	unit_poke_entry(3, four);
 	unit_poke_entry(4, three);
 	h = unit_open(0);
-	unit_expect_error(kmemblk_read(h, buf, PAGE, 3 * PAGE), EIO, "block 3 is damaged");
-	unit_expect_error(kmemblk_read(h, buf, PAGE, 4 * PAGE), EIO, "block 4 is damaged");
+	unit_expect_error(kmemblk_read(disk_of(h), buf, PAGE, 3 * PAGE), EIO, "block 3 is damaged");
+	unit_expect_error(kmemblk_read(disk_of(h), buf, PAGE, 4 * PAGE), EIO, "block 4 is damaged");
 	unit_expect(h, 6, 6);
 	kmemblk_close(h);
 }
@@ -133,7 +134,7 @@ START_TEST(test_check_of_data)
 	kmemblk_close(h);
 	unit_expect_clean();
 	text = unit_check(KMEMBLK_CHECK_DATA, &result);
-	ck_assert_ptr_nonnull(strstr(text, "left: block 5: page "));
+	ck_assert_ptr_nonnull(strstr(text, "left: kmem0: block 5: page "));
 	ck_assert_uint_eq(result.left, 1);
 	ck_assert_uint_eq(result.verified, BLOCKS - 1);
 }
@@ -151,7 +152,7 @@ START_TEST(test_a_thick_device_is_verified)
 	ck_assert_uint_eq(result.verified, result.entries);
 	h = unit_open(0);
 	unit_expect_zero(h, 7);
-	ck_assert_int_eq(kmemblk_zero(h, PAGE, 7 * PAGE, KMEMBLK_ZERO_NO_HOLE), 0);
+	ck_assert_int_eq(kmemblk_zero(disk_of(h), PAGE, 7 * PAGE, KMEMBLK_ZERO_NO_HOLE), 0);
 	unit_expect_zero(h, 7);
 	unit_close_clean(h);
 }
@@ -169,8 +170,8 @@ START_TEST(test_without_check_values_nothing_is_verified)
 	unit_write(h, 5, 5);
 	ck_assert_uint_eq(unit_peek_entry(5), unit_entry(unit_peek_page(5)));
 	turn(5, 4095);
-	ck_assert_int_eq(kmemblk_read(h, buf, PAGE, 5 * PAGE), 0);
-	ck_assert_int_eq(kmemblk_write(h, "x", 1, 5 * PAGE), 0);
+	ck_assert_int_eq(kmemblk_read(disk_of(h), buf, PAGE, 5 * PAGE), 0);
+	ck_assert_int_eq(kmemblk_write(disk_of(h), "x", 1, 5 * PAGE), 0);
 	kmemblk_close(h);
 	ck_assert_ptr_nonnull(strstr(unit_check(KMEMBLK_CHECK_DATA, &result),
 				     "note: the device was formatted without check values"));

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,6 +13,7 @@
 
 #include "io/handle.h"
 #include "unit.h"
+#include "common/disk.h"
 
 /* msync() fails when told to; only ordinary files come here (see as_ordinary_file()). */
 static _Atomic int msync_fails_in = -1;
@@ -35,7 +37,7 @@ START_TEST(test_written_is_read_and_stays)
 	unit_write(h, 0, 1);
 	unit_write(h, 511, 2);
 	unit_write(h, 512, 3);
-	unit_write(h, h->super.blocks - 1, 4);
+	unit_write(h, disk_blocks(h) - 1, 4);
 	unit_write(h, 0, 5);
 	unit_expect(h, 0, 5);
 	kmemblk_close(h);
@@ -43,7 +45,7 @@ START_TEST(test_written_is_read_and_stays)
 	unit_expect(h, 0, 5);
 	unit_expect(h, 511, 2);
 	unit_expect(h, 512, 3);
-	unit_expect(h, h->super.blocks - 1, 4);
+	unit_expect(h, disk_blocks(h) - 1, 4);
 	unit_expect_zero(h, 1);
 	unit_close_clean(h);
 }
@@ -60,7 +62,7 @@ START_TEST(test_an_overwrite_goes_to_another_page)
 	ck_assert_uint_ne(before, 0);
 	unit_write(h, 7, 2);
 	ck_assert_uint_ne(unit_peek_entry(7), before);
-	ck_assert_int_eq(kmemblk_write(h, "x", 1, 7 * PAGE), 0);
+	ck_assert_int_eq(kmemblk_write(disk_of(h), "x", 1, 7 * PAGE), 0);
 	ck_assert_uint_ne(unit_peek_entry(7), 0);
 	kmemblk_close(h);
 }
@@ -74,7 +76,7 @@ static uint8_t *model, *buf;
 
 static void compare(struct kmemblk *h, uint64_t offset, uint64_t count)
 {
-	ck_assert_msg(kmemblk_read(h, buf, count, offset) == 0, "%s", kmemblk_error());
+	ck_assert_msg(kmemblk_read(disk_of(h), buf, count, offset) == 0, "%s", kmemblk_error());
 	ck_assert_msg(memcmp(buf, model + offset, count) == 0, "%llu bytes at %llu differ",
 		      (unsigned long long)count, (unsigned long long)offset);
 }
@@ -83,7 +85,8 @@ static void write_model(struct kmemblk *h, uint64_t offset, uint64_t count)
 {
 	for (uint64_t i = 0; i < count; i++)
 		model[offset + i] = (uint8_t)rand();
-	ck_assert_msg(kmemblk_write(h, model + offset, count, offset) == 0, "%s", kmemblk_error());
+	ck_assert_msg(kmemblk_write(disk_of(h), model + offset, count, offset) == 0, "%s",
+		      kmemblk_error());
 }
 
 static struct kmemblk *open_model(void)
@@ -167,13 +170,15 @@ START_TEST(test_out_of_range_changes_nothing)
 	uint64_t size;
 
 	h = unit_make(8 * MIB);
-	size = h->super.blocks * PAGE;
-	unit_write(h, h->super.blocks - 1, 1);
-	unit_expect_error(kmemblk_write(h, "abc", 3, size - 2), EINVAL, "are not inside the disk");
-	unit_expect_error(kmemblk_write(h, "abc", 1, size), EINVAL, "are not inside the disk");
-	unit_expect_error(kmemblk_write(h, "abc", 3, ~0ull - 1), EINVAL, "are not inside");
-	unit_expect_error(kmemblk_write(h, "abc", SIZE_MAX, 1), EINVAL, "are not inside");
-	unit_expect(h, h->super.blocks - 1, 1);
+	size = disk_blocks(h) * PAGE;
+	unit_write(h, disk_blocks(h) - 1, 1);
+	unit_expect_error(kmemblk_write(disk_of(h), "abc", 3, size - 2), EINVAL,
+			  "are not inside the disk");
+	unit_expect_error(kmemblk_write(disk_of(h), "abc", 1, size), EINVAL,
+			  "are not inside the disk");
+	unit_expect_error(kmemblk_write(disk_of(h), "abc", 3, ~0ull - 1), EINVAL, "are not inside");
+	unit_expect_error(kmemblk_write(disk_of(h), "abc", SIZE_MAX, 1), EINVAL, "are not inside");
+	unit_expect(h, disk_blocks(h) - 1, 1);
 	kmemblk_close(h);
 }
 END_TEST
@@ -184,22 +189,24 @@ START_TEST(test_read_only_and_not_started)
 
 	unit_format(8 * MIB, 0);
 	h = unit_open(KMEMBLK_OPEN_READONLY);
-	unit_expect_error(kmemblk_write(h, "abc", 3, 0), EROFS, "opened read-only");
+	unit_expect_error(kmemblk_write(disk_of(h), "abc", 3, 0), EROFS, "opened read-only");
 	kmemblk_close(h);
 	ck_assert_int_eq(kmemblk_open(unit_device, 0, &h), 0);
-	unit_expect_error(kmemblk_write(h, "abc", 3, 0), EINVAL, "kmemblk_start()");
+	unit_expect_error(kmemblk_write(disk_of(h), "abc", 3, 0), EINVAL, "kmemblk_start()");
 	kmemblk_close(h);
 }
 END_TEST
 
-START_TEST(test_type_none_has_no_block)
+START_TEST(test_type_none_has_no_volume)
 {
+	struct kmemblk_volume *volume;
 	struct kmemblk *h;
 
 	unit_format_with(&(struct kmemblk_format_options){ .create_size = MIB, .type = "none" });
 	h = unit_open(0);
-	unit_expect_error(kmemblk_write(h, "abc", 1, 0), EINVAL, "disk of 0 bytes");
-	ck_assert_int_eq(kmemblk_write(h, "abc", 0, 0), 0);
+	unit_expect_error(kmemblk_volume_open(h, NULL, &volume), ENOENT, "there are: none");
+	unit_expect_error(kmemblk_volume_create(h, "a", PAGE, 0), EINVAL,
+			  "type none has no volumes");
 	kmemblk_close(h);
 }
 END_TEST
@@ -213,9 +220,9 @@ static void *overwrite(void *opaque)
 
 	memset(bytes, 3, sizeof(bytes));
 	for (uint64_t i = 0; i < scale(600); i++) {
-		uint64_t at = i * 997 * PAGE % ((h->super.blocks - 4) * PAGE);
+		uint64_t at = i * 997 * PAGE % ((disk_blocks(h) - 4) * PAGE);
 
-		if (kmemblk_write(h, bytes, sizeof(bytes), at + i % 4096) != 0)
+		if (kmemblk_write(disk_of(h), bytes, sizeof(bytes), at + i % 4096) != 0)
 			return h;
 	}
 	return NULL;
@@ -240,16 +247,20 @@ START_TEST(test_a_spare_of_one_serves_sixteen_writers_of_a_full_disk)
 }
 END_TEST
 
-START_TEST(test_media_error_in_the_index)
+START_TEST(test_media_error_in_a_leaf)
 {
 	struct kmemblk *h = unit_make(8 * MIB);
+	char words[64];
+	uint64_t leaf;
 
 	unit_write(h, 0, 1);
 	unit_write(h, 1000, 2);
-	/* Only the superblock and the first leaf are left. */
-	ck_assert_int_eq(truncate(unit_device, 2 * PAGE), 0);
-	unit_expect_error(kmemblk_write(h, "abc", 3, 1000 * PAGE), EIO, "cut short before page 2");
-	ck_assert_int_eq(kmemblk_flush(h), 0);
+	leaf = unit_table(1000, 1);
+	snprintf(words, sizeof(words), "cut short before page %llu", (unsigned long long)leaf);
+	/* All up to it are left. */
+	ck_assert_int_eq(truncate(unit_device, (off_t)(leaf * PAGE)), 0);
+	unit_expect_error(kmemblk_write(disk_of(h), "abc", 3, 1000 * PAGE), EIO, words);
+	ck_assert_int_eq(kmemblk_flush(disk_of(h)), 0);
 	kmemblk_close(h);
 }
 END_TEST
@@ -273,15 +284,16 @@ static void fail_msync(int n, size_t len)
 
 	unit_fill(bytes, 2);
 	atomic_store(&msync_fails_in, n);
-	unit_expect_error(kmemblk_write(h, bytes, len, 3 * PAGE), EIO, "now read-only");
+	unit_expect_error(kmemblk_write(disk_of(h), bytes, len, 3 * PAGE), EIO, "now read-only");
 	/* Each block holds its old or its new contents ... */
-	ck_assert_int_eq(kmemblk_read(h, now, PAGE, 3 * PAGE), 0);
+	ck_assert_int_eq(kmemblk_read(disk_of(h), now, PAGE, 3 * PAGE), 0);
 	ck_assert(unit_is(now, 1) || memcmp(now, bytes, len) == 0);
 	/* ... and nothing more is written. */
-	unit_expect_error(kmemblk_write(h, bytes, PAGE, 0), EROFS, "read-only since a failure");
-	unit_expect_error(kmemblk_trim(h, PAGE, 0), EROFS, "read-only since a failure");
-	unit_expect_error(kmemblk_zero(h, PAGE, 0, 0), EROFS, "read-only since a failure");
-	unit_expect_error(kmemblk_flush(h), EIO, "earlier failure to persist");
+	unit_expect_error(kmemblk_write(disk_of(h), bytes, PAGE, 0), EROFS,
+			  "read-only since a failure");
+	unit_expect_error(kmemblk_trim(disk_of(h), PAGE, 0), EROFS, "read-only since a failure");
+	unit_expect_error(kmemblk_zero(disk_of(h), PAGE, 0, 0), EROFS, "read-only since a failure");
+	unit_expect_error(kmemblk_flush(disk_of(h)), EIO, "earlier failure to persist");
 	kmemblk_get_info(h, &info);
 	ck_assert_int_eq(info.readonly, 1);
 	unit_close_clean(h);
@@ -307,7 +319,7 @@ START_TEST(test_after_a_failure_to_persist_the_old_page_is_not_reused)
 	unit_fill(bytes, 2);
 	/* The second msync is that of the entry: the media may still name the old page. */
 	atomic_store(&msync_fails_in, 1);
-	ck_assert_int_eq(kmemblk_write(h, bytes, PAGE, 3 * PAGE), -EIO);
+	ck_assert_int_eq(kmemblk_write(disk_of(h), bytes, PAGE, 3 * PAGE), -EIO);
 	/* Through its grace period. */
 	AWAIT(unit_info(h).pages_retired == 0);
 	unit_peek(old * PAGE, bytes, PAGE);
@@ -322,7 +334,7 @@ END_TEST
 
 UNIT_MAIN("write", test_written_is_read_and_stays, test_an_overwrite_goes_to_another_page,
 	  test_edges, test_random_ranges, test_out_of_range_changes_nothing,
-	  test_read_only_and_not_started, test_type_none_has_no_block,
-	  test_a_spare_of_one_serves_sixteen_writers_of_a_full_disk, test_media_error_in_the_index,
+	  test_read_only_and_not_started, test_type_none_has_no_volume,
+	  test_a_spare_of_one_serves_sixteen_writers_of_a_full_disk, test_media_error_in_a_leaf,
 	  test_failure_to_persist_ends_writing,
 	  test_after_a_failure_to_persist_the_old_page_is_not_reused)

@@ -14,6 +14,7 @@
 #include "common/packet.h"
 #include "lend/loanfile.h"
 #include "unit.h"
+#include "common/disk.h"
 
 static _Atomic unsigned int looks;
 
@@ -158,7 +159,7 @@ START_TEST(test_a_full_disk_says_who_has_the_pages)
 	lend(h);
 	borrow(become_borrower());
 	do {
-		rc = kmemblk_write(h, block, PAGE, b++ * PAGE);
+		rc = kmemblk_write(disk_of(h), block, PAGE, b++ * PAGE);
 	} while (rc == 0 && b < unit_info(h).blocks);
 	/* Who does not answer and who declines at once are told of by the same words. */
 	unit_expect_error(rc, ENOSPC,

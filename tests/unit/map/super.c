@@ -10,7 +10,7 @@
 #include "map/super.h"
 #include "unit.h"
 
-/* A device of 1000 pages: 2 of index, 900 blocks, a spare of 40. */
+/* A device of 1000 pages, with a spare of 40. */
 #define PAGES 1000u
 
 static struct device device;
@@ -28,13 +28,11 @@ static struct super example(void)
 		.type = type_by_id(1),
 		.compat = 0x1122334455667788,
 		.device_pages = PAGES,
-		.index_start = 1,
-		.index_pages = 2,
-		.blocks = 900,
+		.directory_start = 1,
+		.directory_pages = 1,
 		.spare_pages = 40,
 		.generation = 0x0102030405060708,
 		.created = 0x1112131415161718,
-		.family = 0x2122232425262728,
 		.check = LAYOUT_CHECK_CRC24,
 		.label = "example",
 	};
@@ -88,17 +86,15 @@ START_TEST(test_layout)
 	ck_assert_uint_eq(unit_peek_number(44, 4), 1);
 	ck_assert_uint_eq(unit_peek_number(48, 8), PAGES);
 	ck_assert_uint_eq(unit_peek_number(56, 8), 1);
-	ck_assert_uint_eq(unit_peek_number(64, 8), 2);
-	ck_assert_uint_eq(unit_peek_number(72, 8), 900);
-	ck_assert_uint_eq(unit_peek_number(80, 8), 40);
-	ck_assert_uint_eq(unit_peek_number(88, 8), 0x0102030405060708);
-	ck_assert_uint_eq(unit_peek_number(96, 8), 0x1112131415161718);
+	ck_assert_uint_eq(unit_peek_number(64, 8), 1);
+	ck_assert_uint_eq(unit_peek_number(72, 8), 40);
+	ck_assert_uint_eq(unit_peek_number(80, 8), 0x0102030405060708);
+	ck_assert_uint_eq(unit_peek_number(88, 8), 0x1112131415161718);
 	for (unsigned int i = 0; i < 16; i++)
-		ck_assert_uint_eq(bytes[104 + i], 0xa0 + i);
-	ck_assert_mem_eq(bytes + 120, "example", 8);
-	ck_assert(unit_is_zero(bytes + 127, 184 - 127));
-	ck_assert_uint_eq(unit_peek_number(184, 8), 0x2122232425262728);
-	ck_assert(unit_is_zero(bytes + 192, 4092 - 192));
+		ck_assert_uint_eq(bytes[96 + i], 0xa0 + i);
+	ck_assert_mem_eq(bytes + 112, "example", 8);
+	ck_assert(unit_is_zero(bytes + 119, 176 - 119));
+	ck_assert(unit_is_zero(bytes + 176, 4092 - 176));
 	device_close(&device);
 }
 END_TEST
@@ -113,7 +109,7 @@ START_TEST(test_what_was_written_is_read)
 	ck_assert(super_same(&super, &written));
 	ck_assert_int_eq(super_read(&device, PAGES - 1, &super, &verdict), SUPER_SOUND);
 	ck_assert(super_same(&super, &written));
-	ck_assert_uint_eq(super.blocks, 900);
+	ck_assert_uint_eq(super.spare_pages, 40);
 	ck_assert_str_eq(super.label, "example");
 	written.generation++;
 	ck_assert(!super_same(&super, &written));
@@ -133,7 +129,7 @@ struct wrong {
 	const char *reason;
 };
 
-static const char no_fit[] = "index, blocks and spare do not fit the device";
+static const char no_fit[] = "directory and spare do not fit the device";
 
 static const struct wrong wrongs[] = {
 	{ 0, 1, 'k', SUPER_ABSENT, "no kmemblk superblock" },
@@ -159,29 +155,23 @@ static const struct wrong wrongs[] = {
 	{ 48, 8, 1ull << 39, SUPER_DAMAGED, "made for 549755813888 pages" },
 	{ 48, 8, (1ull << 39) + 1, SUPER_DAMAGED, "impossible size: 549755813889 pages" },
 	{ 48, 8, ~0ull, SUPER_DAMAGED, "impossible size: 18446744073709551615 pages" },
-	{ 48, 8, 943, SUPER_DAMAGED, no_fit },
-	{ 48, 8, 944, SUPER_SOUND, "" },
+	{ 48, 8, 46, SUPER_DAMAGED, no_fit },
+	{ 48, 8, 47, SUPER_SOUND, "" },
 	{ 56, 8, 0, SUPER_DAMAGED, no_fit },
 	{ 56, 8, 2, SUPER_DAMAGED, no_fit },
 	{ 56, 8, ~0ull, SUPER_DAMAGED, no_fit },
-	{ 64, 8, 1, SUPER_DAMAGED, no_fit },
-	{ 64, 8, 3, SUPER_DAMAGED, no_fit },
+	{ 64, 8, 0, SUPER_DAMAGED, no_fit },
+	{ 64, 8, 2, SUPER_DAMAGED, no_fit },
 	{ 64, 8, ~0ull, SUPER_DAMAGED, no_fit },
 	{ 72, 8, 0, SUPER_DAMAGED, no_fit },
-	{ 72, 8, 512, SUPER_DAMAGED, no_fit },
-	{ 72, 8, 957, SUPER_DAMAGED, no_fit },
-	{ 72, 8, 956, SUPER_SOUND, "" },
+	{ 72, 8, 994, SUPER_DAMAGED, no_fit },
+	{ 72, 8, 993, SUPER_SOUND, "" },
 	{ 72, 8, ~0ull, SUPER_DAMAGED, no_fit },
-	{ 80, 8, 0, SUPER_DAMAGED, no_fit },
-	{ 80, 8, 97, SUPER_DAMAGED, no_fit },
-	{ 80, 8, 96, SUPER_SOUND, "" },
-	{ 80, 8, ~0ull, SUPER_DAMAGED, no_fit },
-	{ 88, 8, 0, SUPER_DAMAGED, "generation 0" },
-	{ 96, 8, ~0ull, SUPER_SOUND, "" },
-	{ 104, 8, 0, SUPER_SOUND, "" },
-	{ 183, 1, 'x', SUPER_DAMAGED, "label without an end" },
-	{ 184, 8, 0, SUPER_SOUND, "" },
-	{ 192, 1, 1, SUPER_DAMAGED, "reserved bytes are not zero" },
+	{ 80, 8, 0, SUPER_DAMAGED, "generation 0" },
+	{ 88, 8, ~0ull, SUPER_SOUND, "" },
+	{ 96, 8, 0, SUPER_SOUND, "" },
+	{ 175, 1, 'x', SUPER_DAMAGED, "label without an end" },
+	{ 176, 1, 1, SUPER_DAMAGED, "reserved bytes are not zero" },
 	{ 4091, 1, 0x80, SUPER_DAMAGED, "reserved bytes are not zero" },
 };
 

@@ -8,13 +8,28 @@
 #include "map/super.h"
 #include "unit.h"
 
+static uint64_t planned; /* blocks */
+
 static int plan(struct super *super, const char *type, uint64_t pages, uint64_t blocks,
 		uint64_t spare)
 {
 	*super = (struct super){ .type = type_by_name(type),
 				 .device_pages = pages,
-				 .index_start = 1 };
-	return super->type->plan(super, blocks, spare, "disk");
+				 .directory_start = 1 };
+	planned = blocks;
+	return super->type->plan(super, &planned, spare, "disk");
+}
+
+/* What a disk of so many blocks takes: a record, tables of up to five levels, blocks. */
+static uint64_t disk_pages(uint64_t blocks)
+{
+	uint64_t pages = 1 + blocks;
+
+	do {
+		blocks = (blocks + 511) / 512;
+		pages += blocks;
+	} while (blocks > 1);
+	return pages;
 }
 
 START_TEST(test_types_are_found)
@@ -34,21 +49,21 @@ END_TEST
 static void plan_fits(uint64_t pages, uint64_t wanted_spare)
 {
 	struct super super;
-	uint64_t used;
+	uint64_t used, blocks;
 
 	if (plan(&super, "blk", pages, 0, wanted_spare) != 0) {
-		/* Superblocks, one leaf, one block, the spare. */
-		ck_assert_uint_lt(pages, 4 + (wanted_spare == 0 ? 1 : wanted_spare));
+		/* Superblocks, directory and copy, record, leaf, block, the spare. */
+		ck_assert_uint_lt(pages, 7 + (wanted_spare == 0 ? 1 : wanted_spare));
 		return;
 	}
-	used = 2 + super.index_pages + super.blocks + super.spare_pages;
-	ck_assert_uint_eq(super.index_pages, (super.blocks + 511) / 512);
+	blocks = planned;
+	used = 4 + disk_pages(blocks) + super.spare_pages;
 	ck_assert_uint_le(used, pages);
-	/* Left over at most what the next leaf would have taken. */
-	ck_assert(used == pages || (used + 1 == pages && super.blocks % 512 == 0));
+	ck_assert_uint_gt(4 + disk_pages(blocks + 1) + super.spare_pages, pages);
+	ck_assert_uint_eq(super.directory_pages, 1);
 	ck_assert(super.type->sound(&super));
-	ck_assert_uint_eq(super_data_pages(&super), pages - 2 - super.index_pages);
-	ck_assert_int_eq(plan(&super, "blk", pages, super.blocks + 1, super.spare_pages), -ENOSPC);
+	ck_assert_uint_eq(super_data_pages(&super), pages - 4);
+	ck_assert_int_eq(plan(&super, "blk", pages, blocks + 1, super.spare_pages), -ENOSPC);
 }
 
 START_TEST(test_blk_uses_every_page)
@@ -56,8 +71,8 @@ START_TEST(test_blk_uses_every_page)
 	for (uint64_t pages = 0; pages < 3000; pages++)
 		for (uint64_t spare = 0; spare < 12; spare += 3)
 			plan_fits(pages, spare);
-	for (uint64_t shift = 12; shift <= 40; shift++)
-		for (int off = -2; off <= (shift == 40 ? 0 : 2); off++)
+	for (uint64_t shift = 12; shift <= 39; shift++)
+		for (int off = -2; off <= (shift == 39 ? 0 : 2); off++)
 			plan_fits((1ull << shift) + (uint64_t)off, 0);
 }
 END_TEST
@@ -67,8 +82,8 @@ START_TEST(test_blk_default_spare)
 	static const struct {
 		uint64_t pages, spare;
 	} cases[] = {
-		{ 5, 1 },	   { 127, 1 },		{ 128, 2 },
-		{ 64 * 100, 100 }, { 64 * 8192, 8192 }, { 1ull << 40, 8192 },
+		{ 8, 1 },	   { 127, 1 },		{ 128, 2 },
+		{ 64 * 100, 100 }, { 64 * 8192, 8192 }, { 1ull << 39, 8192 },
 	};
 	struct super super;
 
@@ -84,8 +99,7 @@ START_TEST(test_blk_smaller_disk)
 	struct super super;
 
 	ck_assert_int_eq(plan(&super, "blk", 1000, 513, 7), 0);
-	ck_assert_uint_eq(super.blocks, 513);
-	ck_assert_uint_eq(super.index_pages, 2);
+	ck_assert_uint_eq(planned, 513);
 	ck_assert_uint_eq(super.spare_pages, 7);
 }
 END_TEST
@@ -94,15 +108,16 @@ START_TEST(test_blk_that_does_not_fit)
 {
 	struct super super;
 
-	unit_expect_error(plan(&super, "blk", 4, 0, 0), ENOSPC,
-			  "format: disk: 4 pages of 4096 bytes are too few for two "
-			  "superblocks, an index, a block and a spare of 1");
+	unit_expect_error(
+		plan(&super, "blk", 7, 0, 0), ENOSPC,
+		"format: disk: 7 pages of 4096 bytes are too few for two superblocks, two "
+		"directories, a record, a table, a block and a spare of 1");
 	unit_expect_error(plan(&super, "blk", 0, 0, 0), ENOSPC, "too few");
-	/* 100 pages: two superblocks, one leaf, one spare, 96 blocks. */
-	unit_expect_error(plan(&super, "blk", 100, 97, 1), ENOSPC, "at most 96 do (--size=384K)");
-	unit_expect_error(plan(&super, "blk", 100, ~0ull, 1), ENOSPC, "at most 96 do");
-	unit_expect_error(plan(&super, "blk", 100, 1, 97), ENOSPC, "spare of 97");
-	ck_assert_int_eq(plan(&super, "blk", 100, 1, 96), 0);
+	/* 100 pages: two superblocks, two directories, a record, a leaf, a spare, 93 blocks. */
+	unit_expect_error(plan(&super, "blk", 100, 94, 1), ENOSPC, "at most 93 do (--size=372K)");
+	unit_expect_error(plan(&super, "blk", 100, ~0ull, 1), ENOSPC, "at most 93 do");
+	unit_expect_error(plan(&super, "blk", 100, 1, 94), ENOSPC, "spare of 94");
+	ck_assert_int_eq(plan(&super, "blk", 100, 1, 93), 0);
 	unit_expect_error(plan(&super, "blk", 100, 0, ~0ull), ENOSPC, "spare");
 }
 END_TEST
@@ -112,7 +127,7 @@ START_TEST(test_none)
 	struct super super;
 
 	ck_assert_int_eq(plan(&super, "none", 3, 0, 0), 0);
-	ck_assert_uint_eq(super.blocks + super.index_pages + super.spare_pages, 0);
+	ck_assert_uint_eq(planned + super.directory_pages + super.spare_pages, 0);
 	ck_assert(super.type->sound(&super));
 	ck_assert_uint_eq(super_data_pages(&super), 1);
 	unit_expect_error(plan(&super, "none", 2, 0, 0), ENOSPC, "too small");
@@ -133,20 +148,18 @@ START_TEST(test_sound_refuses_every_other_division)
 	ck_assert_int_eq(plan(&good, "blk", 1000, 0, 5), 0);
 	for (size_t i = 0; i < n; i++) {
 		super = good;
-		super.index_pages = values[i];
-		ck_assert(super.type->sound(&super) == (values[i] == 2));
-		super = good;
-		super.blocks = values[i];
-		ck_assert(super.type->sound(&super) == (values[i] == 513));
+		super.directory_pages = values[i];
+		ck_assert(super.type->sound(&super) == (values[i] == 1));
 		super = good;
 		super.spare_pages = values[i];
-		ck_assert(super.type->sound(&super) == (values[i] >= 1 && values[i] <= 3));
+		ck_assert(super.type->sound(&super) == (values[i] >= 1 && values[i] <= 993));
 		super = good;
 		super.device_pages = values[i];
-		ck_assert(super.type->sound(&super) == (values[i] >= 1000));
+		/* Four, a record, a leaf, a block and the spare. */
+		ck_assert(super.type->sound(&super) == (values[i] >= 12));
 		super = good;
 		super.type = type_by_name("none");
-		super.blocks = values[i];
+		super.directory_pages = values[i];
 		ck_assert(!super.type->sound(&super));
 	}
 	ck_assert(good.type->sound(&good));
@@ -155,10 +168,9 @@ START_TEST(test_sound_refuses_every_other_division)
 		for (size_t j = 0; j < n; j++) {
 			super = good;
 			super.spare_pages = values[i];
-			super.blocks = values[j];
-			super.index_pages = values[j] / 512 + (values[j] % 512 != 0);
+			super.directory_pages = values[j];
 			ck_assert(!super.type->sound(&super) ||
-				  (values[i] < 1000 && values[j] < 1000));
+				  (values[i] < 1000 && values[j] == 1));
 		}
 }
 END_TEST

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * index-punched.c - the media fails in the index of a device that is being served: a page of the index
- * is punched, and its tmpfs is full, so that touching it is SIGBUS.  Requests to the blocks whose
+ * leaf-punched.c - the media fails in the map of a device that is being served: a leaf is punched, and its tmpfs is full, so that touching it is SIGBUS.  Requests to the blocks whose
  * entries were there get EIO, again and again, also with two such pages; other blocks are served.
  */
 #include "config.h"
@@ -12,6 +11,7 @@
 #include <string.h>
 
 #include "common/block.h"
+#include "common/map-file.h"
 #include "common/scale.h"
 #include "common/server.h"
 #include "own-shm.h"
@@ -24,6 +24,7 @@
 #define BLOCKS	    (LEAVES * LEAF_BLOCKS)
 
 static bool lost[LEAVES];
+static uint64_t leaf_page[LEAVES];
 
 static int no_extent(void *opaque, const char *context, uint64_t offset, uint32_t *list,
 		     size_t count, int *error)
@@ -57,7 +58,7 @@ static void expect_half_lost(uint64_t number)
 
 static void lose_leaf(unsigned int leaf)
 {
-	CHECK(own_shm_punch(server_device(), 1 + leaf), "punch: %m");
+	CHECK(own_shm_punch(server_device(), leaf_page[leaf]), "punch: %m");
 	lost[leaf] = true;
 	for (int round = 0; round < 2; round++) {
 		for (uint64_t number = 0; number < BLOCKS; number++) {
@@ -80,6 +81,8 @@ int main(void)
 	if (under_valgrind() || !own_shm(ROOM))
 		return 77;
 	start_with_blocks(SIZE, BLOCKS);
+	for (unsigned int leaf = 0; leaf < LEAVES; leaf++)
+		leaf_page[leaf] = map_file_leaf(server_device(), leaf * LEAF_BLOCKS);
 	lose_leaf(2);
 	lose_leaf(1);
 	server_disconnect(nbd);

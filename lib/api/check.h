@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* check.h - what the parts of the check share.  See check.c and check-map.c. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kmemblk.h"
+#include "map/super.h"
+#include "media/badblocks.h"
+#include "media/device.h"
+
+struct checking {
+	struct device device;
+	struct super super;
+	struct badblocks bad; /* as the system knows */
+	const struct kmemblk_check_options *options;
+	struct kmemblk_check_result *result;
+	bool repair;
+};
+
+/* Count a finding and tell it. */
+void check_found(struct checking *c, enum kmemblk_finding_kind kind, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Check the map of a device whose superblock is in c->super.  0 or -errno with message. */
+int check_map(struct checking *c);
+
+#endif /* CHECK_H */
