@@ -275,7 +275,9 @@ static int plugin_get_ready(void)
 static int plugin_after_fork(void)
 {
 	if (memory_after_fork(device) == -1) {
+		/* First: who is told of it may start another server at once. */
 		close_device();
+		start_tell_failure();
 		return -1;
 	}
 	start_succeeded();

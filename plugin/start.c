@@ -46,6 +46,7 @@
 static pid_t launcher;	/* the process that called .get_ready */
 static bool began_here; /* .after_fork was called in this process */
 static int word_pipe[2] = { -1, -1 };
+static char failure[WORD_MAX - sizeof(TOLD)]; /* why it does not serve */
 /* What .get_ready had as standard input, standard error and current folder. */
 static struct stat surroundings[3];
 static void (*abandon)(void);
@@ -146,15 +147,18 @@ void start_succeeded(void)
 
 void start_failed(const char *format, ...)
 {
-	char word[WORD_MAX] = TOLD, *sentence = word + 1;
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(sentence, sizeof(word) - 1, format, args);
+	vsnprintf(failure, sizeof(failure), format, args);
 	va_end(args);
-	nbdkit_error("%s", sentence);
-	if (is_in_foreground())
-		say_word(word, strlen(word));
-	else
-		say_word(sentence, strlen(sentence));
+	nbdkit_error("%s", failure);
+}
+
+void start_tell_failure(void)
+{
+	char word[WORD_MAX];
+
+	snprintf(word, sizeof(word), "%s%s", is_in_foreground() ? TOLD : "", failure);
+	say_word(word, strlen(word));
 }

@@ -12,7 +12,11 @@ int start_get_ready(void (*abandon)(void));
 /* In .after_fork: this process serves from now on. */
 void start_succeeded(void);
 
-/* Or it cannot: nbdkit's error, which reaches the terminal as well. */
+/*
+ * Or it cannot: nbdkit's error.  And then, once the device has been given up, what reaches the terminal as well: who
+ * is told may start another server at once.
+ */
 void start_failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void start_tell_failure(void);
 
 #endif /* PLUGIN_START_H */
