@@ -112,7 +112,7 @@ END_TEST
 START_TEST(test_copy_damaged_or_gone)
 {
 	make();
-	unit_poke_number(COPY + 99, 1, 1);
+	unit_poke_number(COPY + 200, 1, 1);
 	expect_finding("correctable", "superblock copy (page 1999): wrong checksum; the primary");
 	repair(1, 0, "corrected: superblock copy (page 1999): wrong checksum");
 	expect_whole();
