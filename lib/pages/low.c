@@ -63,25 +63,28 @@ uint64_t low_give_up_locked(struct pool *pool, uint64_t most)
 	return given;
 }
 
-/* Give one storage.  Lets go of the lock. */
+/*
+ * Give one storage.  Lets go of the lock, and so counts it as free until then: whoever takes it for a table counts that
+ * before he lets go of the lock again, and nobody can have reserved it as room in between.
+ */
 static bool populate_locked(struct pool *pool, uint64_t page)
 {
 	int rc;
 
-	pool->low.free--;
 	pool->populating++;
 	pthread_mutex_unlock(&pool->lock);
 	rc = device_allocate(pool->device, page << LAYOUT_PAGE_SHIFT, LAYOUT_PAGE_SIZE);
 	pthread_mutex_lock(&pool->lock);
 	pool->populating--;
 	if (rc == 0) {
+		pool->low.free--;
 		pool->stored++;
-		return true;
+	} else {
+		pageset_add(&pool->low.holes, page, 1);
 	}
-	pool->low.free++;
-	pageset_add(&pool->low.holes, page, 1);
+	/* Who waits for one to be free looks again. */
 	pthread_cond_broadcast(&pool->freed);
-	return false;
+	return rc == 0;
 }
 
 bool low_take_locked(struct pool *pool, uint64_t *page)

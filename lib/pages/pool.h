@@ -103,7 +103,7 @@ struct low {
 	struct pageset stored; /* of these, free ones with storage ... */
 	struct pageset holes;  /* ... and without */
 	uint64_t end;	       /* all are before this page */
-	uint64_t free;	       /* in `stored`, in `holes`, or retired */
+	uint64_t free;	       /* in `stored`, in `holes`, being given storage, or retired */
 };
 
 /* What is wanted back from other processes: noted by whoever asks (recall.c), done by the lending thread. */

@@ -31,6 +31,40 @@ static void write_to(struct kmemblk_volume *v, uint64_t block)
 	ck_assert_msg(kmemblk_write(v, bytes, PAGE, block * PAGE) == 0, "%s", kmemblk_error());
 }
 
+/* While a table's page is given storage, nobody else finds room that the table is about to take. */
+static int64_t room;
+static unsigned int looked;
+
+int __real_device_allocate(const struct device *device, uint64_t offset, uint64_t length);
+int __wrap_device_allocate(const struct device *device, uint64_t offset, uint64_t length);
+
+int __wrap_device_allocate(const struct device *device, uint64_t offset, uint64_t length)
+{
+	if (h != NULL && device == &h->device && offset >> LAYOUT_PAGE_SHIFT < h->pool.low.end) {
+		pthread_mutex_lock(&h->pool.lock);
+		if (room != 0)
+			ck_assert_int_eq(pool_room_locked(&h->pool), room);
+		pthread_mutex_unlock(&h->pool.lock);
+		looked++;
+	}
+	return __real_device_allocate(device, offset, length);
+}
+
+START_TEST(test_storage_for_a_table_is_no_room_for_a_block)
+{
+	struct kmemblk_volume *v;
+
+	h = unit_make(16 * MIB);
+	v = open_volume(NULL);
+	room = pool_room_locked(&h->pool);
+	write_to(v, 0);
+	ck_assert_uint_gt(looked, 0);
+	kmemblk_volume_close(v);
+	kmemblk_close(h);
+	h = NULL;
+}
+END_TEST
+
 /* Every `step`-th block; its page, and that of its leaf, is where it belongs. */
 static void write_and_look(struct kmemblk_volume *v, uint64_t step)
 {
@@ -181,6 +215,7 @@ START_TEST(test_a_preallocated_disk)
 }
 END_TEST
 
-UNIT_MAIN("low", test_a_disk_that_is_filled, test_a_volume_that_is_deleted,
-	  test_a_table_elsewhere_costs_no_block, test_renamed_on_a_full_device,
-	  test_more_tables_than_there_is_room_for, test_a_preallocated_disk)
+UNIT_MAIN("low", test_storage_for_a_table_is_no_room_for_a_block, test_a_disk_that_is_filled,
+	  test_a_volume_that_is_deleted, test_a_table_elsewhere_costs_no_block,
+	  test_renamed_on_a_full_device, test_more_tables_than_there_is_room_for,
+	  test_a_preallocated_disk)
