@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "kmemblk.h"
+#include "measure.h"
 #include "median.h"
 
 #define PAGE 4096u
@@ -35,14 +36,6 @@ static void die(const char *what)
 {
 	fprintf(stderr, "bench: %s: %s\n", what, kmemblk_error());
 	exit(1);
-}
-
-static uint64_t next(uint64_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 7;
-	*seed ^= *seed << 17;
-	return *seed;
 }
 
 static double cpu(void)

@@ -38,6 +38,7 @@
 #include <unistd.h>
 
 #include "kmemblk.h"
+#include "measure.h"
 #include "median.h"
 
 #define PAGE	  4096u
@@ -71,22 +72,6 @@ struct bench {
 	uint64_t seed;
 	uint8_t buf[PAGE];
 };
-
-static uint64_t next(uint64_t *seed)
-{
-	*seed ^= *seed << 13;
-	*seed ^= *seed >> 7;
-	*seed ^= *seed << 17;
-	return *seed;
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static void die(const char *what)
 {

@@ -117,7 +117,7 @@ free=$(df --output=avail -B1M /dev/shm | tail -1)
 test "$free" -ge 512 || die "/dev/shm has $free MiB free, 512 are needed" \
 	"(try: mount -o remount,size=2G /dev/shm)"
 
-say "Make a device of 1 GiB of memory that stands for persistent memory.  It is thin: it takes" \
+say "Make a device of 1 GiB of memory that stands for persistent memory.  It is sparse: it takes" \
 	"memory only for what is written."
 run tools/kmemblk format --create=1G --label=quickstart "$device"
 

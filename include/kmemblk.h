@@ -84,7 +84,7 @@ typedef void (*kmemblk_progress_fn)(void *opaque, uint64_t done, uint64_t total)
  * file that is not all zeroes.  What it held is lost.
  */
 #define KMEMBLK_FORMAT_FORCE (1u << 0)
-/* Give every block its page, zeroed, now (thick); without it pages are bound by writes (thin). */
+/* Give every block its page, zeroed, now (thick); without it pages are bound by writes (sparse). */
 #define KMEMBLK_FORMAT_PREALLOC (1u << 1)
 /* With create_size: refuse, as KMEMBLK_OPEN_OWNED does, a folder to which another user leads. */
 #define KMEMBLK_FORMAT_OWNED (1u << 2)
@@ -111,6 +111,11 @@ struct kmemblk_format_options {
 	 * at most 8192).  More means that heavy concurrent overwriting waits less.
 	 */
 	uint64_t spare_pages;
+	/*
+	 * How many volumes the device is to have room for, at most 65536; 0 means 512.  The directory takes
+	 * two pages for each 512 that are begun; more than one page in eight of the device is refused.
+	 */
+	uint64_t views;
 	/* Values by which blocks are verified when they are read: "crc24" (also NULL), or "none". */
 	const char *check;
 	kmemblk_progress_fn progress; /* may be NULL */
@@ -120,7 +125,7 @@ struct kmemblk_format_options {
 /*
  * kmemblk_format - make a kmemblk device of the device or file at `path`.
  *
- * `options` may be NULL: type "blk", thin, the whole device.  All that the device held is lost.
+ * `options` may be NULL: type "blk", sparse, the whole device.  All that the device held is lost.
  * On return the new device is durable.  A crash inside the call leaves one of three: what was there
  * before, if the crash comes early (kmemblk_check() may then find that an old device has lost one of
  * its two superblocks); no kmemblk device; or the whole new one.  With create_size it leaves no file
@@ -135,6 +140,32 @@ struct kmemblk_format_options {
  * -EBUSY, -EINVAL, -EOPNOTSUPP and too small a device nothing has been changed.
  */
 int kmemblk_format(const char *path, const struct kmemblk_format_options *options);
+
+/* ---- growth --------------------------------------------------------------------------------- */
+
+struct kmemblk_grow_result {
+	uint64_t device_pages_before; /* pages of the device that the format used ... */
+	uint64_t device_pages;	      /* ... and uses now, of 4096 bytes each */
+	int finished; /* 1: only the rest of a growth to this size, which was cut, was left to do */
+};
+
+/*
+ * kmemblk_grow - use all of a device that has become larger, as a file has after truncate(1).
+ *
+ * What has been added becomes free pages, for all volumes; what it held is not looked at.  No volume changes:
+ * kmemblk_volume_resize() makes one larger.  Spare and directory stay as they are.  A device that is not larger
+ * than it says is left as it is: 0, and both numbers in `*result`, which must not be NULL, are equal.  At most
+ * 2^39 pages (2 PiB) are used.
+ *
+ * On return the new size is durable.  A crash inside the call leaves the device as it was or grown, and either
+ * opens; what is missing is made up for by the same call, or by kmemblk_check() with KMEMBLK_CHECK_REPAIR.  The
+ * data are not touched.
+ *
+ * Errors: -EBUSY the device is open elsewhere; -EMEDIUMTYPE, -EUCLEAN, -EINVAL, -ENOMEM and those of open(2) and
+ * mmap(2), as for kmemblk_open(), also of a device that has become smaller: nothing is changed then; -ENOSPC the
+ * file system is full: the same; any error of fsync(2) of the file; -EIO the media failed: it is as after a crash.
+ */
+int kmemblk_grow(const char *path, struct kmemblk_grow_result *result);
 
 /* ---- open and close ------------------------------------------------------------------------- */
 
@@ -410,22 +441,28 @@ struct kmemblk_info {
 	uint64_t created;      /* seconds since 1970-01-01 UTC */
 	uint64_t device_pages; /* pages of the device in use by the format */
 	uint64_t data_pages;   /* pages that can hold blocks, and the tables that find them */
-	uint64_t volumes;      /* how many there are */
+	uint64_t volumes;      /* how many there are ... */
+	uint64_t snapshots;    /* ... and how many snapshots of them */
 	uint64_t blocks;       /* of the volume that is meant where none is named; 0 if none is */
 	uint64_t size_bytes;   /* blocks * page_size */
 	uint64_t pages_used;   /* pages that hold a block */
 	uint64_t pages_tables; /* pages that hold a table of the map, or the disk's record */
 	/*
-	 * Data pages that hold none of these and are not quarantined: pages_spare, pages_lent and pages_resident
-	 * are parts of them.  "free" means this in every output of the project.
+	 * Data pages that hold none of these and are not quarantined: pages_spare, pages_lent,
+	 * pages_reserved and pages_resident are parts of them.  "free" means this in every output of the project.
 	 */
 	uint64_t pages_free;
+	/*
+	 * Of the free pages, how many are kept so that what volumes share with snapshots can be overwritten: 0 without
+	 * snapshots.  pages_free less pages_reserved and pages_spare is what new blocks can have, or memory.
+	 */
+	uint64_t pages_reserved;
 	uint64_t pages_spare; /* of the free pages, how many only overwrites may take */
 	uint64_t
 		pages_for_tables; /* of the free pages, how many only tables may take; 0 read-only or probed */
 	uint64_t pages_headroom;    /* and how many more are never lent; 0 read-only or probed */
 	uint64_t pages_quarantined; /* out of use after media errors; 0 from kmemblk_probe() */
-	uint64_t pages_resident;    /* free pages that have storage */
+	uint64_t pages_resident;    /* free pages that have storage and are not reserved */
 	/* These are 0 from kmemblk_probe(): only the process that serves the device knows. */
 	uint64_t pages_lent;	  /* now */
 	uint64_t pages_retired;	  /* replaced or trimmed, and not yet free */
@@ -519,5 +556,6 @@ int kmemblk_check(const char *path, const struct kmemblk_check_options *options,
 #endif
 
 #include "kmemblk-borrower.h"
+#include "kmemblk-control.h"
 
 #endif /* KMEMBLK_H */

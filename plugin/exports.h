@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* exports.h - the volumes of the device, as NBD's exports.  See exports.c. */
+/* exports.h - the volumes and snapshots of the device, as NBD's exports.  See exports.c. */
 #ifndef PLUGIN_EXPORTS_H
 #define PLUGIN_EXPORTS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define NBDKIT_API_VERSION 2
@@ -12,7 +13,7 @@
 
 /* volume=: the export that is meant where none is named.  0, or -1 with nbdkit's error. */
 int exports_config(const char *value);
-#define EXPORTS_HELP "volume=<NAME>      Volume that a client gets who names none.\n"
+#define EXPORTS_HELP "volume=<NAME>      Volume or snapshot that a client gets who names none.\n"
 
 /* Of a device that has been opened: 0, or -1 with nbdkit's error if volume= names none. */
 int exports_get_ready(struct kmemblk *device);
@@ -23,11 +24,14 @@ int exports_list(int for_reading, int is_tls, struct nbdkit_exports *exports);
 const char *exports_default(int for_reading, int is_tls);
 const char *exports_description(void *handle);
 
+#define EXPORT_DESCRIPTION 256
+
 /* A connection, which is nbdkit's handle: the volume it is about; NULL for a device that has none. */
 struct connection {
 	struct kmemblk_volume *volume;
 	uint64_t size;
-	char description[256];
+	bool is_snapshot; /* which never changes */
+	char description[EXPORT_DESCRIPTION];
 };
 
 void *export_open(int for_reading);

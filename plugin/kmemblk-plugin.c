@@ -3,7 +3,7 @@
  * kmemblk-plugin.c - serve a kmemblk device over NBD with nbdkit.
  *
  * Glue only: nbdkit's callbacks on one side, kmemblk.h on the other; memory-parameters.c has what
- * concerns free pages.  exports.c has the volumes.  All connections
+ * concerns free pages, exports.c the volumes and snapshots, control-parameters.c how these are changed.  All connections
  * share one handle of the library, which any number of threads may use, so there is nothing to lock here.
  *
  * Life cycle.  .get_ready opens the device while the user is still the one who typed the command.
@@ -32,6 +32,7 @@
 
 #include "base/printable.h"
 #include "base/shell.h"
+#include "control-parameters.h"
 #include "exports.h"
 #include "kmemblk.h"
 #include "lend-parameters.h"
@@ -106,7 +107,9 @@ static int plugin_config(const char *key, const char *value)
 		return node_config(value);
 	if (strcmp(key, "volume") == 0)
 		return exports_config(value);
-	r = memory_config(key, value);
+	r = control_config(key, value);
+	if (r == 1)
+		r = memory_config(key, value);
 	if (r == 1)
 		r = lend_config(key, value);
 	if (r == 1)
@@ -125,14 +128,16 @@ static int plugin_config_complete(void)
 		nbdkit_error("readonly=true makes no file: leave out create= or readonly=");
 		return -1;
 	}
-	return memory_config_complete(readonly) == -1 ? -1 : lend_config_complete(readonly);
+	if (control_config_complete(readonly) == -1 || memory_config_complete(readonly) == -1)
+		return -1;
+	return lend_config_complete(readonly);
 }
 
 static void plugin_dump_plugin(void)
 {
 	printf("kmemblk_library_version=%s\n", kmemblk_version());
-	printf("kmemblk_parameters=path create readonly numa volume " MEMORY_PARAMETERS
-	       " " LEND_PARAMETERS "\n");
+	printf("kmemblk_parameters=path create readonly numa volume " CONTROL_PARAMETERS
+	       " " MEMORY_PARAMETERS " " LEND_PARAMETERS "\n");
 	printf("kmemblk_media=devdax fsdax tmpfs file\n");
 	printf("kmemblk_block_size=%d\n", KMEMBLK_BLOCK_SIZE);
 }
@@ -238,6 +243,7 @@ static void warn_of_copies(void)
 
 static void close_device(void)
 {
+	control_cleanup();
 	kmemblk_close(device);
 	device = NULL;
 }
@@ -264,7 +270,8 @@ static int plugin_get_ready(void)
 	if (rc == -EEXIST)
 		warn_of_size();
 	if (!readonly && (answer(memory_get_ready(device, &info, lend_timeout_ms())) == -1 ||
-			  answer(lend_get_ready(device, &info)) == -1))
+			  answer(lend_get_ready(device, &info)) == -1 ||
+			  answer(control_get_ready(device, named)) == -1))
 		return -1;
 	warn_of_media();
 	if (!readonly && info.copies_on_write)
@@ -274,7 +281,13 @@ static int plugin_get_ready(void)
 
 static int plugin_after_fork(void)
 {
-	if (memory_after_fork(device) == -1) {
+	int rc = memory_after_fork(device);
+
+	if (rc == 0 && control_after_fork() != 0) {
+		start_failed("%s", kmemblk_error());
+		rc = -1;
+	}
+	if (rc == -1) {
 		/* First: who is told of it may start another server at once. */
 		close_device();
 		start_tell_failure();
@@ -288,6 +301,7 @@ static void plugin_cleanup(void)
 {
 	if (device != NULL)
 		memory_debug(device);
+	control_cleanup();
 	memory_cleanup();
 	close_device();
 }
@@ -297,6 +311,7 @@ static void plugin_unload(void)
 {
 	free(path);
 	free(named);
+	control_unload();
 	exports_unload();
 	memory_unload();
 	lend_unload();
@@ -328,8 +343,11 @@ static int plugin_block_size(void *handle, uint32_t *min, uint32_t *preferred, u
 /* Not only readonly=true ends writing: a failure to persist does as well. */
 static int plugin_can_write(void *handle)
 {
+	const struct connection *connection = handle;
 	struct kmemblk_info now;
 
+	if (connection->is_snapshot)
+		return 0;
 	kmemblk_get_info(device, &now);
 	return !now.readonly;
 }
@@ -446,7 +464,7 @@ static struct nbdkit_plugin plugin = {
 		"create=<SIZE>      Make and format the file if it is not there.\n"
 		"readonly=true      Open the device for reading only.\n"
 		"numa=auto|off|<N>  NUMA node to run on, by default that of the device.\n" EXPORTS_HELP
-			MEMORY_HELP "\n" LEND_HELP,
+			CONTROL_HELP MEMORY_HELP "\n" LEND_HELP,
 	.dump_plugin = plugin_dump_plugin,
 	.get_ready = plugin_get_ready,
 	.after_fork = plugin_after_fork,

@@ -175,6 +175,7 @@ static void *help(void *opaque)
 
 	(void)opaque;
 	is_helper = true;
+	helper.thread_id = gettid();
 	pthread_mutex_lock(&helper.turn);
 	rc = open_connection();
 	if (rc == 0) {
@@ -244,7 +245,7 @@ int helper_start(void)
 		return 0;
 	}
 	if (helper.state == FAILED)
-		pthread_join(helper.thread, NULL);
+		thread_join(helper.thread, &helper.thread_id);
 	helper.state = STARTING;
 	helper.end = false;
 	pthread_mutex_unlock(&heap.lock);
@@ -292,22 +293,25 @@ static void lock_started(void)
 
 void helper_end(bool for_good)
 {
-	bool runs;
+	bool exists;
 
 	if (!heap.active)
 		return;
 	lock_started();
-	runs = helper.state == READY;
-	if (runs) {
-		helper.state = ENDING;
+	/* One that has failed may not have returned yet. */
+	exists = helper.state == READY || helper.state == FAILED;
+	if (helper.state == READY) {
 		helper.end = helper.private_wanted = true;
 		pthread_cond_signal(&helper.work);
 	}
+	if (exists)
+		helper.state = ENDING;
 	pthread_mutex_unlock(&heap.lock);
-	if (runs)
-		pthread_join(helper.thread, NULL);
+	if (exists)
+		thread_join(helper.thread, &helper.thread_id);
 	pthread_mutex_lock(&heap.lock);
-	helper.state = for_good ? BARRED : NONE;
+	if (helper.state != BARRED)
+		helper.state = for_good ? BARRED : NONE;
 	pthread_mutex_unlock(&heap.lock);
 	pthread_mutex_unlock(&helper.turn);
 }

@@ -27,7 +27,7 @@ unsigned int helper_threads(void);
 
 /*
  * The heap is made the program's own, by copying when it is stored to, and the threads end.  `for_good`: there
- * is to be none any more.
+ * is to be none any more.  They are gone for the kernel too: who calls may be the only thread.
  */
 void helper_end(bool for_good);
 

@@ -27,6 +27,7 @@ struct helper {
 	pthread_mutex_t turn;
 	pthread_cond_t work; /* with heap.lock: it waits */
 	pthread_t thread;
+	pid_t thread_id; /* set by itself, read by who has joined it */
 	struct connection connection;
 	_Atomic enum helper_state state;
 

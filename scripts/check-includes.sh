@@ -16,7 +16,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # From the bottom to the top.
-order=(base media pages map io lend api)
+order=(base media pages map io lend api control)
 
 rank_of() {
 	local i
@@ -47,7 +47,7 @@ may_include() {
 }
 
 # An include is written as folder/name.h, from lib/, or, beside it, as name.h; else it is not seen below.
-plain='"(config|kmemblk|kmemblk-borrower|kmemblk-allocator)\.h"|"[a-z]+/[a-z0-9-]+\.h"'
+plain='"(config|kmemblk|kmemblk-borrower|kmemblk-control|kmemblk-allocator)\.h"|"[a-z]+/[a-z0-9-]+\.h"'
 not_plain() {
 	find lib -name '*.[ch]' ! -path 'lib/*/*' -o -name '*.[ch]' -path 'lib/*/*/*' || true
 	grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' lib/*/*.[ch] |
@@ -106,7 +106,7 @@ includes a module of the other; arrows inside a folder are between modules.
 ```mermaid
 flowchart TD
 END
-	for folder in api lend io map pages media base borrow preload plugin tools; do
+	for folder in control api lend io map pages media base borrow preload plugin tools; do
 		echo "  subgraph $folder"
 		at=$folder
 		test ! -d "lib/$folder" || at=lib/$folder

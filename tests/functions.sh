@@ -17,6 +17,7 @@
 #     cleanup_done    takes back what was added last
 #     folder_on_disk  sets $folder to one beside the build, until the end; skips if that is on tmpfs
 #     check_device    fails the test unless `kmemblk check` finds $device sound
+#     control_socket  prints the name that the control socket of a server of $device, or of another, has
 #     field NAME      prints what `kmemblk info --json` says of $device, or of another
 #     end_process     ends a process of the test and waits until it is gone
 #     eventually ...  waits until the command succeeds
@@ -91,7 +92,7 @@ cleanup_fn rm -rf "$tmp"
 # are not the matter here.
 #
 # The sanitizer starts there inside the first malloc(), which is newlocale()'s, and leaves libc's lock of
-# locales broken: newlocale() and duplocale() hang ever after, as json_tokener_parse() would.
+# locales broken: newlocale() and duplocale() hang ever after, as json_tokener_parse() does.
 if test -n "${asan_library:-}"; then
 	mkdir "$tmp/.bin"
 	cat > "$tmp/.bin/nbdkit" << END
@@ -101,6 +102,9 @@ END
 	chmod +x "$tmp/.bin/nbdkit"
 	PATH=$tmp/.bin:$PATH
 fi
+
+# Where servers of a user other than root have their control sockets, and are found by.
+export XDG_RUNTIME_DIR=$tmp
 
 # requires COMMAND [ARGUMENT...]
 requires() {
@@ -116,7 +120,12 @@ requires_root() {
 # device NAME: set $device to a name for a device file, which the test makes.
 device() {
 	device=/dev/shm/$test_name.$$.$1
-	cleanup_fn rm -rf "$device" "$device.loans"
+	cleanup_fn remove_device "$device"
+}
+remove_device() {
+	# What a server that was killed has left.
+	test ! -f "$1" || test ! -d /run/kmemblk || rm -f "$(control_socket "$1" 2> /dev/null)"
+	rm -rf "$1" "$1.loans"
 }
 
 folder_on_disk() {
@@ -127,6 +136,13 @@ folder_on_disk() {
 
 check_device() {
 	"$kmemblk" check "$device" > "$tmp/check.log" || fail "$device: $(cat "$tmp/check.log")"
+}
+
+# control_socket [DEVICE]
+control_socket() {
+	local folder=$XDG_RUNTIME_DIR/kmemblk
+	test "$(id -u)" -ne 0 || folder=/run/kmemblk
+	"$kmemblk" info --json "${1:-$device}" | sed -n "s|.*\"uuid\": *\"\([^\"]*\)\".*|$folder/\1.sock|p"
 }
 
 # field NAME [DEVICE]: a number or a word.
@@ -193,6 +209,12 @@ start_nbdkit() {
 		options+=("$1")
 		shift
 	done
+
+	# With AddressSanitizer it would hear those who ask, and never answer: see above.
+	case "${asan_library:-} $*" in
+	' '* | *' control='*) ;;
+	*) set -- "$@" control=none ;;
+	esac
 
 	servers=$((servers + 1))
 	socket=$tmp/socket$servers

@@ -39,6 +39,7 @@ enum {
 	OPTION_SIZE,
 	OPTION_LABEL,
 	OPTION_SPARE,
+	OPTION_VIEWS,
 	OPTION_PREALLOC,
 	OPTION_CHECK,
 	OPTION_FORCE,
@@ -53,6 +54,8 @@ static const struct argp_option options[] = {
 	{ "label", OPTION_LABEL, "TEXT", 0, "a name, at most 63 bytes", 0 },
 	{ "spare", OPTION_SPARE, "PAGES", 0,
 	  "pages kept for overwriting; the default is 1/64 of the device, at most 8192", 0 },
+	{ "views", OPTION_VIEWS, "N", 0,
+	  "volumes that there is room for; the default is 512, the most 65536", 0 },
 	{ "check", OPTION_CHECK, "KIND", 0, "check values of blocks: crc24 (the default), or none",
 	  0 },
 	{ "prealloc", OPTION_PREALLOC, NULL, 0, "give every block its page now (thick)", 0 },
@@ -75,14 +78,16 @@ static void parse_size(struct argp_state *state, const char *option, const char 
 		argp_error(state, "--%s=%s: %s", option, arg, wrong);
 }
 
-static void parse_spare(struct argp_state *state, const char *arg, uint64_t *pages)
+static void parse_number(struct argp_state *state, const char *option, const char *arg,
+			 const char *what, uint64_t *number)
 {
 	char *end;
 
 	errno = 0;
-	*pages = strtoull(arg, &end, 10);
-	if (errno || *end || arg[strspn(arg, "0123456789")] || !*pages)
-		argp_error(state, "--spare=%s: not a number of pages: write 1 or more", arg);
+	*number = strtoull(arg, &end, 10);
+	if (errno || *end || arg[strspn(arg, "0123456789")] || !*number)
+		argp_error(state, "--%s=%s: not a number of %s: write 1 or more", option, arg,
+			   what);
 }
 
 /* Labels are shown on terminals and in JSON, byte for byte if they are fit for both. */
@@ -117,7 +122,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 		parse_label(state, arg, &format->label);
 		return 0;
 	case OPTION_SPARE:
-		parse_spare(state, arg, &format->spare_pages);
+		parse_number(state, "spare", arg, "pages", &format->spare_pages);
+		return 0;
+	case OPTION_VIEWS:
+		parse_number(state, "views", arg, "volumes", &format->views);
 		return 0;
 	case OPTION_CHECK:
 		format->check = arg;
@@ -163,7 +171,7 @@ static void print_summary(const struct arguments *arguments)
 	if (info.blocks)
 		printf("%s: a disk of %s (%" PRIu64 " blocks), %s, on %s\n", path,
 		       size_text(info.size_bytes, size), info.blocks,
-		       info.pages_used ? "thick" : "thin", info.media);
+		       info.pages_used ? "thick" : "sparse", info.media);
 	else
 		printf("%s: no disk, %s of memory to lend, on %s\n", path,
 		       size_text(info.data_pages * info.page_size, size), info.media);

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "kmemblk.h"
@@ -48,10 +47,12 @@ static void print_json(const char *path, const struct kmemblk_info *info)
 	json_put_number(object, "pages_tables", info->pages_tables);
 	json_put_number(object, "data_pages", info->data_pages);
 	json_put_number(object, "volumes", info->volumes);
+	json_put_number(object, "snapshots", info->snapshots);
 	json_put_number(object, "blocks", info->blocks);
 	json_put_number(object, "size_bytes", info->size_bytes);
 	json_put_number(object, "pages_used", info->pages_used);
 	json_put_number(object, "pages_free", info->pages_free);
+	json_put_number(object, "pages_reserved", info->pages_reserved);
 	json_put_number(object, "pages_spare", info->pages_spare);
 	json_put_number(object, "pages_resident", info->pages_resident);
 	json_put_known(object, "pages_lent", known, info->pages_lent);
@@ -75,8 +76,15 @@ static void print_head(const char *path, const struct kmemblk_info *info)
 {
 	char *printable = text_printable(path), size[SIZE_TEXT];
 
-	if (info->blocks)
+	if (info->volumes > 1 && info->blocks)
+		printf("%s: %" PRIu64 " volumes, the default of %s\n", printable, info->volumes,
+		       size_text(info->size_bytes, size));
+	else if (info->blocks)
 		printf("%s: a disk of %s\n", printable, size_text(info->size_bytes, size));
+	else if (info->volumes > 0)
+		printf("%s: %" PRIu64 " volumes\n", printable, info->volumes);
+	else if (info->snapshots > 0)
+		printf("%s: no volume, only snapshots\n", printable);
 	else
 		printf("%s: no disk, all memory to lend\n", printable);
 	free(printable);
@@ -87,21 +95,17 @@ static void print_head(const char *path, const struct kmemblk_info *info)
 		free(printable);
 	}
 	printf("  uuid         %s\n", info->uuid);
+	if (info->snapshots)
+		printf("  snapshots    %" PRIu64 "\n", info->snapshots);
 }
 
-/* The superblock gives any number, and not every number is a time that has a date. */
 static void print_format(const struct kmemblk_info *info)
 {
-	time_t created = (time_t)info->created;
-	char date[64];
-	struct tm tm;
+	char date[DATE_TEXT];
 
-	if (info->created > INT64_MAX || gmtime_r(&created, &tm) == NULL ||
-	    !strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S UTC", &tm))
-		snprintf(date, sizeof(date), "%" PRIu64 " s after 1970", info->created);
 	printf("  format       version %" PRIu32 ", generation %" PRIu64 ", made %s\n",
-	       info->format_version, info->generation, date);
-	if (info->blocks)
+	       info->format_version, info->generation, date_text(info->created, date));
+	if (info->volumes + info->snapshots > 0)
 		printf("  check        %s\n",
 		       strcmp(info->check, "none") == 0
 			       ? "none: blocks have no check values"
@@ -212,6 +216,8 @@ static void print_human(const char *path, const struct kmemblk_info *info)
 	print_bar(info);
 	print_pages("used", info->pages_used, info->data_pages, info);
 	print_pages("free", info->pages_free, info->data_pages, info);
+	if (info->snapshots)
+		print_pages("reserved", info->pages_reserved, info->data_pages, info);
 	print_pages("spare", info->pages_spare, info->data_pages, info);
 	print_pages("resident", info->pages_resident, info->data_pages, info);
 	print_pages("tables", info->pages_tables, info->data_pages, info);

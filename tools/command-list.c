@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* command-list.c - kmemblk list: the volumes of a device, also while it is being served. */
+/* command-list.c - kmemblk list: the volumes and snapshots of a device, also while it is being served. */
 #include <config.h>
 
 #include <inttypes.h>
@@ -12,9 +12,12 @@
 #include "command.h"
 
 static const char doc[] =
-	"List the volumes of the kmemblk device at PATH, also while it is being served."
+	"List the volumes of the kmemblk device at PATH, each with its snapshots, also while the device is "
+	"being served."
 	"\v"
-	"A size is what a client sees; used is what its blocks take of the device.\n"
+	"A size is what a client sees.  Used is what its blocks take of the device, those that it shares with "
+	"snapshots included.  Own is what no older snapshot has.  Snapshots stand below their volume, the "
+	"oldest first.\n"
 	"\n"
 	"Examples:\n"
 	"  kmemblk list /dev/dax0.0\n"
@@ -36,23 +39,44 @@ static int add_json(struct listing *listing, const struct kmemblk_volume_info *v
 	json_put_number(object, "blocks", volume->blocks);
 	json_put_number(object, "size_bytes", volume->size_bytes);
 	json_put_number(object, "pages_used", volume->pages_used);
+	json_put_number(object, "pages_owned", volume->pages_owned);
 	json_put_bool(object, "default", volume->is_default);
+	json_put_bool(object, "snapshot", volume->is_snapshot);
+	json_put_bool(object, "thin", volume->is_thin);
+	json_put_text(object, "origin", volume->origin[0] ? volume->origin : NULL);
 	if (json_object_array_add(listing->volumes, object) != 0)
 		command_no_memory();
 	return 0;
 }
 
+/* What stands behind the figures. */
+static void print_remarks(FILE *text, const struct kmemblk_volume_info *volume)
+{
+	char date[DATE_TEXT];
+
+	if (volume->is_default)
+		fprintf(text, "  default");
+	if (volume->is_thin)
+		fprintf(text, "  thin");
+	if (volume->origin[0])
+		fprintf(text, "  clone of %s", volume->origin);
+	if (volume->is_snapshot)
+		fprintf(text, "  made %s", date_text(volume->created, date));
+	fprintf(text, "\n");
+}
+
 static int add_volume(void *opaque, const struct kmemblk_volume_info *volume)
 {
 	struct listing *listing = opaque;
-	char size[SIZE_TEXT], used[SIZE_TEXT];
+	char size[SIZE_TEXT], used[SIZE_TEXT], own[SIZE_TEXT];
 
 	if (listing->volumes != NULL)
 		return add_json(listing, volume);
-	fprintf(listing->text, "%-20s %12s %12s%s\n", volume->name,
-		size_text(volume->size_bytes, size),
+	fprintf(listing->text, "%s%-*s %12s %12s %12s", volume->is_snapshot ? "  " : "",
+		volume->is_snapshot ? 18 : 20, volume->name, size_text(volume->size_bytes, size),
 		size_text(volume->pages_used * KMEMBLK_BLOCK_SIZE, used),
-		volume->is_default ? "  default" : "");
+		size_text(volume->pages_owned * KMEMBLK_BLOCK_SIZE, own));
+	print_remarks(listing->text, volume);
 	return 0;
 }
 
@@ -62,7 +86,7 @@ static int print(const struct command *command, struct listing *listing, char *t
 	char *path;
 
 	if (!command->json) {
-		printf("%-20s %12s %12s\n%s", "volume", "size", "used", text);
+		printf("%-20s %12s %12s %12s\n%s", "volume", "size", "used", "own", text);
 		return STATUS_OK;
 	}
 	object = json_new_object();
@@ -91,7 +115,7 @@ int list_main(int argc, char **argv)
 		listing.volumes = json_object_new_array();
 	if (listing.text == NULL || (command.json && listing.volumes == NULL))
 		command_no_memory();
-	if (kmemblk_probe_volumes(command.object, add_volume, &listing) != 0)
+	if (kmemblk_list(command.object, add_volume, &listing) != 0)
 		status = command_failed();
 	else if (fflush(listing.text) != 0)
 		command_no_memory();

@@ -118,7 +118,7 @@ static int by_zones(const void *a, const void *b)
 static void draw_borrowers(struct report *s)
 {
 	char size[REPORT_TEXT], age[REPORT_TEXT];
-	size_t room = LINES > 27 ? (size_t)LINES - 24 : 3;
+	size_t room = LINES > 27 ? (size_t)LINES - 25 : 2;
 
 	if (s->borrowers != NULL)
 		qsort(s->borrowers, s->borrowers_count, sizeof(*s->borrowers), by_zones);

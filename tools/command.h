@@ -34,8 +34,14 @@ subcommand_fn create_main;
 subcommand_fn delete_main;
 subcommand_fn rename_main;
 subcommand_fn resize_main;
+subcommand_fn snapshot_main;
+subcommand_fn clone_main;
+subcommand_fn rollback_main;
+subcommand_fn thin_main;
 subcommand_fn list_main;
+subcommand_fn diff_main;
 subcommand_fn format_main;
+subcommand_fn grow_main;
 subcommand_fn info_main;
 subcommand_fn check_main;
 subcommand_fn run_main;
@@ -108,6 +114,12 @@ const char *size_parse(const char *text, uint64_t *bytes);
 #define SIZE_TEXT 16
 /* Writes a size for a person, such as "1.5 GiB", to `text` and returns it. */
 const char *size_text(uint64_t bytes, char text[SIZE_TEXT]);
+
+/* ---- date.c --------------------------------------------------------------------------------- */
+
+#define DATE_TEXT 64
+/* Writes a time in seconds since 1970, such as "2026-11-21 10:03:43 UTC", to `text` and returns it. */
+const char *date_text(uint64_t seconds, char text[DATE_TEXT]);
 
 /* ---- text.c --------------------------------------------------------------------------------- */
 

@@ -18,9 +18,11 @@ static const struct subcommand {
 	const char *name;
 	subcommand_fn *run;
 } subcommands[] = {
-	{ "format", format_main }, { "info", info_main },     { "check", check_main },
-	{ "list", list_main },	   { "create", create_main }, { "delete", delete_main },
-	{ "rename", rename_main }, { "resize", resize_main }, { "stat", stat_main },
+	{ "format", format_main },     { "info", info_main },	  { "check", check_main },
+	{ "grow", grow_main },	       { "list", list_main },	  { "create", create_main },
+	{ "delete", delete_main },     { "rename", rename_main }, { "resize", resize_main },
+	{ "snapshot", snapshot_main }, { "clone", clone_main },	  { "rollback", rollback_main },
+	{ "diff", diff_main },	       { "thin", thin_main },	  { "stat", stat_main },
 	{ "top", top_main },
 };
 

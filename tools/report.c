@@ -21,8 +21,9 @@
 #include "report.h"
 
 const char *const report_pages[PAGES_KINDS] = {
-	"used", "tables",   "free",	   "spare",	"for_tables", "headroom", "retired",
-	"lent", "resident", "quarantined", "reclaimed", "punched",    "returned", "moved",
+	"used",	       "tables",    "free",    "reserved", "spare",
+	"for_tables",  "headroom",  "retired", "lent",	   "resident",
+	"quarantined", "reclaimed", "punched", "returned", "moved",
 };
 const char *const report_zones[ZONES_KINDS] = { "lent", "unowned", "stuck", "evacuating",
 						"wanted" };

@@ -11,7 +11,7 @@
 
 struct json_object;
 
-#define PAGES_KINDS   14
+#define PAGES_KINDS   15
 #define ZONES_KINDS   5
 #define REQUEST_KINDS 6
 

@@ -3,8 +3,8 @@
  * check-map.c - check all that names a page, and the pages of blocks.
  *
  * Every entry names a data page or none (invariant 7), tables are in their places, no page is named twice
- * (5), and nothing stands past the last block.  A bad entry is never changed: what it named is lost or
- * uncertain, and only a person can decide that zeroes will do.  Read-only, such a device still serves all
+ * (5), and nothing stands past the last block.  A bad entry of a map is never changed: what it named is lost
+ * or uncertain, and only a person can decide that zeroes will do.  Read-only, such a device still serves all
  * other blocks.
  *
  * Data, when it is asked for: every block holds what was written to it, as its check value tells.  What does
@@ -16,17 +16,19 @@
 #include <stdio.h>
 
 #include "api/check.h"
+#include "map/ancestry.h"
 #include "map/scan.h"
 #include "media/guard.h"
 
 /* Damaged entries told one by one; the rest are only counted. */
 #define ENTRIES_TOLD 100u
 
-#define NAME_SIZE 192
+#define NAME_SIZE (LISTING_NAME_SIZE + 128)
 
 struct map_check {
 	struct checking *c;
 	struct scan scan;
+	struct directory_check directory;
 	uint64_t entries; /* damaged ones, told or counted */
 	uint64_t blocks;  /* likewise */
 };
@@ -50,9 +52,9 @@ static void name_blocks(const struct scan_view *view, unsigned int level, uint64
 static void name_place(const struct scan_view *view, unsigned int level, uint64_t number,
 		       char name[NAME_SIZE])
 {
-	const char *volume = view->map.record.name;
-	char blocks[64];
+	char volume[LISTING_NAME_SIZE], blocks[64];
 
+	ancestry_name(view, volume);
 	if (level == 0) {
 		snprintf(name, NAME_SIZE, "%s: block %llu", volume, (unsigned long long)number);
 		return;
@@ -104,35 +106,50 @@ static void damaged_entry(void *opaque, enum map_damage damage, const struct sca
 struct each {
 	struct map_check *m;
 	struct scan_view *view;
-	uint64_t leaf; /* its page */
+	uint64_t leaf;	/* its page */
+	uint64_t below; /* the predecessor's leaf there; 0: none */
 	uint64_t block;
-	uint64_t page;	/* of the block; 0: none that could be one */
-	uint64_t entry; /* that names it */
+	uint64_t entry; /* that names the page ... */
+	volatile uint64_t
+		page; /* ... of the block; 0: none that could be one.  Read after a fault */
 };
+
+static uint64_t load_entry(const struct each *e, uint64_t leaf)
+{
+	return atomic_load_explicit(&map_table(&e->view->map,
+					       leaf)[e->block % LAYOUT_TABLE_ENTRIES],
+				    memory_order_acquire);
+}
 
 static void entry_access(void *opaque)
 {
 	struct each *e = opaque;
-	const struct map *map = &e->view->map;
 
-	e->entry = atomic_load_explicit(&map_table(map, e->leaf)[e->block % LAYOUT_TABLE_ENTRIES],
-					memory_order_acquire);
-	e->page = map_page_of(map, e->entry);
+	e->page = 0;
+	e->entry = load_entry(e, e->leaf);
+	e->page = map_page_of(&e->view->map, e->entry);
+	/* The predecessor's block, which is met there.  An entry that only names its page is not all that it is. */
+	if (e->below != 0 && e->entry == load_entry(e, e->below))
+		e->page = 0;
 }
 
+/* Blocks that views share are met once. */
 static void each_block(struct map_check *m, void (*fn)(struct each *e))
 {
 	const struct scan *scan = &m->scan;
 
 	for (uint64_t i = scan->page_count - scan->leaves; i < scan->page_count; i++) {
 		const struct scan_page *leaf = &scan->pages[i];
-		struct each e = { .m = m, .view = &scan->views[leaf->view], .leaf = leaf->page };
+		struct each e = { .m = m,
+				  .view = &scan->views[leaf->view],
+				  .leaf = leaf->page,
+				  .below = leaf->below };
 		struct fault fault;
 
 		for (unsigned int j = 0; j < LAYOUT_TABLE_ENTRIES; j++) {
 			e.block = (leaf->number << LAYOUT_TABLE_SHIFT) + j;
-			if (guard_run(&m->c->device.pm, entry_access, &e, &fault) && e.page != 0 &&
-			    e.page != MAP_BAD_PAGE)
+			(void)guard_run(&m->c->device.pm, entry_access, &e, &fault);
+			if (e.page != 0 && e.page != MAP_BAD_PAGE)
 				fn(&e);
 		}
 	}
@@ -191,9 +208,12 @@ static void verify_block(struct each *e)
 	if (++m->blocks > ENTRIES_TOLD)
 		return;
 	name_place(e->view, 0, e->block, name);
-	check_found(m->c, KMEMBLK_FINDING_LEFT, "%s: page %llu %s: write or trim the whole block",
-		    name, (unsigned long long)e->page,
-		    readable ? "does not hold what was written there" : "has a media error");
+	check_found(m->c, KMEMBLK_FINDING_LEFT, "%s: page %llu %s: %s", name,
+		    (unsigned long long)e->page,
+		    readable ? "does not hold what was written there" : "has a media error",
+		    record_is_snapshot(&e->view->map.record)
+			    ? "a snapshot cannot be written: that stays until it is deleted"
+			    : "write or trim the whole block");
 }
 
 static void check_data(struct map_check *m)
@@ -224,18 +244,14 @@ static void tell_all(struct map_check *m)
 		m->c->result->entries += scan->views[i].map.record.blocks;
 	m->c->result->pages_used = scan->used;
 	for (unsigned int i = 0; i < scan->view_count; i++)
-		if (scan->views[i].past > 0)
+		if (scan->views[i].past > 0 && !record_is_snapshot(&scan->views[i].map.record))
 			check_found(
 				m->c, KMEMBLK_FINDING_NOTE,
 				"%s: %llu entries past its end, from when it was made smaller: the "
 				"next start clears them",
 				scan->views[i].map.record.name,
 				(unsigned long long)scan->views[i].past);
-	if (scan->problems > 0)
-		check_found(m->c, KMEMBLK_FINDING_LEFT, "%s", scan->problem);
-	if (scan->problems > 1)
-		check_found(m->c, KMEMBLK_FINDING_LEFT, "directory: %u more problems",
-			    scan->problems - 1);
+	check_directory_end(&m->directory);
 	if (scan->named_twice > 0)
 		each_block(m, tell_shared);
 	if (m->entries > ENTRIES_TOLD)
@@ -252,14 +268,19 @@ int check_map(struct checking *c)
 {
 	struct map_check m = {
 		.c = c,
+		.directory = { .c = c },
 		.scan = { .bad = &c->bad,
 			  .damaged = damaged_entry,
 			  .damaged_opaque = &m,
+			  .directory_problem = check_directory,
+			  .directory_opaque = &m.directory,
 			  .progress = c->options->progress,
 			  .progress_opaque = c->options->progress_opaque },
 	};
 	int rc = scan_open(&m.scan, &c->device, &c->super);
 
+	if (rc == 0)
+		rc = m.directory.rc;
 	if (rc == 0)
 		tell_all(&m);
 	if (rc == 0 && c->options->flags & KMEMBLK_CHECK_DATA)

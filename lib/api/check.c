@@ -6,7 +6,7 @@
  * something else has been put on the device meanwhile: mkfs over page 0 leaves our copy behind,
  * and bringing the primary back would destroy the new file system.
  *
- * Map and data: check-map.c.
+ * Directory: check-directory.c.  Map and data: check-map.c.
  *
  * The same code runs behind the command, after every simulated crash, and at the end of every
  * integration test.
@@ -19,7 +19,9 @@
 #include <string.h>
 
 #include "api/check.h"
+#include "api/grow.h"
 #include "base/error.h"
+#include "base/shell.h"
 #include "media/badblocks.h"
 #include "media/claim.h"
 #include "media/foreign.h"
@@ -53,8 +55,7 @@ void check_found(struct checking *c, enum kmemblk_finding_kind kind, const char 
 
 /* ---- superblocks ---------------------------------------------------------------------------- */
 
-/* Before any correction: that this version knows all it would be writing about. */
-static int may_repair(const struct checking *c)
+int check_may_repair(const struct checking *c)
 {
 	if ((c->super.ro_compat & ~LAYOUT_KNOWN_RO_COMPAT) == 0)
 		return 0;
@@ -77,7 +78,7 @@ static int restore(struct checking *c, uint64_t page, const char *which, const c
 			which, (unsigned long long)page, reason, from);
 		return 0;
 	}
-	rc = may_repair(c);
+	rc = check_may_repair(c);
 	if (rc != 0)
 		return rc;
 	rc = device_allocate(&c->device, page << LAYOUT_PAGE_SHIFT, LAYOUT_PAGE_SIZE);
@@ -129,6 +130,54 @@ static int check_copy(struct checking *c)
 	return restore(c, page, "superblock copy", "differs from the primary", "primary");
 }
 
+/* A growth to *grown was cut before the primary, in c->super, was exchanged. */
+static int check_growth(struct checking *c, const struct super *grown)
+{
+	const struct super before = c->super;
+	unsigned long long from = before.device_pages, to = grown->device_pages;
+	int rc;
+
+	/* The rest is checked as it will be, or what is said of it would not hold after repair. */
+	c->super = *grown;
+	if (!c->repair) {
+		check_found(
+			c, KMEMBLK_FINDING_CORRECTABLE,
+			"superblock (page 0): the growth of the device from %llu pages to %llu was cut; add "
+			"--repair to finish it, or type: kmemblk grow %s",
+			from, to, SHELL_WORD(c->device.path));
+		return 0;
+	}
+	rc = check_may_repair(c);
+	if (rc == 0)
+		rc = grow_write(&c->device, &before, grown, "repair");
+	if (rc == 0)
+		check_found(
+			c, KMEMBLK_FINDING_CORRECTED,
+			"superblock (page 0): the growth of the device from %llu pages to %llu was "
+			"cut; finished",
+			from, to);
+	return rc;
+}
+
+/* The primary is sound and in c->super, and the device may have become larger than it says. */
+static int check_size(struct checking *c)
+{
+	uint64_t pages = super_last_page(&c->device) + 1;
+	struct super grown;
+	int rc;
+
+	if (super_find_grown(&c->device, &c->super, &grown))
+		return check_growth(c, &grown);
+	rc = check_copy(c);
+	if (rc == 0 && pages > c->super.device_pages)
+		check_found(c, KMEMBLK_FINDING_NOTE,
+			    "the device has %llu pages, of which the format uses %llu; to use all, "
+			    "type: kmemblk grow %s",
+			    (unsigned long long)pages, (unsigned long long)c->super.device_pages,
+			    SHELL_WORD(c->device.path));
+	return rc;
+}
+
 /* What the media writes as one, at least. */
 #define WORD 8u
 
@@ -164,7 +213,7 @@ static bool holds_something(const struct checking *c, enum super_state state, ui
 /* The primary is not sound.  True if the copy has taken its place in c->super. */
 static bool check_from_copy(struct checking *c, const struct super_verdict *primary, int *rc)
 {
-	uint64_t last = (c->device.size >> LAYOUT_PAGE_SHIFT) - 1;
+	uint64_t last = super_last_page(&c->device);
 	struct super_verdict verdict;
 	char name[64];
 	bool copy;
@@ -173,7 +222,9 @@ static bool check_from_copy(struct checking *c, const struct super_verdict *prim
 		check_found(c, KMEMBLK_FINDING_LEFT, "superblock (page 0): %s", primary->reason);
 		return false;
 	}
-	copy = super_read(&c->device, last, &c->super, &verdict) == SUPER_SOUND &&
+	/* By a whole primary of more pages, what is at the end is no copy of it: it would cost the blocks beyond. */
+	copy = primary->state != SUPER_CUT_SHORT &&
+	       super_read(&c->device, last, &c->super, &verdict) == SUPER_SOUND &&
 	       super_copy_page(&c->super) == last;
 	*rc = foreign_find(&c->device, name, sizeof(name));
 	if (*rc < 0)
@@ -219,16 +270,12 @@ static bool check_supers(struct checking *c, int *rc)
 	}
 	if (super_read(&c->device, 0, &c->super, &verdict) != SUPER_SOUND)
 		return check_from_copy(c, &verdict, rc);
-	*rc = check_copy(c);
+	*rc = check_size(c);
 	if (*rc == 0 && (c->super.ro_compat & ~LAYOUT_KNOWN_RO_COMPAT) != 0)
 		check_found(c, KMEMBLK_FINDING_NOTE,
 			    "has features this version can only read (ro-compat 0x%llx): open it "
 			    "read-only",
 			    (unsigned long long)c->super.ro_compat);
-	if (*rc == 0 && pages > c->super.device_pages)
-		check_found(c, KMEMBLK_FINDING_NOTE,
-			    "the device has %llu pages, of which the format uses %llu",
-			    (unsigned long long)pages, (unsigned long long)c->super.device_pages);
 	return *rc == 0;
 }
 
@@ -243,8 +290,9 @@ static void tell_bad_blocks(struct checking *c)
 	if (badblocks_find(&c->bad, start, data, &page))
 		check_found(
 			c, KMEMBLK_FINDING_LEFT,
-			"directory: page %llu has a bad block, as the system knows; the device can only "
-			"be opened read-only: copy its blocks, then format it anew",
+			"directory: page %llu has a bad block, as the system knows; clear it (ndctl "
+			"clear-errors, which zeroes what is bad), and check again: the directory and its "
+			"copy are written from each other",
 			(unsigned long long)page);
 	if (badblocks_find(&c->bad, data, end, &page))
 		check_found(

@@ -108,7 +108,9 @@ static int plan(struct formatting *f, const char *path)
 {
 	const struct kmemblk_format_options *options = f->options;
 	const char *type = options->type == NULL ? "blk" : options->type;
-	uint64_t blocks = options->disk_size >> LAYOUT_PAGE_SHIFT;
+	struct division division = { .blocks = options->disk_size >> LAYOUT_PAGE_SHIFT,
+				     .spare = options->spare_pages,
+				     .views = options->views };
 	struct super *super = &f->super;
 	int rc;
 
@@ -127,15 +129,15 @@ static int plan(struct formatting *f, const char *path)
 		memcpy(super->label, options->label, strlen(options->label));
 	if (super->device_pages > LAYOUT_MAX_PAGES)
 		super->device_pages = LAYOUT_MAX_PAGES;
-	rc = super->type->plan(super, &blocks, options->spare_pages, path);
-	return rc == 0 && blocks > 0 ? plan_disk(f, blocks, path) : rc;
+	rc = super->type->plan(super, &division, path);
+	return rc == 0 && division.blocks > 0 ? plan_disk(f, division.blocks, path) : rc;
 }
 
 /* What the device holds besides a sound primary: 1 with words for it, 0, or -errno with message. */
 static int find_other_contents(const struct device *device, enum super_state primary, char *words,
 			       size_t size)
 {
-	uint64_t last = (device->size >> LAYOUT_PAGE_SHIFT) - 1;
+	uint64_t last = super_last_page(device);
 	struct super_verdict verdict;
 	struct super copy;
 	char name[48];
@@ -191,7 +193,7 @@ static int zero_pages(struct formatting *f, uint64_t page, uint64_t count, enum 
 
 		if (with_progress && f->options->progress != NULL)
 			f->options->progress(f->options->progress_opaque, at, total);
-		rc = guard_write(&f->device, pm_page(pm, page) + at, NULL, len, order);
+		rc = guard_write(&f->device, pm_page(pm, page) + at, NULL, len, order, NULL);
 		if (rc != 0)
 			return fail_errno(-rc, "format: %s: zero pages from %llu on",
 					  f->device.path,
@@ -283,7 +285,7 @@ static int write_table(struct formatting *f, unsigned int level, uint64_t number
 	for (unsigned int i = 0; i < LAYOUT_TABLE_ENTRIES; i++)
 		entry[i] = first + i < below ? entry_of(f, level - 1, first + i) : 0;
 	rc = guard_write(&f->device, pm_page(&f->device.pm, place(f, level, number)), entry,
-			 sizeof(entry), PM_FORMAT_ENTRIES);
+			 sizeof(entry), PM_FORMAT_ENTRIES, NULL);
 	return rc == 0 ? 0 : fail_errno(-rc, "format: %s: table", f->device.path);
 }
 
@@ -315,10 +317,10 @@ static int write_disk(struct formatting *f, bool prealloc)
 	if (rc == 0 && prealloc)
 		rc = write_tables(f);
 	if (rc == 0)
-		rc = record_write(&f->device, page, &f->record, root, PM_FORMAT_ENTRIES);
+		rc = record_write(&f->device, page, &f->record, root, PM_FORMAT_ENTRIES, NULL);
 	for (uint64_t at = start; rc == 0 && at < page; at += f->super.directory_pages) {
 		rc = guard_write(&f->device, pm_page(&f->device.pm, at), &entry, sizeof(entry),
-				 PM_FORMAT_ENTRIES);
+				 PM_FORMAT_ENTRIES, NULL);
 		if (rc != 0)
 			return fail_errno(-rc, "format: %s: directory", f->device.path);
 	}

@@ -9,10 +9,14 @@
 #include "config.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <uuid/uuid.h>
 
+#include "base/error.h"
 #include "io/volume.h"
+#include "map/directory.h"
+#include "map/listing.h"
 #include "map/scan.h"
 #include "media/claim.h"
 #include "media/guard.h"
@@ -43,6 +47,24 @@ static void describe(struct kmemblk_info *info, const struct device *device,
 	memcpy(info->label, super->label, sizeof(info->label));
 }
 
+/* Reserved pages besides those in use.  A damaged map may name pages that nothing was reserved for. */
+static uint64_t reserved_besides(uint64_t reserved, uint64_t in_use)
+{
+	return reserved > in_use ? reserved - in_use : 0;
+}
+
+static void count_views_locked(const struct kmemblk *h, struct kmemblk_info *info)
+{
+	for (unsigned int i = 0; i < directory_size(&h->super); i++) {
+		if (h->volumes[i] == NULL)
+			continue;
+		if (record_is_snapshot(&h->volumes[i]->map.record))
+			info->snapshots++;
+		else
+			info->volumes++;
+	}
+}
+
 void kmemblk_get_info(struct kmemblk *h, struct kmemblk_info *info)
 {
 	struct record none = { .blocks = 0 };
@@ -52,7 +74,7 @@ void kmemblk_get_info(struct kmemblk *h, struct kmemblk_info *info)
 	pthread_mutex_lock(&h->volumes_lock);
 	v = volume_default_locked(h);
 	describe(info, &h->device, &h->super, v == NULL ? &none : &v->map.record, h->cow);
-	info->volumes = volumes_count_locked(h);
+	count_views_locked(h, info);
 	pthread_mutex_unlock(&h->volumes_lock);
 	info->readonly = h->readonly || atomic_load_explicit(&h->pool.frozen, memory_order_relaxed);
 	info->pages_used = h->used;
@@ -61,12 +83,14 @@ void kmemblk_get_info(struct kmemblk *h, struct kmemblk_info *info)
 	info->mismatches = atomic_load_explicit(&h->mismatches, memory_order_relaxed);
 	if (h->readonly) {
 		info->pages_free = info->data_pages - h->used - h->tables;
+		info->pages_reserved = reserved_besides(h->reserved, h->used + h->tables);
 		return;
 	}
 	pages_count(&h->pool, &count);
 	info->pages_used = count.used;
 	info->pages_tables = count.tables;
 	info->pages_free = count.free;
+	info->pages_reserved = count.reserved;
 	info->pages_for_tables = count.for_tables;
 	info->pages_headroom = count.headroom;
 	info->pages_quarantined = count.quarantined;
@@ -97,11 +121,20 @@ static uint64_t count_stored(const struct device *device, const struct super *su
 static const struct record *default_record(const struct scan *scan)
 {
 	static const struct record none;
+	const struct record *only = &none;
+	unsigned int volumes = 0;
 
-	for (unsigned int i = 0; i < scan->view_count; i++)
-		if (scan->views[i].map.record.flags & LAYOUT_RECORD_DEFAULT)
-			return &scan->views[i].map.record;
-	return scan->view_count == 1 ? &scan->views[0].map.record : &none;
+	for (unsigned int i = 0; i < scan->view_count; i++) {
+		const struct record *record = &scan->views[i].map.record;
+
+		if (record_is_snapshot(record))
+			continue;
+		if (record->flags & LAYOUT_RECORD_DEFAULT)
+			return record;
+		only = record;
+		volumes++;
+	}
+	return volumes == 1 ? only : &none;
 }
 
 /* A device that somebody else may have open, and all that it has; to be ended by probe_end() in any case. */
@@ -159,14 +192,20 @@ int kmemblk_probe(const char *path, struct kmemblk_info *info)
 		goto out;
 	describe(info, device, &probe.super, default_record(scan),
 		 cow_find(device->fd, device->media, device->size));
-	info->volumes = scan->view_count;
+	for (unsigned int i = 0; i < scan->view_count; i++) {
+		bool snapshot = record_is_snapshot(&scan->views[i].map.record);
+
+		info->snapshots += snapshot;
+		info->volumes += !snapshot;
+	}
 	info->pages_used = scan->used;
 	info->pages_tables = scan->tables;
 	info->pages_free = info->data_pages - scan->used - scan->tables;
+	info->pages_reserved = reserved_besides(scan->reserved, scan->used + scan->tables);
 	/* A damaged entry may name a page without storage. */
 	stored = count_stored(device, &probe.super);
-	if (stored > scan->used + scan->tables)
-		info->pages_resident = stored - scan->used - scan->tables;
+	if (stored > scan->used + scan->tables + info->pages_reserved)
+		info->pages_resident = stored - scan->used - scan->tables - info->pages_reserved;
 	info->entries_damaged = scan->problems + scan->wild + scan->unreadable;
 	find_holder(device, info);
 out:
@@ -174,19 +213,67 @@ out:
 	return rc;
 }
 
+/* Sorted as they are listed; NULL with message. */
+static struct listing_entry *list_views(const struct probe *probe)
+{
+	const struct scan *scan = &probe->scan;
+	struct listing_entry *entry = calloc(scan->view_count + 1u, sizeof(entry[0]));
+
+	if (entry == NULL) {
+		fail(ENOMEM, "list: %s: out of memory", probe->device.path);
+		return NULL;
+	}
+	for (unsigned int i = 0; i < scan->view_count; i++) {
+		const struct scan_view *view = &scan->views[i], *of = view->volume;
+
+		entry[i] = (struct listing_entry){
+			.record = &view->map.record,
+			.number = view->number,
+			.volume_number = listing_place(&view->map.record, view->number,
+						       of == NULL ? NULL : &of->number),
+			.volume = of == NULL ? NULL : &of->map.record,
+			.view = view,
+		};
+	}
+	listing_sort(entry, scan->view_count);
+	return entry;
+}
+
+static void describe_origin(const struct scan_view *view, char name[LISTING_NAME_SIZE])
+{
+	const struct scan_view *origin = view->predecessor, *of;
+
+	while (origin != NULL && origin->volume == view)
+		origin = origin->predecessor;
+	of = origin == NULL ? NULL : origin->volume;
+	listing_origin(&view->map.record, origin == NULL ? NULL : &origin->map.record,
+		       of == NULL ? NULL : &of->map.record, name);
+}
+
 int kmemblk_probe_volumes(const char *path, kmemblk_volume_fn fn, void *opaque)
 {
 	struct probe probe = { .is_open = false };
+	const struct record *meant = NULL;
+	struct listing_entry *entry = NULL;
 	int rc = probe_begin(&probe, path);
 
+	if (rc == 0) {
+		meant = default_record(&probe.scan);
+		entry = list_views(&probe);
+		rc = entry == NULL ? -ENOMEM : 0;
+	}
 	for (unsigned int i = 0; rc == 0 && i < probe.scan.view_count; i++) {
-		const struct scan_view *view = &probe.scan.views[i];
+		const struct scan_view *view = entry[i].view;
 		struct kmemblk_volume_info info;
 
-		volume_describe(&info, &view->map.record, view->used);
-		info.is_default = &view->map.record == default_record(&probe.scan);
+		volume_describe(&info, entry[i].record, view->used,
+				view->owned + view->owned_tables);
+		listing_name(entry[i].record, entry[i].volume, info.name);
+		describe_origin(view, info.origin);
+		info.is_default = entry[i].record == meant;
 		rc = fn(opaque, &info);
 	}
+	free(entry);
 	probe_end(&probe);
 	return rc;
 }

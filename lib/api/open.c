@@ -11,7 +11,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "api/manage.h"
+#include "api/resize.h"
 #include "base/error.h"
 #include "base/shell.h"
 #include "io/volume.h"
@@ -113,6 +113,7 @@ static void keep_found(struct kmemblk *h, struct scan *scan)
 {
 	h->used = scan->used;
 	h->tables = scan->tables;
+	h->reserved = scan->reserved;
 	h->damaged = scan->problems + scan->wild + scan->unreadable + scan->named_twice;
 	if (scan->named_twice > 0) {
 		h->shared = scan->twice;
@@ -156,7 +157,8 @@ static int rebuild(struct kmemblk *h, const struct badblocks *bad, bool super_ke
 	if (rc != 0)
 		goto out;
 	pages.named = scan.named;
-	pages.used = scan.used + scan.tables;
+	pages.blocks = scan.used;
+	pages.reserved = scan.reserved;
 	pages.bad = keep_bad_pages(h, bad, scan.named);
 	rc = pages_open(&h->pool, &h->device, &pages);
 	if (rc != 0)
@@ -240,8 +242,10 @@ static int finish_changes(struct kmemblk *h)
 			return fail_persist(h, -rc);
 	}
 	for (unsigned int i = 0; rc == 0 && i < directory_size(&h->super); i++)
-		if (h->volumes[i] != NULL && h->volumes[i]->past)
-			rc = manage_cut(h->volumes[i]);
+		if (h->volumes[i] != NULL && h->volumes[i]->past &&
+		    resize_cut_past(h->volumes[i]) != 0 &&
+		    atomic_load_explicit(&h->pool.frozen, memory_order_relaxed))
+			rc = fail_persist(h, EIO);
 	return rc;
 }
 

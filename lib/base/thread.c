@@ -12,6 +12,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/thread.h"
@@ -44,6 +45,13 @@ int thread_start(pthread_t *thread, size_t stack, void *(*run)(void *opaque), vo
 	}
 	pthread_attr_destroy(&attr);
 	return -err;
+}
+
+void thread_join(pthread_t thread, const pid_t *id)
+{
+	pthread_join(thread, NULL);
+	while (tgkill(getpid(), *id, 0) == 0)
+		usleep(20); /* a yield alone may keep it from its processor */
 }
 
 int thread_fail(int rc, const char *what, const char *object, const char *name)

@@ -2,15 +2,14 @@
 /*
  * connection.c - a borrower's connection to a lending server.
  *
- * One thread, the receiver, takes all that the server says, and connects again when the server has
- * been away.  Who asks for a zone sends the question, and the receiver puts the answer into the
- * connection; questions go one at a time, so an answer is known by its number.  An answer that comes when
- * its asker has stopped waiting is given back at once, and until it has come nobody asks again: a
- * server that has been stopped costs one time-out, not one for each zone.
+ * One thread, the receiver, takes all that the server says, and connects again when the server has been
+ * away.  Who asks for a zone sends the question, and the receiver puts the answer into the connection;
+ * questions go one at a time, so an answer is known by its number.  One that comes when its asker has
+ * stopped waiting is given back at once, and until it has come nobody asks again: a server that has been
+ * stopped costs one time-out, not one for each zone.
  *
- * The program around may close descriptors that are not its own (daemons do at their start), and
- * the number may then name something else: before each use the descriptor is compared with what it
- * was.
+ * The program around may close descriptors that are not its own (daemons do at their start), and the
+ * number may then name something else: before each use the descriptor is compared with what it was.
  */
 #include "config.h"
 
@@ -306,6 +305,7 @@ static void *run_receiver(void *opaque)
 	bool recalled;
 	int rc;
 
+	connection->receiver_id = gettid();
 	pthread_mutex_lock(&connection->lock);
 	while (!connection->ended) {
 		rc = connection->fd < 0 ? connect_anew(connection) : 0;
@@ -402,7 +402,7 @@ void connection_close(struct connection *connection)
 		return;
 	}
 	connection_end(connection);
-	pthread_join(connection->receiver, NULL);
+	thread_join(connection->receiver, &connection->receiver_id);
 	pthread_mutex_lock(&connection->lock);
 	lose_locked(connection);
 	pthread_mutex_unlock(&connection->lock);

@@ -26,6 +26,7 @@ struct connection {
 	struct sockaddr_un address;
 	pid_t pid; /* whose connection it is: a child of it has none */
 	pthread_t receiver;
+	pid_t receiver_id;    /* set by itself, read by who has joined it */
 	pthread_mutex_t turn; /* who asks for a zone: one at a time */
 	pthread_mutex_t lock; /* all that follows; taken after `turn` */
 	pthread_cond_t changed;
@@ -64,6 +65,7 @@ int connection_open(struct connection *connection, const char *socket,
 		    const struct connection_calls *calls);
 /* Ends what connection_wanted() waits for. */
 void connection_end(struct connection *connection);
+/* The receiver is gone then, for the kernel too (thread_join()). */
 void connection_close(struct connection *connection);
 
 /*

@@ -11,6 +11,7 @@
 
 #include "io/request.h"
 #include "media/guard.h"
+#include "pages/grace.h"
 
 /* The extent being put together, and where its report goes. */
 struct walk {
@@ -60,20 +61,24 @@ static void measure_access(void *opaque)
 /* Without looking: a leaf of a damaged map may be lost rather than not there. */
 static bool is_empty(const struct map *map, uint64_t block)
 {
-	return !map->damaged && map_leaf_page(map, block) == 0;
+	return !map->damaged && !map_may_have_leaf(map, block);
 }
 
 /* How many blocks from run->block on are of the kind of the first. */
 static int measure(struct run *run)
 {
 	struct fault fault;
+	bool whole;
 
 	run->hole = true;
 	run->length = run->most;
-	if (is_empty(run->map, run->block) ||
-	    guard_run(&run->map->device->pm, measure_access, run, &fault))
+	if (is_empty(run->map, run->block))
 		return 0;
-	return fault_fail_load(run->map->device, &fault, "extents", run->block);
+	/* In a section: a leaf that was looked up is not reused before its end. */
+	grace_enter();
+	whole = guard_run(&run->map->device->pm, measure_access, run, &fault);
+	grace_leave();
+	return whole ? 0 : fault_fail_load(run->map->device, &fault, "extents", run->block);
 }
 
 static int walk_all(struct walk *walk, uint64_t last)

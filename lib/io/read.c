@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "io/request.h"
 #include "io/verify.h"
+#include "io/volume.h"
 #include "media/guard.h"
 #include "pages/grace.h"
 
@@ -136,11 +137,11 @@ static __attribute__((noinline)) int fail_media(struct kmemblk_volume *v, const 
 
 static __attribute__((noinline)) int fail_damaged(struct kmemblk_volume *v, const struct reading *r)
 {
-	char name[LAYOUT_NAME_SIZE];
+	char name[VOLUME_NAME_SIZE];
 
 	if (r->page != MAP_BAD_PAGE)
 		return verify_fail(v, "read", r->block, r->page);
-	map_copy_name(&v->map, name);
+	volume_name(v, name);
 	return fail(
 		EIO,
 		"read: %s: volume %s: block %llu cannot be found: its entry is damaged, or that of "

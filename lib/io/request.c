@@ -42,6 +42,8 @@ int check_writable(const struct kmemblk_volume *v, const char *what, uint64_t co
 {
 	int rc = check_handle(v->h, what);
 
+	if (__builtin_expect(rc == 0 && v->map.is_snapshot, 0))
+		rc = fail(EROFS, "%s: %s: a snapshot is never changed", what, v->h->device.path);
 	return __builtin_expect(rc == 0, 1) ? check_range(v, what, count, offset) : rc;
 }
 

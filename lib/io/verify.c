@@ -14,19 +14,23 @@
 
 #include "base/error.h"
 #include "io/verify.h"
+#include "io/volume.h"
 
 int verify_fail(struct kmemblk_volume *v, const char *what, uint64_t block, uint64_t page)
 {
-	char name[LAYOUT_NAME_SIZE];
+	char name[VOLUME_NAME_SIZE];
 
-	map_copy_name(&v->map, name);
+	volume_name(v, name);
 	/* Relaxed: it is a figure. */
 	atomic_fetch_add_explicit(&v->h->mismatches, 1, memory_order_relaxed);
 	if (!v->h->readonly)
 		pool_mark_suspect(&v->h->pool, page);
-	return fail(
-		EIO,
-		"%s: %s: volume %s: block %llu is damaged: page %llu does not hold what was written there; a "
-		"write of the whole block, or a trim, makes it good again",
-		what, v->h->device.path, name, (unsigned long long)block, (unsigned long long)page);
+	return fail(EIO,
+		    "%s: %s: volume %s: block %llu is damaged: page %llu does not hold what was "
+		    "written there; %s",
+		    what, v->h->device.path, name, (unsigned long long)block,
+		    (unsigned long long)page,
+		    v->map.is_snapshot
+			    ? "a snapshot cannot be written: that stays until it is deleted"
+			    : "a write of the whole block, or a trim, makes it good again");
 }

@@ -4,20 +4,21 @@
  *
  * Whole blocks, in chunks of one leaf, by these steps:
  *
- *  0. If the blocks have no leaf, make one (map/table.c).  May wait.
+ *  0. If the blocks have no leaf, or one that a snapshot shares, make one (map/table.c).  May wait.
  *  1. Take pages.  May wait; nothing is held yet.
  *  2. Fill the pages.   Power lost here: old contents; the pages are free again at the next open.
- *  3. Reserve.  If there are blocks without a page: reserve pages.  Does not wait; if there is
- *     something to wait for, give the pages back, wait, begin again.
+ *  3. Reserve.  If there are blocks without a page, or if the volume is thin such whose page the predecessor has, too:
+ *     reserve pages.  Does not wait; if there is something to wait for, give the pages back, wait, begin again.
  *  4. Drain.            PM_WRITE_DATA: contents before entries (invariant 2).
  *  5. Publish each, by compare-and-exchange on its entry: the linearisation point of the block's
  *     write.            Power lost here: each block is old or new, for its entry is 8 bytes.
- *     Retire the pages that were replaced.
+ *     Retire the pages that were replaced, but for those that the predecessor names (invariant 12).
  *  6. Flush the entries, drain.  PM_WRITE_ENTRY: entries before the answer (8) and before reuse
  *     (3).              Power lost here: the same; nothing has been acknowledged.
  *  7. End the reservations: commit those of blocks that have got a page, cancel the rest.
  *
- * Steps 4 to 6 are one read-side section: the replaced pages cannot come out of their grace period
+ * Steps 4 to 6 are one read-side section, which begins by a look at the gate: if a snapshot was made or deleted
+ * since step 0, nothing is published, and all begins again.  The replaced pages cannot come out of their grace period
  * before it ends, and it ends only when the entries are durable.  If that fails, the pages stay out
  * of use for good (note_failed_flush(); the media may still name them) and the handle goes read-only.
  * Every way out after the first exchange goes through 6 and 7.  On an ordinary file the section
@@ -40,6 +41,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "io/chunk.h"
 #include "io/request.h"
 #include "io/verify.h"
 #include "io/write.h"
@@ -49,38 +51,29 @@
 #include "pages/grace.h"
 #include "pages/reserve.h"
 
-/* Blocks a chunk: enough to make drains and waits rare, few enough for the stack. */
-#define CHUNK_BLOCKS 64u
-
-/* Free pages whose media may fail before a request gives up. */
-#define BAD_PAGES 3u
-
 #define ALWAYS_INLINE __attribute__((always_inline))
 
-struct chunk {
-	struct kmemblk *h;
-	struct kmemblk_volume *v;
-	struct reservation *reservation;
-	uint64_t block;		 /* first */
-	_Atomic uint64_t *entry; /* the first one's */
-	unsigned int count;	 /* blocks, and pages taken for them */
-	const uint8_t *src;	 /* NULL: zeroes */
-	struct near near;	 /* see cache_take() */
-	uint64_t reserved;	 /* reservations that have not ended ... */
-	uint64_t committed;	 /* ... and how many of their blocks have got a page */
-	unsigned int retired;	 /* how many of old[] have been retired */
-	int rc;			 /* of step 3: what reserve_blocks() said */
-	int persist;		 /* of steps 2 and 6: -errno of msync */
-	enum pm_order order;	 /* of step 6 */
-	/* Read after a fault: */
-	volatile unsigned int published;
-	volatile unsigned int replaced; /* of old[] */
-	volatile bool in_section;
-	volatile bool persisted;
-	uint64_t page[CHUNK_BLOCKS];  /* taken; [published, count) still are */
-	uint32_t check[CHUNK_BLOCKS]; /* the check value of what has been stored to each */
-	uint64_t old[CHUNK_BLOCKS];   /* pages that were replaced */
-};
+/* Step 0. */
+static inline int find_leaf(struct chunk *c, struct kmemblk_volume *v, uint64_t block)
+{
+	unsigned int in_leaf = (unsigned int)(block % LAYOUT_TABLE_ENTRIES);
+	uint64_t leaf, before;
+	int rc;
+
+	for (;;) {
+		c->gate = map_gate(&v->map);
+		leaf = map_owned_leaf(&v->map, block, c->gate);
+		if (__builtin_expect(leaf != 0, 1))
+			break;
+		rc = table_make(&v->map, &v->h->pool, block, 1, c->near.what);
+		if (rc != 0)
+			return rc;
+	}
+	before = map_leaf_before(&v->map, block);
+	c->entry = &map_table(&v->map, leaf)[in_leaf];
+	c->before = before == 0 ? NULL : &map_table(&v->map, before)[in_leaf];
+	return 0;
+}
 
 /*
  * Begin a chunk of at most `most` blocks, as far as their leaf goes: steps 0 and 1.  0, or -errno with
@@ -89,16 +82,12 @@ struct chunk {
 static inline int begin(struct chunk *c, struct kmemblk_volume *v, uint64_t block, uint64_t most)
 {
 	unsigned int in_leaf = (unsigned int)(block % LAYOUT_TABLE_ENTRIES);
-	uint64_t leaf = map_leaf_page(&v->map, block);
 	int taken;
 
 	c->near.what = c->reservation->what;
-	if (__builtin_expect(leaf == 0, 0)) {
-		taken = table_make(&v->map, &v->h->pool, block, c->near.what);
-		if (taken != 0)
-			return taken;
-		leaf = map_leaf_page(&v->map, block);
-	}
+	taken = find_leaf(c, v, block);
+	if (taken != 0)
+		return taken;
 	if (most > LAYOUT_TABLE_ENTRIES - in_leaf)
 		most = LAYOUT_TABLE_ENTRIES - in_leaf;
 	taken = cache_take(&v->h->pool, most < CHUNK_BLOCKS ? (unsigned int)most : CHUNK_BLOCKS,
@@ -109,12 +98,12 @@ static inline int begin(struct chunk *c, struct kmemblk_volume *v, uint64_t bloc
 	c->h = v->h;
 	c->v = v;
 	c->block = block;
-	c->entry = &map_table(&v->map, leaf)[in_leaf];
 	c->count = (unsigned int)taken;
 	c->reserved = 0;
 	c->committed = 0;
 	c->replaced = 0;
 	c->retired = 0;
+	c->left = 0;
 	c->rc = 0;
 	c->persist = 0;
 	c->published = 0;
@@ -123,14 +112,21 @@ static inline int begin(struct chunk *c, struct kmemblk_volume *v, uint64_t bloc
 	return 0;
 }
 
-/* Step 3 for `unmapped` blocks of the chunk. */
-static int reserve(struct chunk *c, unsigned int unmapped)
+/* True once a snapshot was made or deleted since step 0; false in a section holds until its end (invariant 11). */
+static inline bool is_closed(const struct chunk *c)
 {
-	int rc = reserve_blocks(&c->h->pool, unmapped, c->reservation);
+	return map_gate(&c->v->map) != c->gate;
+}
+
+/* Step 3 for `n` blocks of the chunk. */
+static int reserve(struct chunk *c, unsigned int n)
+{
+	int rc = reserve_blocks(&c->h->pool, n, c->reservation);
 
 	if (rc == 0)
-		c->reserved = unmapped;
-	return rc;
+		c->reserved = n;
+	/* What was counted may not be the leaf any more. */
+	return rc != 0 && is_closed(c) ? -EAGAIN : rc;
 }
 
 /* Fill `n` adjacent pages, the i-th and those after it, and note their check values. */
@@ -175,51 +171,45 @@ static inline uint64_t load_entry(const struct chunk *c, unsigned int i)
 	return atomic_load_explicit(&c->entry[i], memory_order_acquire);
 }
 
-/* How many blocks of the chunk have no page. */
-static inline ALWAYS_INLINE unsigned int count_unmapped(const struct chunk *c, unsigned int count)
+/* How many blocks of the chunk take a page more than they have. */
+static inline ALWAYS_INLINE unsigned int count_lacking(const struct chunk *c, unsigned int count)
 {
-	unsigned int i = 0, unmapped = 0;
+	unsigned int i = 0, n = 0;
 
 	do
-		unmapped += load_entry(c, i) == 0;
+		n += load_entry(c, i) == 0;
 	while (++i < count);
-	return unmapped;
+	if (__builtin_expect(c->before != NULL && map_is_thin(&c->v->map), 0))
+		n += chunk_count_shared(c, count);
+	return n;
 }
 
-enum exchanged {
-	EXCHANGED,  /* published; *seen is what was replaced */
-	CHANGED,    /* somebody else was first; *seen is what is there now */
-	UNRESERVED, /* the block has no page any more, and none is reserved for it */
-};
-
-/* exchange() for a block that has no page. */
-static __attribute__((noinline)) enum exchanged exchange_first(struct chunk *c, unsigned int i,
-							       uint64_t entry, uint64_t *seen)
+/* True if the block with that entry is such a one.  In the section, in which it stays the same if the entry does. */
+static inline bool lacks_page(const struct chunk *c, uint64_t seen, const struct before *before)
 {
-	if (c->reserved == c->committed) {
-		/* Trimmed since we looked.  Pages are held, so there must be no waiting here. */
-		if (reserve_blocks(&c->h->pool, 1, c->reservation) != 0)
-			return UNRESERVED;
-		c->reserved++;
-	}
-	if (!pm_cas(&c->h->device.pm, &c->entry[i], seen, entry))
-		return CHANGED;
-	c->committed++;
-	return EXCHANGED;
+	return seen == 0 || (before->page != 0 && map_is_thin(&c->v->map) &&
+			     before_keeps(before->page, map_page_of(&c->v->map, seen)));
 }
 
 /* Make the i-th page the content of its block, whose entry held *seen when last looked at. */
-static inline enum exchanged exchange(struct chunk *c, unsigned int i, uint64_t *seen)
+static inline enum exchanged exchange(struct chunk *c, unsigned int i, uint64_t *seen,
+				      const struct before *before)
 {
 	uint64_t entry = layout_pack_entry(c->page[i], c->check[i]);
 
-	if (__builtin_expect(*seen == 0, 0))
-		return exchange_first(c, i, entry, seen);
+	if (__builtin_expect(lacks_page(c, *seen, before), 0))
+		return chunk_exchange_first(c, i, entry, seen);
 	return pm_cas(&c->h->device.pm, &c->entry[i], seen, entry) ? EXCHANGED : CHANGED;
 }
 
-/* Note what an exchange replaced. */
-static inline void replaced(struct chunk *c, uint64_t seen)
+/* Before the exchange: a fault here has published nothing. */
+static inline struct before look_before(const struct chunk *c, unsigned int i)
+{
+	return before_look(&c->v->map, c->before, i, c->block + i);
+}
+
+/* Note what an exchange replaced, and what the predecessor has there. */
+static inline void replaced(struct chunk *c, uint64_t seen, const struct before *before)
 {
 	uint64_t page = map_page_of(&c->v->map, seen);
 	unsigned int n = c->replaced;
@@ -227,6 +217,13 @@ static inline void replaced(struct chunk *c, uint64_t seen)
 	/* A bad entry names no page of ours to retire. */
 	if (page == 0 || page == MAP_BAD_PAGE)
 		return;
+	/* What it names is its own (invariant 12), and so perhaps is what it names by a damaged entry. */
+	if (__builtin_expect(before_keeps(before->page, page), 0)) {
+		c->left = c->left + 1;
+		if (before->doomed != NULL && page == before->page)
+			doomed_mark_block(before->doomed, page);
+		return;
+	}
 	c->old[n] = page;
 	/* The page before its count, for who reads both after a fault. */
 	atomic_signal_fence(memory_order_release);
@@ -236,15 +233,16 @@ static inline void replaced(struct chunk *c, uint64_t seen)
 /* Publish the i-th page.  False if its block needs a reservation and gets none. */
 static inline bool publish_one(struct chunk *c, unsigned int i)
 {
+	struct before before = look_before(c, i);
 	uint64_t seen = load_entry(c, i);
 	enum exchanged outcome;
 
 	do
-		outcome = exchange(c, i, &seen);
+		outcome = exchange(c, i, &seen, &before);
 	while (__builtin_expect(outcome == CHANGED, 0));
 	if (outcome == UNRESERVED)
 		return false;
-	replaced(c, seen);
+	replaced(c, seen, &before);
 	c->published = i + 1;
 	return true;
 }
@@ -290,25 +288,31 @@ static inline void persist(struct chunk *c)
 /* Steps 2 to 6.  What step 5 leaves unpublished is tried again by the caller. */
 static inline ALWAYS_INLINE void access_blocks(struct chunk *c, unsigned int count)
 {
-	unsigned int unmapped, i = 0;
+	unsigned int lacking, i = 0;
 
-	if (__builtin_expect(c->h->device.pm.media == PM_FILE, 0))
+	if (__builtin_expect(c->h->device.pm.media == PM_FILE, 0)) {
 		enter(c);
+		if (is_closed(c))
+			return;
+	}
 	touch_now(c);
 	c->persist = fill(c, count);
 	if (__builtin_expect(c->persist != 0, 0))
 		return;
 	touch_next(c);
 	c->reservation->changes = reserve_changes(&c->h->pool);
-	unmapped = count_unmapped(c, count);
-	if (__builtin_expect(unmapped > 0, 0)) {
-		c->rc = reserve(c, unmapped);
+	lacking = count_lacking(c, count);
+	if (__builtin_expect(lacking > 0, 0)) {
+		c->rc = reserve(c, lacking);
 		if (c->rc != 0)
 			return;
 	}
 	/* Before the drain for speed: there it costs nothing, for the drain takes longer. */
-	if (__builtin_expect(!c->in_section, 1))
+	if (__builtin_expect(!c->in_section, 1)) {
 		enter(c);
+		if (__builtin_expect(is_closed(c), 0))
+			return;
+	}
 	/* Contents before the entries that will name them.  Else: another block's bytes. */
 	pm_drain(&c->h->device.pm, PM_WRITE_DATA);
 	while (publish_one(c, i) && ++i < count)
@@ -336,61 +340,9 @@ static inline void leave(struct chunk *c)
 		c->persist = map_persist_guarded(&c->v->map, c->entry, c->published, c->order);
 	if (__builtin_expect(c->persist != 0, 0))
 		note_failed_flush(c->h);
+	if (__builtin_expect(c->committed + c->left > 0, 0))
+		chunk_count_new(c);
 	grace_leave();
-}
-
-static bool has_taken(const struct chunk *c, uint64_t page)
-{
-	for (unsigned int i = 0; i < c->count; i++)
-		if (c->page[i] == page)
-			return true;
-	return false;
-}
-
-/*
- * An access met a fault.  0 if the media failed at a free page, and another may do; else -errno with
- * message.
- */
-static int meet_fault(struct chunk *c, const struct fault *fault)
-{
-	struct kmemblk *h = c->h;
-	bool taken = has_taken(c, fault->page);
-	const char *what = c->reservation->what;
-	int rc;
-
-	/* What is stored to is a page that was taken, or the leaf; else it was the block's old page. */
-	if (taken || pm_page(&h->device.pm, fault->page) ==
-			     (uint8_t *)((uintptr_t)c->entry & ~(uintptr_t)(LAYOUT_PAGE_SIZE - 1)))
-		rc = fault_fail(&h->device, fault, what, !taken);
-	else
-		rc = fault_fail_load(&h->device, fault, what, c->block);
-	/* Only a page that is bad is kept from use: where there is no room now, there may be later. */
-	if (rc != -EIO)
-		return rc;
-	pool_mark_bad(&h->pool, fault->page);
-	return c->published == 0 && taken && c->reservation->bad++ < BAD_PAGES ? 0 : rc;
-}
-
-/* Give back and retire what is left to, and end the reservations. */
-static __attribute__((noinline)) int finish_rest(struct chunk *c, int rc)
-{
-	struct pool *pool = &c->h->pool;
-
-	/* First, since retiring may wait. */
-	if (c->published < c->count)
-		pool_put(pool, c->page + c->published, c->count - c->published);
-	if (c->persist != 0)
-		rc = fail_persist(c->h, -c->persist);
-	else if (c->retired < c->replaced)
-		cache_retire(pool, c->old + c->retired, c->replaced - c->retired);
-	reserve_end(pool, c->reserved, c->committed);
-	/* Relaxed: for people. */
-	atomic_fetch_add_explicit(&c->v->used, c->committed, memory_order_relaxed);
-	if (rc == -EAGAIN) {
-		reserve_wait(pool, c->reservation);
-		rc = 0;
-	}
-	return rc;
 }
 
 /* End a chunk whatever came before, of which `rc` is what is known: step 7. */
@@ -401,7 +353,7 @@ static inline int finish(struct chunk *c, int rc)
 				     c->retired == c->replaced && c->reserved == 0,
 			     1))
 		return 0;
-	return finish_rest(c, rc);
+	return chunk_finish_rest(c, rc);
 }
 
 int write_whole(struct kmemblk_volume *v, uint64_t block, uint64_t n, const uint8_t *src)
@@ -421,7 +373,7 @@ int write_whole(struct kmemblk_volume *v, uint64_t block, uint64_t n, const uint
 		c.src = src;
 		c.order = PM_WRITE_ENTRY;
 		if (!guard_run(&v->h->device.pm, whole_access, &c, &fault))
-			rc = meet_fault(&c, &fault);
+			rc = chunk_meet_fault(&c, &fault);
 		leave(&c);
 		rc = finish(&c, rc != 0 ? rc : c.rc);
 		done = c.published;
@@ -441,7 +393,7 @@ int write_whole(struct kmemblk_volume *v, uint64_t block, uint64_t n, const uint
 enum part_outcome {
 	PART_DONE,
 	PART_RETRY,	 /* somebody else was first */
-	PART_UNRESERVED, /* the block has no page, and none is reserved */
+	PART_UNRESERVED, /* it takes a page more than there was, and none is reserved */
 	PART_UNMAPPED,	 /* zeroes for a block that reads as zeroes */
 	PART_BAD_ENTRY,
 	PART_DAMAGED, /* the block's page does not hold what was written */
@@ -478,9 +430,13 @@ static enum part_outcome replace_part(struct part *part)
 {
 	struct chunk *c = part->c;
 	const struct map *map = &c->v->map;
+	struct before before;
 	uint64_t seen, page;
 
+	if (is_closed(c))
+		return PART_RETRY;
 	c->reservation->changes = reserve_changes(&c->h->pool);
+	before = look_before(c, 0);
 	seen = load_entry(c, 0);
 	page = map_page_of(map, seen);
 	if (page == MAP_BAD_PAGE)
@@ -490,7 +446,7 @@ static enum part_outcome replace_part(struct part *part)
 		c->persist = map_persist(map, c->entry, 1, PM_TRIM_ENTRY);
 		return PART_UNMAPPED;
 	}
-	if (page == 0 && c->reserved == 0)
+	if (lacks_page(c, seen, &before) && c->reserved == 0)
 		return PART_UNRESERVED;
 	if (!compose(part, seen)) {
 		part->page = page;
@@ -501,9 +457,9 @@ static enum part_outcome replace_part(struct part *part)
 		return PART_RETRY;
 	/* Contents before the entry that will name them, as for a whole block. */
 	pm_drain(&c->h->device.pm, PM_PART_DATA);
-	if (exchange(c, 0, &seen) != EXCHANGED)
+	if (exchange(c, 0, &seen, &before) != EXCHANGED)
 		return PART_RETRY;
-	replaced(c, seen);
+	replaced(c, seen, &before);
 	c->published = 1;
 	persist(c);
 	return PART_DONE;
@@ -530,7 +486,7 @@ static int try_part(struct part *part)
 		c->in_section = false;
 		if (!whole) {
 			part->outcome = PART_RETRY;
-			return meet_fault(c, &fault);
+			return chunk_meet_fault(c, &fault);
 		}
 		/* Outside the section, which must not wait for the pool. */
 		if (part->outcome == PART_UNRESERVED)
@@ -553,8 +509,13 @@ int write_part(struct kmemblk_volume *v, uint64_t block, uint32_t from, uint32_t
 	int rc = 0;
 
 	/* The same without taking a page, which a full device might not have to give. */
-	if (if_mapped && map_leaf_page(&v->map, block) == 0)
-		return 0;
+	if (if_mapped && map_owned_leaf(&v->map, block, map_gate(&v->map)) == 0) {
+		struct table_found found;
+
+		rc = table_look(&v->map, block, reservation.what, &found);
+		if (rc != 0 || found.state == TABLE_NONE)
+			return rc;
+	}
 	c.reservation = &reservation;
 	part.c = &c;
 	part.from = from;

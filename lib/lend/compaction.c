@@ -8,7 +8,8 @@
  * Then it walks the map: a block whose page is in one of them is written anew, unchanged, by the
  * ordinary rules for part of a block (write.c), with a part of no bytes: a free page, copy, drain,
  * compare-and-exchange, retire.  So readers, writers and power failures see nothing of it.  One walk
- * serves all zones that are evacuated together, and there is no table from page to block.
+ * serves all zones that are evacuated together, and there is no table from page to block.  What a snapshot has
+ * stays: a copy for the volume would be one page more, and so its zone does not become whole.
  *
  * Pages that were with a writer when it began are published behind the walk's back, so it is repeated
  * until the zones are whole, a few times; what is not whole then goes back.  If reservations find no
@@ -29,6 +30,7 @@
 #include "lend/compaction.h"
 #include "media/guard.h"
 #include "pages/cache.h"
+#include "pages/grace.h"
 
 #define ZONE_WORDS (ZONE_PAGES / 64u)
 #define WALKS_MAX  8
@@ -51,7 +53,8 @@ static bool can_be_whole_locked(const struct pool *pool, uint64_t zone)
 
 	if (start < pool->first || start < pool->low.end ||
 	    start + ZONE_PAGES > pool->first + pool->count || pool->lent.count[zone] > 0 ||
-	    pool->zones.tables[zone] > 0 || bitmap_test(pool->zones.flags, zone))
+	    pool->zones.tables[zone] > 0 || bitmap_test(pool->zones.flags, zone) ||
+	    pool->zones.blocked[zone / 64] >> zone % 64 & 1)
 		return false;
 	if (!atomic_load_explicit(&pool->any_bad, memory_order_relaxed))
 		return true;
@@ -135,18 +138,33 @@ struct leaf {
 	uint64_t to_move[LAYOUT_TABLE_ENTRIES];
 };
 
+/* Not what a snapshot has: a copy would leave the page where it is. */
 static void find_access(void *opaque)
 {
 	struct leaf *leaf = opaque;
 	const struct map *map = &leaf->v->map;
+	const _Atomic uint64_t *entry, *entry_before;
+	struct map_way way;
+	uint64_t before;
 
+	map_walk_owned(map, leaf->block, 1, &way, &before);
+	if (way.level != 1 || way.page == 0 || way.page == MAP_BAD_PAGE || way.page == before ||
+	    before == MAP_BAD_PAGE)
+		return;
+	entry = map_table(map, way.page);
+	entry_before = before == 0 ? NULL : map_table(map, before);
 	for (unsigned int i = 0; i < leaf->n; i++) {
-		uint64_t page = map_load(map, leaf->block + i);
+		uint64_t page =
+			map_page_of(map, atomic_load_explicit(&entry[i], memory_order_acquire));
 
-		if (page != 0 && page != MAP_BAD_PAGE && pool_evacuating(&leaf->v->h->pool, page)) {
-			leaf->to_move[leaf->found] = leaf->block + i;
-			leaf->found = leaf->found + 1;
-		}
+		if (page == 0 || page == MAP_BAD_PAGE || !pool_evacuating(&leaf->v->h->pool, page))
+			continue;
+		if (entry_before != NULL &&
+		    page == map_page_of(map, atomic_load_explicit(&entry_before[i],
+								  memory_order_relaxed)))
+			continue;
+		leaf->to_move[leaf->found] = leaf->block + i;
+		leaf->found = leaf->found + 1;
 	}
 }
 
@@ -173,10 +191,14 @@ static bool go_on(const struct mover *mover)
 static bool move_leaf(struct mover *mover, struct leaf *leaf, unsigned int *burst, int64_t *begun)
 {
 	struct fault fault;
+	bool whole;
 
 	leaf->found = 0;
+	grace_enter();
+	whole = guard_run(&mover->h->device.pm, find_access, leaf, &fault);
+	grace_leave();
 	/* What cannot be read is left where it is. */
-	if (!guard_run(&mover->h->device.pm, find_access, leaf, &fault))
+	if (!whole)
 		return true;
 	for (unsigned int i = 0; i < leaf->found; i++) {
 		int rc = write_part(leaf->v, leaf->to_move[i], 0, 0, NULL, true);
@@ -210,7 +232,7 @@ static bool walk_volume(struct mover *mover, struct kmemblk_volume *v, unsigned 
 		/* Relaxed: who has set it waits, with a lock. */
 		if (atomic_load_explicit(&v->leaving, memory_order_relaxed))
 			break;
-		if (map_leaf_page(&v->map, leaf.block) != 0 &&
+		if (map_may_have_leaf(&v->map, leaf.block) &&
 		    !move_leaf(mover, &leaf, burst, begun))
 			return false;
 	}
@@ -235,6 +257,8 @@ static void walk(struct mover *mover)
 static void make_whole(struct mover *mover)
 {
 	struct pool *pool = &mover->h->pool;
+	bool snapshots = volumes_have_snapshots(mover->h);
+	unsigned int walks = 0;
 	uint64_t begun;
 
 	/* What lies ready for writers lies scattered. */
@@ -244,7 +268,7 @@ static void make_whole(struct mover *mover)
 		;
 	begun = compaction_begin_locked(pool);
 	pthread_mutex_unlock(&pool->lock);
-	for (int i = 0; begun > 0 && i < WALKS_MAX && go_on(mover); i++) {
+	for (; begun > 0 && walks < WALKS_MAX && go_on(mover); walks++) {
 		walk(mover);
 		pthread_mutex_lock(&pool->lock);
 		pool_hurry_locked(pool);
@@ -253,6 +277,9 @@ static void make_whole(struct mover *mover)
 		cache_empty(pool);
 	}
 	pthread_mutex_lock(&pool->lock);
+	/* Others come first until a view is deleted: what has stayed is a snapshot's, which nobody moves. */
+	if (walks == WALKS_MAX && snapshots)
+		pool_block_evacuated_locked(pool);
 	pool_end_evacuation_locked(pool);
 	pthread_mutex_unlock(&pool->lock);
 }

@@ -10,9 +10,9 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "base/listen.h"
 #include "kmemblk.h"
 #include "lend/compaction.h"
-#include "lend/listen.h"
 #include "lend/loans.h"
 #include "lend/pace.h"
 #include "lend/peers.h"

@@ -17,7 +17,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -383,13 +382,9 @@ static void accept_peer(struct lending *lending)
 	struct peer *peer, who = { .since = time(NULL) };
 	int number;
 
-	who.fd = accept4(lending->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (who.fd == -1) {
-		/* Out of descriptors it would be told of the same connection for ever. */
-		if (errno == EMFILE || errno == ENFILE)
-			poll(NULL, 0, LOOK_MS);
+	who.fd = listener_accept(&lending->listener);
+	if (who.fd == -1)
 		return;
-	}
 	if (!peer_identify(&who, &lending->allowed)) {
 		talk_turn_away(who.fd, -EPERM);
 		return;
@@ -473,6 +468,20 @@ static int keep_folder(struct lending *lending, const char *folder)
 	return lending->folder != NULL ? 0 : fail(ENOMEM, "lend: %s: out of memory", folder);
 }
 
+static int make_listener(struct lending *lending, const struct kmemblk_lend_options *options)
+{
+	const struct listener_options socket = {
+		.what = "lend",
+		.path = options->socket,
+		.type = SOCK_SEQPACKET,
+		.mode = options->mode,
+		.owner = options->owner,
+		.group = options->group,
+	};
+
+	return listener_make(&lending->listener, &socket);
+}
+
 int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 {
 	struct lending *lending = calloc(1, sizeof(*lending));
@@ -504,7 +513,7 @@ int lending_make(struct kmemblk *h, const struct kmemblk_lend_options *options)
 	if (rc == 0)
 		rc = allowed_parse(&lending->allowed, options->allow);
 	if (rc == 0)
-		rc = listener_make(&lending->listener, options);
+		rc = make_listener(lending, options);
 	if (rc == 0) {
 		rc = make_epoll(lending);
 		if (rc != 0)

@@ -2,7 +2,7 @@
 /*
  * server.h - the server that lends zones to other processes.  See server.c.
  *
- * Below it: listen.c, its socket; loans.c, which zone is with whom; peers.c, who may borrow;
+ * Below it: loans.c, which zone is with whom; peers.c, who may borrow;
  * protocol.h, what is said; compaction.c, how zones become whole.  Beside it: talk.c, what it
  * says, and status.c, what it tells of itself.
  */

@@ -42,6 +42,7 @@ static struct json_object *pages_status(struct lending *lending)
 	put(object, "used", count.used);
 	put(object, "tables", count.tables);
 	put(object, "free", count.free);
+	put(object, "reserved", count.reserved);
 	put(object, "spare", count.spare);
 	put(object, "for_tables", count.for_tables);
 	put(object, "headroom", count.headroom);

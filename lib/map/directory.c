@@ -21,33 +21,44 @@ uint64_t directory_entry(uint64_t page, unsigned int number)
 						   number));
 }
 
-uint64_t directory_page_of(const struct super *super, uint64_t entry, unsigned int number)
+uint64_t directory_page(const struct super *super, unsigned int number, bool copy)
 {
-	uint64_t page = layout_entry_page(entry);
-
-	if (entry == 0)
-		return 0;
-	/* Below the data the difference wraps and is huge. */
-	if (page - super_data_start(super) >= super_data_pages(super) ||
-	    entry != directory_entry(page, number))
-		return UINT64_MAX;
-	return page;
+	return super->directory_start + (copy ? super->directory_pages : 0) +
+	       number / LAYOUT_TABLE_ENTRIES;
 }
 
 /* Where an entry is. */
 static _Atomic uint64_t *find(const struct device *device, const struct super *super,
 			      unsigned int number, bool copy)
 {
-	uint64_t page = super->directory_start + (copy ? super->directory_pages : 0);
+	uint64_t page = directory_page(super, number, copy);
 
-	return (_Atomic uint64_t *)pm_page(&device->pm, page) + number;
+	return (_Atomic uint64_t *)pm_page(&device->pm, page) + number % LAYOUT_TABLE_ENTRIES;
 }
 
-bool directory_load(const struct device *device, const struct super *super, unsigned int number,
-		    bool copy, uint64_t *entry)
+/* An entry as it stands on the media; false after a media error. */
+static bool load(const struct device *device, const struct super *super, unsigned int number,
+		 bool copy, uint64_t *entry)
 {
 	return guard_read(&device->pm, entry, (const void *)find(device, super, number, copy),
 			  sizeof(*entry));
+}
+
+uint64_t directory_read(const struct device *device, const struct super *super, unsigned int number,
+			bool copy)
+{
+	uint64_t entry, page;
+
+	if (!load(device, super, number, copy, &entry))
+		return DIRECTORY_UNREADABLE;
+	if (entry == 0)
+		return 0;
+	page = layout_entry_page(entry);
+	/* Below the data the difference wraps and is huge. */
+	if (page - super_data_start(super) >= super_data_pages(super) ||
+	    entry != directory_entry(page, number))
+		return DIRECTORY_DAMAGED;
+	return page;
 }
 
 struct putting {
@@ -104,8 +115,7 @@ int directory_equalize(const struct device *device, const struct super *super)
 	for (unsigned int i = 0; rc == 0 && i < directory_size(super); i++) {
 		uint64_t entry, copy;
 
-		if (!directory_load(device, super, i, false, &entry) ||
-		    !directory_load(device, super, i, true, &copy))
+		if (!load(device, super, i, false, &entry) || !load(device, super, i, true, &copy))
 			rc = -EIO;
 		else if (entry != copy)
 			rc = put(device, super, i, true, entry);

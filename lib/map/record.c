@@ -3,7 +3,7 @@
  * record.c - read, check and write the page that describes a volume.
  *
  * All of a record but its root is written once, before the directory names it, and has a checksum.  The root
- * changes when the map gets its first table, so it has the check value of an entry instead.
+ * changes when the uppermost table is made, copied or dropped, so it has the check value of an entry instead.
  */
 #include "config.h"
 
@@ -93,6 +93,11 @@ static bool check_fields(const struct layout_record *media, const struct record 
 	if ((record->flags & ~LAYOUT_RECORD_FLAGS) != 0 ||
 	    !is_zero(media->zero, sizeof(media->zero)))
 		return judge(verdict, "reserved bytes are not zero");
+	if (record_is_snapshot(record) != !is_zero(record->volume, sizeof(record->volume)) ||
+	    record_is_snapshot(record) != (record->sequence > 0) ||
+	    (record_is_snapshot(record) &&
+	     record->flags & (LAYOUT_RECORD_DEFAULT | LAYOUT_RECORD_THIN)))
+		return judge(verdict, "half of a snapshot");
 	return true;
 }
 
@@ -115,7 +120,10 @@ bool record_read(const struct device *device, uint64_t page, struct record *reco
 		.created = le64toh(media.created.raw),
 		.height = le32toh(media.height.raw),
 		.flags = le32toh(media.flags.raw),
+		.sequence = le64toh(media.sequence.raw),
 	};
+	memcpy(decoded.volume, media.volume, sizeof(decoded.volume));
+	memcpy(decoded.origin, media.origin, sizeof(decoded.origin));
 	memcpy(decoded.uuid, media.uuid, sizeof(decoded.uuid));
 	memcpy(decoded.name, media.name, sizeof(decoded.name));
 	if (!check_fields(&media, &decoded, verdict))
@@ -125,7 +133,7 @@ bool record_read(const struct device *device, uint64_t page, struct record *reco
 }
 
 int record_write(const struct device *device, uint64_t page, const struct record *record,
-		 uint64_t root, enum pm_order order)
+		 uint64_t root, enum pm_order order, bool *unflushed)
 {
 	struct layout_record media = { .magic = LAYOUT_RECORD_MAGIC_BYTES };
 	int rc;
@@ -135,11 +143,15 @@ int record_write(const struct device *device, uint64_t page, const struct record
 	media.blocks.raw = htole64(record->blocks);
 	media.family.raw = htole64(record->family);
 	media.created.raw = htole64(record->created);
+	media.sequence.raw = htole64(record->sequence);
 	memcpy(media.uuid, record->uuid, sizeof(media.uuid));
+	memcpy(media.volume, record->volume, sizeof(media.volume));
+	memcpy(media.origin, record->origin, sizeof(media.origin));
 	memcpy(media.name, record->name, sizeof(media.name));
 	media.crc.raw = htole32(checksum(&media));
 	media.root = root;
-	rc = guard_write(device, pm_page(&device->pm, page), &media, sizeof(media), order);
+	rc = guard_write(device, pm_page(&device->pm, page), &media, sizeof(media), order,
+			 unflushed);
 	if (rc != 0)
 		return fail_errno(-rc, "write record: %s", device->path);
 	pm_drain(&device->pm, order);

@@ -7,27 +7,13 @@
  * named twice (invariant 5); a page that is named twice is descended into once, so that no image makes it
  * go in circles.  The upper tables, one in 512, are read by the caller, and their leaves in parallel.
  *
- * What can be read need not be on the media.  A server that was killed between a store and its flush
- * leaves the store in the processor's cache, or in the kernel's.  And when the kernel cannot write a page
- * of an ordinary file, it tells it once, takes the page for clean, and goes on showing it: an msync of it
- * succeeds from then on, and the disk has the old one.
- *
- * Pages are free if no entry names them, so one that only the entry on the media names would be given to
- * another block, against invariant 3; and what is found done would be acknowledged, against invariant 8.  So
- * before anything relies on them, the superblock and all pages with entries are flushed (its copy is relied on
- * by repair only, which checks and writes it).  The pages of blocks need none of this: an entry is published
- * when its page is durable (invariant 2).
- *
- * Of an ordinary file the kernel was first asked to forget what it has, so that what is read is what the
- * disk has; whether it could write it before that is no matter.  A page that it did not forget, since it is
- * in use or part of a larger one, is written anew as it is.  Not all are: on a file system that copies
- * what is overwritten that takes room, and a full one could not be served at all.
+ * A view may name what its predecessor names at the same place: that is shared, it is looked at with the
+ * predecessor, and so costs nothing here.  Of each view it is counted what it owns, and how much more or less it has than
+ * its predecessor; at the end these are summed up from the oldest on.
  */
 #include "config.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,6 +21,7 @@
 #include "base/error.h"
 #include "base/thread.h"
 #include "map/directory.h"
+#include "map/scan-run.h"
 #include "map/scan.h"
 #include "media/guard.h"
 
@@ -46,15 +33,11 @@
 /* Entries that become unreadable together: a cache line is the unit of a media error. */
 #define LINE_ENTRIES 8u
 
-/* Shared by the threads of one scan. */
-struct scan_run {
-	struct scan *scan;
-	const struct device *device;
-	const struct super *super;
-	pthread_mutex_t lock;  /* around scan->damaged, and the sums in *scan */
-	_Atomic uint64_t next; /* leaf: its number among them */
-	bool out_of_memory;
-};
+/*
+ * Pages are named in no order, so each bit of them would be waited for.  It is fetched so many entries ahead;
+ * measured: 8 are too few, and at 64 a part is gone again.
+ */
+#define AHEAD 32u
 
 /* One thread's sums, and what it is looking at. */
 struct scan_sums {
@@ -135,44 +118,101 @@ static uint64_t fetch(const struct scan_run *run, struct table_copy *table)
 	return bad;
 }
 
-/* An entry of a leaf that is not 0. */
-static void scan_entry(struct scan_run *run, struct scan_sums *sums, uint64_t block, uint64_t entry)
+/* More in one place than the predecessor has there: relaxed, read after the threads have been joined. */
+static void count(_Atomic uint64_t *sum, uint64_t more)
+{
+	if (more != 0)
+		atomic_fetch_add_explicit(sum, more, memory_order_relaxed);
+}
+
+/* The pages that a leaf of the predecessor names; what cannot be followed is told where it belongs. */
+static unsigned int fetch_below(const struct scan_run *run, const struct scan_view *view,
+				uint64_t page, uint64_t pages[LAYOUT_TABLE_ENTRIES])
+{
+	struct table_copy table = { .page = page };
+	unsigned int n = 0;
+	uint64_t bad;
+
+	memset(pages, 0, LAYOUT_TABLE_ENTRIES * sizeof(pages[0]));
+	if (page == 0)
+		return 0;
+	table.map = &view->predecessor->map;
+	bad = fetch(run, &table);
+	for (unsigned int i = 0; i < LAYOUT_TABLE_ENTRIES; i++)
+		if (!(bad >> (i / LINE_ENTRIES) & 1)) {
+			pages[i] = map_page_of(table.map, table.entry[i]);
+			n += pages[i] != 0 && pages[i] != MAP_BAD_PAGE;
+		}
+	return n;
+}
+
+/* What an entry of a leaf names, 0 also where that cannot be followed. */
+static uint64_t judge_entry(struct scan_run *run, struct scan_sums *sums, uint64_t block,
+			    uint64_t entry)
 {
 	const struct map *map = &sums->view->map;
 	uint64_t page = map_page_of(map, entry);
-	bool whole = map_entry_is_whole(map, entry);
 
-	if (page == MAP_BAD_PAGE) {
-		sums->wild++;
-		report(run, sums, whole ? DAMAGE_WILD : DAMAGE_TURNED, 0, block,
-		       layout_entry_page(entry));
-		return;
-	}
-	sums->used++;
-	/* Relaxed, here and below: read after the threads have been joined. */
-	atomic_fetch_add_explicit(&sums->view->used, 1, memory_order_relaxed);
-	if (block >= map->record.blocks)
-		atomic_fetch_add_explicit(&sums->view->past, 1, memory_order_relaxed);
-	name_page(run, sums, 0, block, page);
+	if (page != MAP_BAD_PAGE)
+		return page;
+	sums->wild++;
+	report(run, sums, map_entry_is_whole(map, entry) ? DAMAGE_WILD : DAMAGE_TURNED, 0, block,
+	       layout_entry_page(entry));
+	return 0;
 }
 
-static void scan_leaf(struct scan_run *run, struct scan_sums *sums, const struct scan_page *leaf)
+/* The pages that a leaf names and its predecessor, in `pages`, does not; how many entries name one at all. */
+static unsigned int find_named(struct scan_run *run, struct scan_sums *sums,
+			       const struct scan_page *leaf, uint64_t pages[LAYOUT_TABLE_ENTRIES])
 {
 	uint64_t block = leaf->number << LAYOUT_TABLE_SHIFT, bad;
+	unsigned int used = 0;
 	struct table_copy table;
 
-	sums->view = &run->scan->views[leaf->view];
 	table.map = &sums->view->map;
 	table.page = leaf->page;
 	bad = fetch(run, &table);
 	for (unsigned int i = 0; i < LAYOUT_TABLE_ENTRIES; i++, block++) {
+		uint64_t page = 0;
+
 		if (bad >> (i / LINE_ENTRIES) & 1) {
 			sums->unreadable++;
 			report(run, sums, DAMAGE_UNREADABLE, 0, block, 0);
 		} else if (table.entry[i] != 0) {
-			scan_entry(run, sums, block, table.entry[i]);
+			page = judge_entry(run, sums, block, table.entry[i]);
 		}
+		used += page != 0;
+		if (page == pages[i])
+			page = 0;
+		pages[i] = page;
 	}
+	return used;
+}
+
+static void scan_leaf(struct scan_run *run, struct scan_sums *sums, const struct scan_page *leaf)
+{
+	uint64_t block = leaf->number << LAYOUT_TABLE_SHIFT, pages[LAYOUT_TABLE_ENTRIES];
+	unsigned int used, used_below, owned = 0, past = 0;
+	uint64_t start = super_data_start(run->super);
+
+	sums->view = &run->scan->views[leaf->view];
+	used_below = fetch_below(run, sums->view, leaf->below, pages);
+	used = find_named(run, sums, leaf, pages);
+	for (unsigned int i = 0; i < LAYOUT_TABLE_ENTRIES; i++, block++) {
+		if (i + AHEAD < LAYOUT_TABLE_ENTRIES && pages[i + AHEAD] != 0)
+			bitmap_prefetch(run->scan->named, pages[i + AHEAD] - start);
+		if (pages[i] == 0)
+			continue;
+		owned++;
+		past += block >= sums->view->map.record.blocks;
+		name_page(run, sums, 0, block, pages[i]);
+	}
+	sums->used += owned;
+	count(&sums->view->owned, owned);
+	count(&sums->view->past, past);
+	count(&sums->view->used, (uint64_t)used - used_below);
+	if (used == 0)
+		map_note_empty(&sums->view->map, leaf->number);
 }
 
 /* ---- all leaves ----------------------------------------------------------------------------- */
@@ -226,8 +266,7 @@ static void scan_leaves(struct scan_run *run)
 
 /* ---- the tables above ----------------------------------------------------------------------- */
 
-/* Note a page with entries, before the first look at it. */
-static void note_page(struct scan_run *run, struct scan_page page)
+void scan_note_page(struct scan_run *run, struct scan_page page)
 {
 	struct scan *scan = run->scan;
 	uint64_t room = scan->page_room;
@@ -248,9 +287,60 @@ static void note_page(struct scan_run *run, struct scan_page page)
 	scan->pages[scan->page_count++] = page;
 }
 
-/* An entry that is not 0, which should name the table at a place. */
+/* The page of a map's uppermost table; 0 for none, and if it cannot be followed. */
+static uint64_t root_of(const struct map *map)
+{
+	uint64_t entry, page;
+
+	if (!guard_read(&map->device->pm, &entry, (const void *)map->root, sizeof(entry)))
+		return 0;
+	page = map_table_of(map, entry, map->record.height, 0);
+	return page == MAP_BAD_PAGE ? 0 : page;
+}
+
+/* Its predecessor has a table at a place where it has none: neither that counts, nor what is below it. */
+static void subtract(struct scan_run *run, struct scan_view *view, unsigned int level,
+		     uint64_t number, uint64_t page)
+{
+	const struct map *map = &view->predecessor->map;
+	uint64_t pages[LAYOUT_TABLE_ENTRIES];
+	struct table_copy table = { .map = map, .page = page };
+	uint64_t bad;
+
+	count(&view->tables, -UINT64_C(1));
+	if (level == 1) {
+		count(&view->used, -(uint64_t)fetch_below(run, view, page, pages));
+		return;
+	}
+	bad = fetch(run, &table);
+	for (unsigned int i = 0; i < LAYOUT_TABLE_ENTRIES; i++) {
+		uint64_t below = number << LAYOUT_TABLE_SHIFT | i;
+
+		if (bad >> (i / LINE_ENTRIES) & 1)
+			continue;
+		page = map_table_of(map, table.entry[i], level - 1, below);
+		if (page != 0 && page != MAP_BAD_PAGE)
+			subtract(run, view, level - 1, below, page);
+	}
+}
+
+/* There is no table at a place; the predecessor has `below` there, or, if it is less high, its root. */
+static void scan_nothing(struct scan_run *run, struct scan_view *view, unsigned int level,
+			 uint64_t number, uint64_t below)
+{
+	const struct scan_view *predecessor = view->predecessor;
+
+	if (predecessor != NULL && level > predecessor->map.record.height && number == 0) {
+		level = predecessor->map.record.height;
+		below = root_of(&predecessor->map);
+	}
+	if (below != 0)
+		subtract(run, view, level, number, below);
+}
+
+/* An entry, which should name the table at a place, and the table that the predecessor has there. */
 static void scan_table_entry(struct scan_run *run, struct scan_sums *sums, unsigned int level,
-			     uint64_t number, uint64_t entry)
+			     uint64_t number, uint64_t entry, uint64_t below)
 {
 	struct scan_view *view = sums->view;
 	uint64_t page = map_table_of(&view->map, entry, level, number);
@@ -260,16 +350,36 @@ static void scan_table_entry(struct scan_run *run, struct scan_sums *sums, unsig
 		report(run, sums, DAMAGE_TURNED, level, number, layout_entry_page(entry));
 		return;
 	}
+	if (page == 0)
+		scan_nothing(run, view, level, number, below);
+	if (page == 0 || page == below)
+		return;
 	if (!name_page(run, sums, level, number, page))
 		return;
 	if (number >= record_tables(view->map.record.blocks, level))
 		view->past++;
-	view->tables++;
+	view->tables += below == 0;
+	view->owned_tables++;
 	run->scan->tables++;
-	note_page(run, (struct scan_page){ .page = page,
-					   .number = number,
-					   .view = (uint16_t)(view - run->scan->views),
-					   .level = (uint8_t)level });
+	scan_note_page(run, (struct scan_page){ .page = page,
+						.number = number,
+						.below = below,
+						.view = (uint16_t)(view - run->scan->views),
+						.level = (uint8_t)level });
+}
+
+/* The table that the predecessor has at a place: by its own table above, or as its root. */
+static uint64_t find_below(const struct scan_view *view, const struct table_copy *above,
+			   unsigned int index, unsigned int level, uint64_t number)
+{
+	const struct map *map = view->predecessor == NULL ? NULL : &view->predecessor->map;
+	uint64_t page = 0;
+
+	if (map != NULL && above->page != 0)
+		page = map_table_of(map, above->entry[index], level, number);
+	else if (map != NULL && level == map->record.height && number == 0)
+		page = root_of(map);
+	return page == MAP_BAD_PAGE ? 0 : page;
 }
 
 /* The entries of a table above the leaves. */
@@ -277,19 +387,27 @@ static void scan_table(struct scan_run *run, struct scan_sums *sums, const struc
 {
 	unsigned int level = upper->level - 1u;
 	uint64_t number = upper->number << LAYOUT_TABLE_SHIFT;
-	struct table_copy table;
+	struct table_copy table, below = { .page = upper->below };
 	uint64_t bad;
 
 	sums->view = &run->scan->views[upper->view];
 	table.map = &sums->view->map;
 	table.page = upper->page;
 	bad = fetch(run, &table);
+	if (below.page != 0) {
+		below.map = &sums->view->predecessor->map;
+		/* What cannot be read there is told of the predecessor, and is nothing here. */
+		memset(below.entry, 0, sizeof(below.entry));
+		(void)fetch(run, &below);
+	}
 	for (unsigned int i = 0; i < LAYOUT_TABLE_ENTRIES; i++, number++) {
+		uint64_t page = find_below(sums->view, &below, i, level, number);
+
 		if (bad >> (i / LINE_ENTRIES) & 1) {
 			sums->unreadable++;
 			report(run, sums, DAMAGE_UNREADABLE, level, number, 0);
-		} else if (table.entry[i] != 0) {
-			scan_table_entry(run, sums, level, number, table.entry[i]);
+		} else {
+			scan_table_entry(run, sums, level, number, table.entry[i], page);
 		}
 	}
 }
@@ -297,13 +415,15 @@ static void scan_table(struct scan_run *run, struct scan_sums *sums, const struc
 static void scan_root(struct scan_run *run, struct scan_sums *sums)
 {
 	const struct map *map = &sums->view->map;
-	uint64_t entry = 0;
+	unsigned int height = map->record.height;
+	struct table_copy none = { .page = 0 };
+	uint64_t entry = 0, below = find_below(sums->view, &none, 0, height, 0);
 
 	if (!guard_read(&map->device->pm, &entry, (const void *)map->root, sizeof(entry))) {
 		sums->unreadable++;
-		report(run, sums, DAMAGE_UNREADABLE, map->record.height, 0, 0);
-	} else if (entry != 0) {
-		scan_table_entry(run, sums, map->record.height, 0, entry);
+		report(run, sums, DAMAGE_UNREADABLE, height, 0, 0);
+	} else {
+		scan_table_entry(run, sums, height, 0, entry, below);
 	}
 }
 
@@ -337,91 +457,51 @@ static void scan_tables(struct scan_run *run)
 	add_sums(run, &sums);
 }
 
-/* ---- directory and records ------------------------------------------------------------------ */
+/* ---- sums ----------------------------------------------------------------------------------- */
 
-static void problem(struct scan *scan, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static void problem(struct scan *scan, const char *format, ...)
+/* Where maps are damaged, not all that is less was once counted as more. */
+static uint64_t add(uint64_t sum, uint64_t more)
 {
-	va_list args;
-
-	va_start(args, format);
-	if (scan->problems++ == 0)
-		vsnprintf(scan->problem, sizeof(scan->problem), format, args);
-	va_end(args);
+	return (int64_t)(sum + more) < 0 ? 0 : sum + more;
 }
 
-/* The page of the record that an entry of the directory names, 0 for none. */
-static uint64_t find_record(struct scan_run *run, unsigned int number)
+/* What a view has is what its predecessor has, and what was found to be more, or less. */
+static void sum_up(struct scan_view *view)
 {
-	uint64_t entry = 0, copy = 0, page = UINT64_MAX, copy_page = UINT64_MAX;
-	struct scan *scan = run->scan;
+	struct scan_view *chain = NULL, *next;
 
-	if (directory_load(run->device, run->super, number, false, &entry))
-		page = directory_page_of(run->super, entry, number);
-	if (directory_load(run->device, run->super, number, true, &copy))
-		copy_page = directory_page_of(run->super, copy, number);
-	if (copy_page == UINT64_MAX)
-		problem(scan, "entry %u of the directory's copy is damaged", number);
-	if (page == UINT64_MAX) {
-		problem(scan, "entry %u of the directory is damaged", number);
-		/* The copy stands in for what cannot be followed, and for nothing else. */
-		return copy_page == UINT64_MAX ? 0 : copy_page;
+	/* To the oldest that is not summed up, turning the pointers, and back: a chain may be long. */
+	while (view != NULL && !view->summed) {
+		next = view->predecessor;
+		view->predecessor = chain;
+		chain = view;
+		view = next;
 	}
-	if (page == 0 && copy_page != 0)
-		problem(scan, "entry %u of the directory is lost: its copy has one", number);
-	if (page != copy_page)
-		scan->unequal = true;
-	return page == 0 && copy_page != UINT64_MAX ? copy_page : page;
-}
-
-/* True if another volume has the name, or the record's page. */
-static bool is_known(const struct scan *scan, const struct record *record, uint64_t page)
-{
-	for (unsigned int i = 0; i < scan->view_count; i++)
-		if (scan->views[i].page == page ||
-		    strcmp(scan->views[i].map.record.name, record->name) == 0)
-			return true;
-	return false;
-}
-
-static void find_view(struct scan_run *run, unsigned int number)
-{
-	uint64_t page = find_record(run, number);
-	struct scan *scan = run->scan;
-	struct record_verdict verdict;
-	struct record record;
-	struct scan_view *view;
-
-	if (page == 0)
-		return;
-	note_page(run, (struct scan_page){ .page = page });
-	if (!record_read(run->device, page, &record, &verdict)) {
-		problem(scan, "the record of volume %u is damaged: %s", number, verdict.reason);
-		return;
+	while (chain != NULL) {
+		next = chain->predecessor;
+		chain->predecessor = view;
+		if (view != NULL) {
+			chain->used = add(view->used, chain->used);
+			chain->tables = add(view->tables, chain->tables);
+		}
+		chain->summed = true;
+		view = chain;
+		chain = next;
 	}
-	if (is_known(scan, &record, page)) {
-		problem(scan, "volume %u has the name or the record of another, %s", number,
-			record.name);
-		return;
-	}
-	view = &scan->views[scan->view_count++];
-	view->number = number;
-	view->page = page;
-	map_open(&view->map, run->device, run->super, &record, page);
-	bitmap_set(scan->named, page - super_data_start(run->super));
-	scan->tables++;
 }
 
-static void find_views(struct scan_run *run)
+static void add_up(struct scan *scan)
 {
-	const struct super *super = run->super;
+	for (unsigned int i = 0; i < scan->view_count; i++) {
+		struct scan_view *view = &scan->views[i];
+		const struct record *record = &view->map.record;
 
-	for (uint64_t page = super->directory_start; page < super_data_start(super); page++)
-		note_page(run, (struct scan_page){ .page = page });
-	for (unsigned int i = 0; i < directory_size(super); i++)
-		find_view(run, i);
+		sum_up(view);
+		scan->reserved += 1;
+		scan->reserved += record_is_snapshot(record) || record_is_thin(record) ? view->owned
+										       : view->used;
+		scan->reserved += record_is_snapshot(record) ? view->owned_tables : view->tables;
+	}
 }
 
 /* ---- all ------------------------------------------------------------------------------------ */
@@ -431,16 +511,18 @@ int scan_open(struct scan *scan, const struct device *device, const struct super
 	struct scan_run run = { .scan = scan, .device = device, .super = super };
 	uint64_t pages = super_data_pages(super);
 
-	scan->named = bitmap_new(pages);
+	scan->named = bitmap_new_huge(pages);
 	scan->twice = bitmap_new(pages);
 	scan->views = calloc(directory_size(super) + 1, sizeof(scan->views[0]));
 	if (scan->named == NULL || scan->twice == NULL || scan->views == NULL)
 		return fail(ENOMEM, "open: %s: out of memory for the map", device->path);
 	pthread_mutex_init(&run.lock, NULL);
-	find_views(&run);
-	scan_tables(&run);
+	scan_find_views(&run);
+	if (!run.out_of_memory)
+		scan_tables(&run);
 	if (!run.out_of_memory)
 		scan_leaves(&run);
+	add_up(scan);
 	pthread_mutex_destroy(&run.lock);
 	if (run.out_of_memory)
 		return fail(ENOMEM, "open: %s: out of memory for the map", device->path);
@@ -456,47 +538,4 @@ void scan_free(struct scan *scan)
 	free(scan->views);
 	free(scan->pages);
 	*scan = (struct scan){ 0 };
-}
-
-/* ---- making it durable ---------------------------------------------------------------------- */
-
-struct found {
-	const struct pm *pm;
-	uint64_t page;
-	int rc;
-};
-
-static void persist_access(void *opaque)
-{
-	struct found *found = opaque;
-	uint8_t *at = pm_page(found->pm, found->page);
-
-	pm_dirty(found->pm, at, LAYOUT_PAGE_SIZE);
-	found->rc = pm_flush(found->pm, at, LAYOUT_PAGE_SIZE, PM_OPEN_FOUND);
-}
-
-static int persist_page(const struct device *device, uint64_t page)
-{
-	struct found found = { .pm = &device->pm, .page = page };
-	struct fault fault;
-
-	if (!guard_run(found.pm, persist_access, &found, &fault))
-		return fault_fail(device, &fault, "open", true);
-	if (found.rc != 0)
-		return fail_errno(-found.rc,
-				  "open: %s: what was found in it cannot be made durable",
-				  device->path);
-	return 0;
-}
-
-int scan_persist(const struct scan *scan, const struct device *device, bool super_kept)
-{
-	int rc = super_kept ? persist_page(device, 0) : 0;
-
-	for (uint64_t i = 0; rc == 0 && i < scan->page_count; i++)
-		if (scan->pages[i].kept)
-			rc = persist_page(device, scan->pages[i].page);
-	/* Before the first request, and before a page that no entry names is taken for free. */
-	pm_drain(&device->pm, PM_OPEN_FOUND);
-	return rc;
 }

@@ -170,7 +170,7 @@ enum super_state super_read(const struct device *device, uint64_t page, struct s
 	if (state != SUPER_SOUND)
 		return state;
 	if (decoded.device_pages > pages)
-		return judge(verdict, SUPER_DAMAGED,
+		return judge(verdict, SUPER_CUT_SHORT,
 			     "made for %llu pages, but the device has only %llu: it was cut short",
 			     (unsigned long long)decoded.device_pages, (unsigned long long)pages);
 	*super = decoded;
@@ -207,6 +207,55 @@ bool super_same(const struct super *a, const struct super *b)
 	return memcmp(&media_a, &media_b, sizeof(media_a)) == 0;
 }
 
+struct super super_grown(const struct super *super, uint64_t device_pages)
+{
+	struct super grown = *super;
+
+	grown.device_pages = device_pages;
+	grown.generation++;
+	return grown;
+}
+
+bool super_find_grown(const struct device *device, const struct super *super, struct super *grown)
+{
+	uint64_t last = super_last_page(device);
+	struct super_verdict verdict;
+	struct super copy;
+
+	if (last <= super_copy_page(super) ||
+	    super_read(device, last, &copy, &verdict) != SUPER_SOUND)
+		return false;
+	*grown = super_grown(super, last + 1);
+	return super_same(&copy, grown);
+}
+
+/*
+ * super_exchange() may have been cut.  True if page 0 has the checksum of the copy at the device's end, and all but the
+ * two words that were to follow: those say what a growth can have left there.  Then the copy is in *super.  A device
+ * that has not grown has generation 1.
+ */
+static bool find_exchanged(const struct device *device, struct super *super)
+{
+	uint64_t last = super_last_page(device);
+	struct layout_super found, copied;
+	struct super_verdict verdict;
+	struct super copy;
+
+	if (super_read(device, last, &copy, &verdict) != SUPER_SOUND ||
+	    super_copy_page(&copy) != last || copy.generation == 1 || !fetch(device, 0, &found))
+		return false;
+	if (get64(found.device_pages) > copy.device_pages ||
+	    copy.generation - get64(found.generation) > 1)
+		return false;
+	encode(&copy, &copied);
+	found.device_pages = copied.device_pages;
+	found.generation = copied.generation;
+	if (memcmp(&found, &copied, sizeof(found)) != 0)
+		return false;
+	*super = copy;
+	return true;
+}
+
 /* A command is named only where nothing is known to be lost by it. */
 static int fail_absent(const struct device *device)
 {
@@ -233,25 +282,34 @@ static int fail_absent(const struct device *device)
 		    path, SHELL_WORD(path));
 }
 
+static int check_features(const struct device *device, const struct super *super)
+{
+	if ((super->ro_compat & ~LAYOUT_KNOWN_RO_COMPAT) == 0 || device->readonly)
+		return 0;
+	return fail(EMEDIUMTYPE,
+		    "open: %s: has features this version can only read (ro-compat 0x%llx); open it "
+		    "read-only",
+		    device->path, (unsigned long long)super->ro_compat);
+}
+
 int super_load(const struct device *device, struct super *super)
 {
-	uint64_t pages = device->size >> LAYOUT_PAGE_SHIFT;
 	struct super_verdict verdict, copy_verdict;
 	struct super copy;
 
 	switch (super_read(device, 0, super, &verdict)) {
 	case SUPER_SOUND:
-		if ((super->ro_compat & ~LAYOUT_KNOWN_RO_COMPAT) != 0 && !device->readonly)
-			return fail(EMEDIUMTYPE,
-				    "open: %s: has features this version can only read "
-				    "(ro-compat 0x%llx); open it read-only",
-				    device->path, (unsigned long long)super->ro_compat);
-		return 0;
+		return check_features(device, super);
+	case SUPER_DAMAGED:
+		if (find_exchanged(device, super))
+			return check_features(device, super);
+		break;
 	case SUPER_UNSUPPORTED:
 		return fail(EMEDIUMTYPE, "open: %s: superblock: %s", device->path, verdict.reason);
 	case SUPER_ABSENT:
-		/* The copy only changes the advice: it is never used in place of the primary. */
-		if (super_read(device, pages - 1, &copy, &copy_verdict) == SUPER_SOUND)
+		/* Here the copy only changes the advice: it is not used in place of the primary. */
+		if (super_read(device, super_last_page(device), &copy, &copy_verdict) ==
+		    SUPER_SOUND)
 			break;
 		return fail_absent(device);
 	default:
@@ -268,9 +326,32 @@ int super_write(const struct device *device, uint64_t page, const struct super *
 	int rc;
 
 	encode(super, &media);
-	rc = guard_write(device, pm_page(&device->pm, page), &media, sizeof(media), order);
+	rc = guard_write(device, pm_page(&device->pm, page), &media, sizeof(media), order, NULL);
 	if (rc != 0)
 		return fail_errno(-rc, "write superblock: %s", device->path);
 	pm_drain(&device->pm, order);
+	return 0;
+}
+
+/* The word with the checksum, the last. */
+#define LAST_WORD (LAYOUT_PAGE_SIZE - sizeof(uint64_t))
+
+int super_exchange(const struct device *device, const struct super *super)
+{
+	uint8_t *primary = pm_page(&device->pm, 0);
+	struct layout_super media;
+	int rc;
+
+	encode(super, &media);
+	rc = guard_write(device, primary + LAST_WORD, (const uint8_t *)&media + LAST_WORD,
+			 sizeof(uint64_t), PM_GROW_CHECKSUM, NULL);
+	/* Before what it is of: by it find_exchanged() tells what was cut from what is damaged. */
+	pm_drain(&device->pm, PM_GROW_CHECKSUM);
+	if (rc == 0)
+		rc = guard_write(device, primary, &media, LAST_WORD, PM_GROW_PRIMARY, NULL);
+	if (rc != 0)
+		return fail_errno(-rc, "write superblock: %s", device->path);
+	/* Before anything relies on the new size. */
+	pm_drain(&device->pm, PM_GROW_PRIMARY);
 	return 0;
 }

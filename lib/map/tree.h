@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* tree.h - give back what a map has.  See tree.c. */
+/* tree.h - cut off the end of a map.  See tree.c. */
 #ifndef TREE_H
 #define TREE_H
 
@@ -9,23 +9,26 @@
 #include "map/map.h"
 #include "pages/pool.h"
 
-/* What was given back. */
+/* What was cut off, and of that what the volume owned. */
 struct tree_sums {
-	uint64_t blocks;
-	uint64_t tables;
+	uint64_t blocks, tables;
+	uint64_t owned, owned_tables;
 };
 
 /*
- * Retire all pages of a map that nobody uses and nothing names any more.  May wait.  What cannot be read stays
- * out of use until the next open, and is counted as if it had been given back.
+ * Before a cut: make the tables that the end cuts the volume's own.  May wait for a page.  0, or -errno with message.
  */
-void tree_retire(const struct map *map, struct pool *pool, struct tree_sums *sums);
+int tree_own_edge(struct map *map, uint64_t blocks, struct pool *pool);
 
 /*
- * Clear what stands past `blocks` in a map that nobody uses, durably, and retire its pages.  0, or -errno without
- * message: a flush failed.
+ * Clear all entries for what begins at or past `blocks`, of a map that nobody uses and whose tables at the edge are its
+ * own, and retire what they named that the volume owns; between reserve_unmap_begin() and end.  *sums counts what has been cut off, also
+ * after an error.  0, or -errno with message: a table could not be read, or a flush failed, and then the pool is frozen.
  */
-int tree_cut(const struct map *map, uint64_t blocks, struct pool *pool, struct tree_sums *sums);
+int tree_cut(struct map *map, uint64_t blocks, struct pool *pool, struct tree_sums *sums);
+
+/* True if an entry past `blocks` names something, or nobody can tell.  Looks at the tables at the edge only. */
+bool tree_names_past(const struct map *map, uint64_t blocks);
 
 /* True if a block at or past `blocks` has a page, or nobody can tell. */
 bool tree_holds_past(const struct map *map, uint64_t blocks);

@@ -18,8 +18,8 @@
 
 /* The two superblocks. */
 #define SUPER_PAGES 2
-/* An entry a disk. */
-#define DIRECTORY_PAGES 1
+/* The directory and its copy take at most one page in so many, or one page each. */
+#define DIRECTORY_SHARE 8
 
 /* What a disk of so many blocks takes once all have been written: a record, tables, blocks. */
 static uint64_t pages_for(uint64_t blocks)
@@ -65,10 +65,36 @@ static uint64_t default_spare(uint64_t device_pages)
 	return spare > 8192 ? 8192 : spare;
 }
 
-static int plan_blk(struct super *super, uint64_t *blocks, uint64_t spare, const char *path)
+/* An entry a volume. */
+static int plan_directory(struct super *super, uint64_t views, const char *path)
 {
-	/* Two superblocks, and the directory twice. */
-	uint64_t fixed = SUPER_PAGES + 2 * DIRECTORY_PAGES, most = 0;
+	uint64_t most = super->device_pages / DIRECTORY_SHARE / 2, pages;
+
+	if (most < 1)
+		most = 1;
+	if (most > LAYOUT_DIRECTORY_MAX)
+		most = LAYOUT_DIRECTORY_MAX;
+	if (views > LAYOUT_DIRECTORY_MAX * LAYOUT_TABLE_ENTRIES)
+		return fail(EINVAL, "format: %s: --views=%llu: there can be at most %llu", path,
+			    (unsigned long long)views,
+			    (unsigned long long)(LAYOUT_DIRECTORY_MAX * LAYOUT_TABLE_ENTRIES));
+	pages = views == 0 ? 1 : (views + LAYOUT_TABLE_ENTRIES - 1) / LAYOUT_TABLE_ENTRIES;
+	if (pages > most)
+		return fail(
+			ENOSPC,
+			"format: %s: --views=%llu: two directories of %llu pages are more than an "
+			"eighth of the device, which has %llu; at most %llu views do",
+			path, (unsigned long long)views, (unsigned long long)pages,
+			(unsigned long long)super->device_pages,
+			(unsigned long long)(most * LAYOUT_TABLE_ENTRIES));
+	super->directory_pages = pages;
+	return 0;
+}
+
+/* Give the blocks what the superblocks, the directories and the spare leave. */
+static int plan_blocks(struct super *super, struct division *wanted, const char *path)
+{
+	uint64_t fixed = SUPER_PAGES + 2 * super->directory_pages, spare = wanted->spare, most = 0;
 
 	if (spare == 0)
 		spare = default_spare(super->device_pages);
@@ -80,32 +106,40 @@ static int plan_blk(struct super *super, uint64_t *blocks, uint64_t spare, const
 			"format: %s: %llu pages of 4096 bytes are too few for two superblocks, two "
 			"directories, a record, a table, a block and a spare of %llu",
 			path, (unsigned long long)super->device_pages, (unsigned long long)spare);
-	if (*blocks == 0)
-		*blocks = most;
-	if (*blocks > most)
+	if (wanted->blocks == 0)
+		wanted->blocks = most;
+	if (wanted->blocks > most)
 		return fail(ENOSPC,
 			    "format: %s: a disk of %llu blocks does not fit; at most %llu do "
 			    "(--size=%lluK)",
-			    path, (unsigned long long)*blocks, (unsigned long long)most,
+			    path, (unsigned long long)wanted->blocks, (unsigned long long)most,
 			    (unsigned long long)most * (LAYOUT_PAGE_SIZE / 1024));
 	super->spare_pages = spare;
-	super->directory_pages = DIRECTORY_PAGES;
 	return 0;
+}
+
+static int plan_blk(struct super *super, struct division *wanted, const char *path)
+{
+	int rc = plan_directory(super, wanted->views, path);
+
+	return rc == 0 ? plan_blocks(super, wanted, path) : rc;
 }
 
 static bool sound_blk(const struct super *super)
 {
-	return super->directory_pages == DIRECTORY_PAGES && super->spare_pages >= 1 &&
-	       super->spare_pages <= super->device_pages &&
+	return super->directory_pages >= 1 && super->directory_pages <= LAYOUT_DIRECTORY_MAX &&
+	       super->spare_pages >= 1 && super->spare_pages <= super->device_pages &&
 	       SUPER_PAGES + 2 * super->directory_pages + super->spare_pages + pages_for(1) <=
 		       super->device_pages;
 }
 
-static int plan_none(struct super *super, uint64_t *blocks, uint64_t spare, const char *path)
+static int plan_none(struct super *super, struct division *wanted, const char *path)
 {
-	if (*blocks != 0 || spare != 0)
+	if (wanted->blocks != 0 || wanted->spare != 0 || wanted->views != 0)
 		return fail(EINVAL, "format: %s: type none has no disk: give no %s", path,
-			    *blocks != 0 ? "size" : "spare");
+			    wanted->blocks != 0	 ? "size"
+			    : wanted->spare != 0 ? "spare"
+						 : "views");
 	if (super->device_pages < SUPER_PAGES + 1)
 		return fail(ENOSPC, "format: %s: too small: %llu pages of 4096 bytes, of 3 needed",
 			    path, (unsigned long long)super->device_pages);

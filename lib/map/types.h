@@ -31,15 +31,21 @@ struct super {
 	char label[LAYOUT_LABEL_SIZE];
 };
 
+/* What is wanted of a division; 0: the default. */
+struct division {
+	uint64_t blocks; /* of the first volume: as many as can be filled; what it gets */
+	uint64_t spare;	 /* pages */
+	uint64_t views;	 /* volumes that the directory has room for, at least */
+};
+
 struct format_type {
 	uint32_t id;	  /* enum layout_type */
 	const char *name; /* as users type it */
 	/*
-	 * Divide super->device_pages: set directory_pages and spare_pages, and find how many blocks a disk
-	 * may have.  `*blocks` wanted, 0 for as many as can be filled; `spare` wanted, 0 for the default.  0 or
-	 * -errno with a message that names `path`.
+	 * Divide super->device_pages: set directory_pages and spare_pages, and say how many blocks there are.  0
+	 * or -errno with a message that names `path`.
 	 */
-	int (*plan)(struct super *super, uint64_t *blocks, uint64_t spare, const char *path);
+	int (*plan)(struct super *super, struct division *wanted, const char *path);
 	/* True if a superblock read from media divides its pages in a way this type allows. */
 	bool (*sound)(const struct super *super);
 };

@@ -467,6 +467,11 @@ int device_punch(const struct device *device, uint64_t offset, uint64_t length)
 	return fallocate_whole(device, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, length);
 }
 
+int device_sync(const struct device *device)
+{
+	return !device->holes || fsync(device->fd) == 0 ? 0 : -errno;
+}
+
 uint64_t device_storage(const struct device *device)
 {
 	struct stat st;
@@ -479,8 +484,8 @@ int device_punch_durably(const struct device *device, uint64_t offset, uint64_t 
 	int rc = device_punch(device, offset, length);
 
 	/* The file system's own record of it is durable only after fsync. */
-	if (rc == 0 && fsync(device->fd) == -1)
-		rc = -errno;
+	if (rc == 0)
+		rc = device_sync(device);
 	if (rc != 0 && rc != -EOPNOTSUPP)
 		fail_errno(-rc, "punch: %s", device->path);
 	return rc;

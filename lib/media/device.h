@@ -71,6 +71,9 @@ int device_allocate(const struct device *device, uint64_t offset, uint64_t lengt
  */
 int device_punch(const struct device *device, uint64_t offset, uint64_t length);
 
+/* Make the length of a file durable.  0 or -errno without message. */
+int device_sync(const struct device *device);
+
 /* Bytes of storage that the file has; 0 if that cannot be told. */
 uint64_t device_storage(const struct device *device);
 

@@ -178,12 +178,14 @@ static void write_access(void *opaque)
 }
 
 int guard_write(const struct device *device, void *dst, const void *src, size_t len,
-		enum pm_order order)
+		enum pm_order order, bool *unflushed)
 {
 	struct copy copy = { &device->pm, dst, src, len, order, 0 };
 	struct fault fault;
 
-	if (!guard_run(&device->pm, write_access, &copy, &fault))
-		return fault_error(device, &fault);
-	return copy.rc;
+	bool whole = guard_run(&device->pm, write_access, &copy, &fault);
+
+	if (unflushed != NULL)
+		*unflushed = whole && copy.rc != 0;
+	return whole ? copy.rc : fault_error(device, &fault);
 }

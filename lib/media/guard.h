@@ -35,8 +35,11 @@ bool guard_run(const struct pm *pm, void (*access)(void *opaque), void *opaque,
 /* Copy out of the mapping; false after a fault. */
 bool guard_read(const struct pm *pm, void *dst, const void *src, size_t len);
 
-/* pm_copy(), or with src NULL pm_zero(); after a fault what fault_error() says. */
+/*
+ * pm_copy(), or with src NULL pm_zero(); after a fault what fault_error() says.  *unflushed, which may be NULL: it was no
+ * fault, but the flush that failed.
+ */
 int guard_write(const struct device *device, void *dst, const void *src, size_t len,
-		enum pm_order order);
+		enum pm_order order, bool *unflushed);
 
 #endif /* GUARD_H */

@@ -3,7 +3,7 @@
  * layout.h - the on-media format, version 2, and nothing else.
  *
  *   page 0            superblock
- *   pages 1..N        directory: an entry names the record of a disk
+ *   pages 1..N        directory: an entry names the record of a volume or a snapshot
  *   pages N+1..2N     copy of the directory
  *   pages 2N+1..D-2   data pages: blocks, tables and records, found by entries and by nothing else
  *   page D-1          copy of the superblock
@@ -62,6 +62,9 @@ enum layout_check {
 
 #define LAYOUT_LABEL_SIZE 64
 
+/* Pages of the directory, its copy not counted: 512 volumes and snapshots a page, 65536 in all. */
+#define LAYOUT_DIRECTORY_MAX 128u
+
 /* Page 0 and the last page.  Byte ranges are in the comments, units beside them. */
 struct layout_super {
 	uint8_t magic[8];	       /*    0-7    LAYOUT_MAGIC */
@@ -74,7 +77,7 @@ struct layout_super {
 	le32 check;		       /*   44-47   enum layout_check */
 	le64 device_pages;	       /*   48-55   pages, both superblocks included */
 	le64 directory_start;	       /*   56-63   page: 1 */
-	le64 directory_pages;	       /*   64-71   pages, its copy not counted; 0 for type none */
+	le64 directory_pages;	       /*   64-71   1 to LAYOUT_DIRECTORY_MAX; 0 for type none */
 	le64 spare_pages;	       /*   72-79   pages that only overwrites may take */
 	le64 generation;	       /*   80-87   1 at format, one more at each rewrite */
 	le64 created;		       /*   88-95   seconds since 1970-01-01 UTC */
@@ -161,11 +164,13 @@ static inline uint32_t layout_entry_check(uint64_t entry)
 
 #define LAYOUT_NAME_SIZE 64
 
-/* The volume that is meant where none is named. */
-#define LAYOUT_RECORD_DEFAULT 1u
-#define LAYOUT_RECORD_FLAGS   LAYOUT_RECORD_DEFAULT
+/* The volume that is meant where none is named; a snapshot; a volume without pages for overwrites of what it shares. */
+#define LAYOUT_RECORD_DEFAULT  1u
+#define LAYOUT_RECORD_SNAPSHOT 2u
+#define LAYOUT_RECORD_THIN     4u
+#define LAYOUT_RECORD_FLAGS    (LAYOUT_RECORD_DEFAULT | LAYOUT_RECORD_SNAPSHOT | LAYOUT_RECORD_THIN)
 
-/* A volume.  All but the root stays as it was written. */
+/* A volume or a snapshot.  All but the root stays as it was written. */
 struct layout_record {
 	uint8_t magic[8]; /*    0-7    LAYOUT_RECORD_MAGIC_BYTES */
 	le32 height;	  /*    8-11   levels of its map: at least as many as its blocks need */
@@ -175,9 +180,14 @@ struct layout_record {
 	le64 created;	  /*   32-39   seconds since 1970-01-01 UTC */
 	uint8_t uuid[16]; /*   40-55   RFC 4122 byte order */
 	char name[LAYOUT_NAME_SIZE]; /*   56-119  zero-filled, at least one zero */
-	uint8_t zero[4084 - 120];    /*  120-4083 zero */
-	le32 crc;		     /* 4084-4087 CRC-32C of bytes 0-4083 */
-	uint64_t root;		     /* 4088-4095 the entry of its uppermost table */
+	uint8_t volume[16]; /*  120-135  of a snapshot: the uuid of its volume; else zero */
+	uint8_t origin
+		[16]; /*  136-151  of a volume that is a clone, and of its snapshots: the uuid of the
+				 snapshot that it was made from; else zero */
+	le64 sequence; /*  152-159  of a snapshot: larger than of every older one of its volume; else zero */
+	uint8_t zero[4084 - 160]; /*  160-4083 zero */
+	le32 crc;		  /* 4084-4087 CRC-32C of bytes 0-4083 */
+	uint64_t root;		  /* 4088-4095 the entry of its uppermost table */
 };
 
 static_assert(sizeof(struct layout_record) == LAYOUT_PAGE_SIZE, "a record is one page");
@@ -189,7 +199,10 @@ static_assert(offsetof(struct layout_record, family) == 24, "format");
 static_assert(offsetof(struct layout_record, created) == 32, "format");
 static_assert(offsetof(struct layout_record, uuid) == 40, "format");
 static_assert(offsetof(struct layout_record, name) == 56, "format");
-static_assert(offsetof(struct layout_record, zero) == 120, "format");
+static_assert(offsetof(struct layout_record, volume) == 120, "format");
+static_assert(offsetof(struct layout_record, origin) == 136, "format");
+static_assert(offsetof(struct layout_record, sequence) == 152, "format");
+static_assert(offsetof(struct layout_record, zero) == 160, "format");
 static_assert(offsetof(struct layout_record, crc) == 4084, "format");
 static_assert(offsetof(struct layout_record, root) == 4088, "format");
 

@@ -51,18 +51,20 @@ enum pm_order {
 	PM_PART_DATA,
 	PM_PART_ENTRY,
 	/* Trim: the cleared entries before the acknowledgement and the pages' reuse (8, 3).
-	 * Covers entries found clear, which another thread may have cleared and not drained. */
+	 * Covers entries found clear, which another thread may have cleared and not drained, and that above a
+	 * leaf that is dropped. */
 	PM_TRIM_ENTRY,
-	/* First write in a table's range: its zeroes before the entry that names it.
-	 * Else blocks could show what the page held before. */
+	/* First write in a table's range, or to it after a snapshot: its zeroes, or the copy, before the entry
+	 * that names it.  Else blocks could show what the page held before. */
 	PM_TABLE_CONTENTS,
 	/* The same: that entry before the table is used.
 	 * Else acknowledged writes behind it could be lost. */
 	PM_TABLE_ENTRY,
-	/* A volume is made or changed: its record, and tables above its old root, before the directory names
+	/* A view is made or changed: its record, and tables above its old root, before the directory names
 	 * them.  Else it could name what is no record. */
 	PM_RECORD,
-	/* The entry of the directory before its copy, and before what it replaced is reused; and the copy's. */
+	/* The entry of the directory before its copy, and before what it replaced is reused; and the copy's.
+	 * Repair: before the correction is reported. */
 	PM_DIRECTORY,
 	PM_DIRECTORY_COPY,
 	/* What is past the end of a volume that was shrunk: cleared before its pages are reused. */
@@ -79,6 +81,17 @@ enum pm_order {
 	PM_FORMAT_COPY,
 	/* Primary before format (or repair) returns. */
 	PM_FORMAT_PRIMARY,
+	/* Growth: the copy at the new end before the one at the old end is cleared.
+	 * Else the device could be left without any. */
+	PM_GROW_COPY,
+	/* Growth: the old copy is gone before the primary says that its page is one for data.
+	 * Else it would stay there for ever, and could be taken for the copy if the device is cut short. */
+	PM_GROW_CLEAR,
+	/* Growth: the checksum of the new primary before its size and generation.
+	 * Else one that is cut between could not be told from one that is damaged. */
+	PM_GROW_CHECKSUM,
+	/* Growth: the primary before the call returns, and what relies on its size is written. */
+	PM_GROW_PRIMARY,
 	/* Repair: one superblock rewritten from the other, before the correction is reported. */
 	PM_REPAIR_SUPER,
 	/* Open for writing: superblock, directory, record and tables as they were found, before anything relies on them

@@ -193,9 +193,14 @@ static bool some_free_locked(const struct pool *pool)
 static bool is_hopeless_locked(const struct pool *pool)
 {
 	/* Relaxed: the flag is for good, and whoever misses it looks again. */
-	return atomic_load_explicit(&pool->frozen, memory_order_relaxed) ||
-	       (pool->stored + pool->zones.stored.total <= pool->reserved && pool->pending == 0 &&
-		pool->populating == 0 && pool->punching == 0);
+	if (atomic_load_explicit(&pool->frozen, memory_order_relaxed))
+		return true;
+	if (pool->stored + pool->zones.stored.total > pool->reserved || pool->pending > 0 ||
+	    pool->populating > 0 || pool->punching > 0)
+		return false;
+	/* Views reserve more than they have: some may have been retired.  Relaxed: armed before it can be looked for. */
+	return pool->in_grace == 0 && pool->full.count == 0 &&
+	       !atomic_load_explicit(&pool->armed, memory_order_relaxed);
 }
 
 static int fail_hopeless_locked(const struct pool *pool, const char *what)

@@ -20,16 +20,13 @@
 static void add_unnamed(struct pool *pool, struct pageset *set, uint64_t from, uint64_t to,
 			const _Atomic uint64_t *named)
 {
-	uint64_t start;
+	uint64_t end;
 
-	while (from < to) {
-		while (from < to && bitmap_test(named, from - pool->first))
-			from++;
-		start = from;
-		while (from < to && !bitmap_test(named, from - pool->first))
-			from++;
-		if (from > start)
-			pageset_add(set, start, from - start);
+	for (from -= pool->first, to -= pool->first; from < to; from = end) {
+		from = bitmap_find(named, from, to, false);
+		end = bitmap_find(named, from, to, true);
+		if (from < end)
+			pageset_add(set, pool->first + from, end - from);
 	}
 }
 
@@ -64,7 +61,8 @@ int pages_open(struct pool *pool, const struct device *device, const struct page
 		return fail(ENOMEM, "open: %s: out of memory for the free pages", device->path);
 	}
 	pool->spare = found->spare;
-	pool->reserved = found->used;
+	pool->reserved = found->reserved;
+	atomic_init(&pool->blocks, found->blocks);
 	sort_pages(pool, found->named);
 	pthread_mutex_lock(&pool->lock);
 	rc = zone_adopt_locked(pool);
@@ -75,11 +73,11 @@ int pages_open(struct pool *pool, const struct device *device, const struct page
 		rc = fail(ENOMEM, "open: %s: out of memory for the free pages", device->path);
 		goto out;
 	}
-	rc = storage_populate_for_locked(pool, found->used);
+	rc = storage_populate_for_locked(pool, found->reserved);
 	/* Before it fails for want of storage, no page is for tables only. */
 	if (rc != 0 && low_give_up_locked(pool, pool->count) > 0)
-		rc = storage_populate_for_locked(pool, found->used);
-	if (rc != 0 && storage_find_locked(pool, found->used))
+		rc = storage_populate_for_locked(pool, found->reserved);
+	if (rc != 0 && storage_find_locked(pool, found->reserved))
 		rc = 0;
 	/* All there is has storage: bad pages have taken from the spare. */
 	if (rc == -ENOSPC && pool->absent.total == 0)
@@ -108,12 +106,18 @@ void pages_close(struct pool *pool)
 void pages_count(struct pool *pool, struct pages_count *count)
 {
 	uint64_t retired = reclaim_count_retired(pool);
+	/* Relaxed: for people. */
+	uint64_t blocks = atomic_load_explicit(&pool->blocks, memory_order_relaxed);
+	uint64_t in_use;
 
 	pthread_mutex_lock(&pool->lock);
+	/* What is pending will be in use, or no longer reserved. */
+	in_use = blocks + pool->tables + pool->pending;
 	*count = (struct pages_count){
-		.used = pool->reserved - pool->tables,
+		.used = blocks,
 		.tables = pool->tables,
-		.free = pool->count - pool->reserved - pool->quarantined,
+		.free = pool->count - blocks - pool->tables - pool->quarantined,
+		.reserved = pool->reserved > in_use ? pool->reserved - in_use : 0,
 		.spare = pool->spare,
 		.for_tables = pool->low.free,
 		.headroom = pool->keeper.headroom,

@@ -14,10 +14,11 @@ struct pages_found {
 	uint64_t count; /* ... and how many */
 	uint64_t spare;
 	uint64_t for_tables; /* so many at the low end are for tables */
-	const _Atomic uint64_t
-		*named; /* those that are not free: entries name them, `used` of them, ... */
-	uint64_t used;
-	uint64_t bad; /* ... or they are bad and hold nothing */
+	const _Atomic uint64_t *
+		named; /* those that are not free: entries name them, or they are bad and hold nothing */
+	uint64_t blocks;   /* of these, those that hold blocks */
+	uint64_t reserved; /* pages that are reserved: see docs/design.md, "Reservations" */
+	uint64_t bad;
 };
 
 /* 0 or -errno with message. */
@@ -27,10 +28,11 @@ void pages_close(struct pool *pool);
 
 /* How many there are, for people. */
 struct pages_count {
-	uint64_t used;	 /* blocks have them, or will have them */
+	uint64_t used;	 /* blocks have them */
 	uint64_t tables; /* that are tables, or the record */
 	uint64_t
 		free; /* all others but the quarantined; what follows, up to the quarantined, are parts */
+	uint64_t reserved; /* for overwrites of what snapshots share */
 	uint64_t spare;
 	uint64_t for_tables;
 	uint64_t headroom;

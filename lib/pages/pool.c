@@ -66,8 +66,9 @@ int pool_init(struct pool *pool, const struct device *device, uint64_t first, ui
 		pool->zones.tables = calloc(pool_zones(pool) + 1, sizeof(uint16_t));
 		pool->zones.flags = bitmap_new(pool_zones(pool));
 		pool->zones.perhaps = calloc(pool_zones(pool) / 64 + 1, sizeof(uint64_t));
+		pool->zones.blocked = calloc(pool_zones(pool) / 64 + 1, sizeof(uint64_t));
 		if (pool->zones.tables == NULL || pool->zones.flags == NULL ||
-		    pool->zones.perhaps == NULL)
+		    pool->zones.perhaps == NULL || pool->zones.blocked == NULL)
 			rc = -ENOMEM;
 	}
 	if (rc == 0)
@@ -89,6 +90,7 @@ void pool_destroy(struct pool *pool)
 	free(pool->zones.tables);
 	free((void *)pool->zones.flags);
 	free(pool->zones.perhaps);
+	free(pool->zones.blocked);
 	pthread_mutex_destroy(&pool->lock);
 	pthread_cond_destroy(&pool->freed);
 	pthread_cond_destroy(&pool->ended);
@@ -321,6 +323,22 @@ unsigned int pool_free_in_zone_locked(const struct pool *pool, uint64_t zone)
 {
 	return (unsigned int)pool->resident.count[zone] + pool->absent.count[zone] +
 	       pool->zones.stored.count[zone] + pool->zones.holes.count[zone];
+}
+
+void pool_block_evacuated_locked(struct pool *pool)
+{
+	struct zones *zones = &pool->zones;
+
+	for (uint64_t zone = 0; zone < pool_zones(pool); zone++)
+		if (bitmap_test(zones->flags, zone))
+			zones->blocked[zone / 64] |= UINT64_C(1) << zone % 64;
+}
+
+void pool_unblock_zones(struct pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	memset(pool->zones.blocked, 0, (pool_zones(pool) / 64 + 1) * sizeof(uint64_t));
+	pthread_mutex_unlock(&pool->lock);
 }
 
 void pool_end_evacuation_locked(struct pool *pool)

@@ -5,7 +5,7 @@
  * Only in memory, rebuilt from the map at open (invariant 6).  Each data page has one owner
  * (invariant 5):
  *
- *   the map      an entry names it: it is a block, a table or the record
+ *   the map      an entry names it: it is a block, a table or a record, of one view or several
  *   absent       free, without storage (a file's hole)
  *   resident     free, with storage
  *   a batch      free or retired, on its way: see struct batch
@@ -24,8 +24,8 @@
  *      |  '----------------'                                                    cache_take |  |
  *      '-----------------------------------------------------------------------------------+--'
  *
- * Two things are counted apart.  *Reservations*: `reserved` blocks and tables have or will have a page; one is
- * reserved for a block or table that has none only while that leaves the spare (reserve.h), and pages are lent
+ * Two things are counted apart.  *Reservations*: `reserved` pages are what all views have or may come to need
+ * (docs/design.md, "Reservations"); one more is reserved only while that leaves the spare (reserve.h), and pages are lent
  * only while that leaves the spare and the headroom (lent.h).  *Pages*: a writer takes what there is
  * and waits when there is none (cache.h).  Since what is reserved stays below the pages there are, by
  * the spare, some page is always free, retired, or with a writer that will publish; so the wait ends,
@@ -92,6 +92,7 @@ struct zones {
 	_Atomic uint64_t
 		*flags;	     /* a zone: it is being evacuated; set under the lock, read without */
 	uint64_t *perhaps;   /* a zone: it may be wholly free */
+	uint64_t *blocked;   /* a zone: snapshots have pages in it, so it was evacuated in vain */
 	uint64_t count;	     /* zones that are being evacuated */
 	uint64_t wanted;     /* zones that borrowers would take now, had they been whole */
 	pthread_cond_t work; /* the mover waits */
@@ -155,11 +156,11 @@ struct pool {
 	pthread_cond_t work;  /* the reclaimer waits */
 	struct pageset resident;
 	struct pageset absent;
-	uint64_t usable;   /* count, less the bad */
-	uint64_t stored;   /* usable pages that are not absent, evacuated, low or lent */
-	uint64_t reserved; /* blocks and tables that have a page or will have one, and the record */
-	uint64_t tables;   /* of these, tables and the record */
-	uint64_t pending;  /* reservations and unmappings under way: `reserved` may yet fall */
+	uint64_t usable;     /* count, less the bad */
+	uint64_t stored;     /* usable pages that are not absent, evacuated, low or lent */
+	uint64_t reserved;   /* what all views have or may need: docs/design.md, "Reservations" */
+	uint64_t tables;     /* tables and records that there are */
+	uint64_t pending;    /* reservations and unmappings under way: `reserved` may yet fall */
 	uint64_t populating; /* pages that are being given storage: in neither set */
 	uint64_t punching;   /* and those whose storage is being taken away */
 	struct pageset lent; /* pages that memory users have, or are being offered */
@@ -177,6 +178,7 @@ struct pool {
 	struct keeper keeper;
 	struct lender lender;
 
+	_Atomic uint64_t blocks;  /* pages that hold blocks, of whichever view: for people */
 	_Atomic uint64_t changes; /* see reserve_changes(); raised under the lock */
 	_Atomic uint64_t *bad; /* a data page: quarantine it when it is retired; bits only rise */
 	_Atomic bool any_bad;
@@ -315,6 +317,10 @@ static inline bool pool_evacuating(const struct pool *pool, uint64_t page)
 
 /* Free pages of a zone. */
 unsigned int pool_free_in_zone_locked(const struct pool *pool, uint64_t zone);
+
+/* Do not evacuate these zones again, since snapshots have pages there; and do, for a view was deleted or rolled back. */
+void pool_block_evacuated_locked(struct pool *pool);
+void pool_unblock_zones(struct pool *pool);
 
 /* No zone is to be evacuated any more: pages that are free in them go back to the writers. */
 void pool_end_evacuation_locked(struct pool *pool);

@@ -128,8 +128,13 @@ static void reclaim(struct pool *pool)
 {
 	struct batch *all = collect(pool);
 
-	if (all == NULL)
+	if (all == NULL) {
+		/* Who waits for what was retired looks again: it has come back, or there was nothing. */
+		pthread_mutex_lock(&pool->lock);
+		pthread_cond_broadcast(&pool->freed);
+		pthread_mutex_unlock(&pool->lock);
 		return;
+	}
 	/* Invariant 4: after this no reader is left that looked one of these pages up. */
 	grace_wait();
 	pthread_mutex_lock(&pool->lock);

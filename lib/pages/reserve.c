@@ -23,10 +23,24 @@
 /* Pages that `n` new blocks lack. */
 static uint64_t lacking_locked(const struct pool *pool, uint64_t n)
 {
-	/* The sums cannot overflow: n is the size of a chunk. */
+	/* The sums cannot overflow: n is at most what a view has, which is less than 2^40. */
 	uint64_t need = pool->reserved + n + pool->spare + pool->low.free + pool->lent.total;
 
 	return need > pool->usable ? need - pool->usable : 0;
+}
+
+uint64_t reserve_left(struct pool *pool, uint64_t *lent)
+{
+	uint64_t taken, left;
+
+	pthread_mutex_lock(&pool->lock);
+	/* Those that are for tables can be given up while nothing is lent. */
+	taken = pool->reserved + pool->spare + pool->lent.total +
+		(pool->lent.total > 0 ? pool->low.free : 0);
+	left = taken < pool->usable ? pool->usable - taken : 0;
+	*lent = pool->lent.total;
+	pthread_mutex_unlock(&pool->lock);
+	return left;
 }
 
 /* Say who has the pages that `n` new blocks would need. */

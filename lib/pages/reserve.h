@@ -44,6 +44,9 @@ void reserve_end(struct pool *pool, uint64_t n, uint64_t committed);
 void reserve_unmap_begin(struct pool *pool);
 void reserve_unmap_end(struct pool *pool, uint64_t unmapped);
 
+/* For messages: how many more could be reserved now, while so many are lent. */
+uint64_t reserve_left(struct pool *pool, uint64_t *lent);
+
 /* How often reservations have ended so far: read it before looking at the entries. */
 static inline uint64_t reserve_changes(const struct pool *pool)
 {

@@ -130,6 +130,8 @@ void server_start(uint64_t create, const char *option)
 		argv[argc++] = (char *)option;
 	argv[argc++] = (char *)process_built("kmemblk.so");
 	argv[argc++] = device;
+	/* In the folder of the system, where it would stay when the server is killed. */
+	argv[argc++] = (char *)"control=none";
 	if (create)
 		argv[argc++] = create_parameter;
 	if (lend_parameters)

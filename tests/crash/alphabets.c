@@ -57,6 +57,21 @@ static const char *const calls[] = {
 	"open:a",
 };
 
+/* The same where there are snapshots. */
+static const char *const kept_bases[] = { "kept", "shared", "two" };
+static const char *const kept_calls[] = {
+	"snapshot:a@x", "snapshot:a@z", "delete:a@x",	"delete:a@y",  "delete:a",
+	"clone:a@x:c",	"rollback:a@x", "rollback:a@y", "resize:a:1",  "rename:a:d",
+	"delete:c",	"write:a:0",	"write:a:1",	"write:a:512", "trim:a:0",
+	"trim:a:512",	"write:c:0",	"trim:c:0",	"thin:a",      "notthin:a",
+};
+static const char *const kept_thread_bases[] = { "kept-low", "shared-low", "shared-two" };
+static const char *const kept_changes[][6] = {
+	{ "snapshot:a@z", "delete:a@x", "clone:a@x:c", "rename:a:d", "resize:a:513", "thin:a" },
+	{ "snapshot:a@z", "delete:a@x", "clone:a@x:c", "delete:a@y", "rename:a:d", "thin:a" },
+	{ "snapshot:a@z", "delete:a@x", "clone:a@x:c", "rename:a:d", "resize:a:262145", "thin:a" },
+};
+
 /* The same of threads, where each must be possible after each. */
 static const char *const thread_volume_bases[] = { "two", "bare", "deep" };
 static const char *const changes[][5] = {
@@ -67,7 +82,20 @@ static const char *const changes[][5] = {
 static const char *const volume_requests[] = { "write:a:0", "write:a:1", "trim:a:0", "trim:a:1" };
 
 static const char *const format_bases[] = { "tight-full", "tight-empty", "roomy-full", "many" };
-static const char *const damages[] = { "no-primary", "torn-primary", "no-copy", "torn-copy" };
+static const char *const repair_bases[] = { "tight-full", "tight-empty", "roomy-full", "many" };
+static const char *const damages[] = {
+	"no-primary",
+	"torn-primary",
+	"no-copy",
+	"torn-copy",
+	"directory-turned",
+	"directory-copy-turned",
+	"directory-each-turned",
+	"directory-cleared",
+};
+
+static const char *const grow_bases[] = { "tight-full", "many", "kept", "shared" };
+static const char *const grow_states[] = { "new", "used", "no-copy", "copied", "cleared", "cut" };
 
 /* What is killed when it has published one entry, and what follows. */
 static const char *const killed_letters[] = { "write@0+4096", "write@1000+2000", "trim@0+4096" };
@@ -98,7 +126,7 @@ static unsigned int digit(uint64_t *number, unsigned int of)
 static void print_format(uint64_t number, uint64_t seed, char *text, size_t size)
 {
 	const char *base = format_bases[digit(&number, COUNT(format_bases))];
-	const char *how = digit(&number, 2) == 0 ? "thin" : "thick";
+	const char *how = digit(&number, 2) == 0 ? "sparse" : "thick";
 
 	(void)seed;
 	snprintf(text, size, "format %s %s %s", base, how, number == 0 ? "holes" : "stores");
@@ -106,10 +134,19 @@ static void print_format(uint64_t number, uint64_t seed, char *text, size_t size
 
 static void print_repair(uint64_t number, uint64_t seed, char *text, size_t size)
 {
-	const char *base = bases[digit(&number, 3)];
+	const char *base = repair_bases[digit(&number, COUNT(repair_bases))];
 
 	(void)seed;
 	snprintf(text, size, "repair %s %s", base, damages[number]);
+}
+
+static void print_growth(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	const char *base = grow_bases[digit(&number, COUNT(grow_bases))];
+	int more = digit(&number, 2) == 0 ? 1 : 4;
+
+	(void)seed;
+	snprintf(text, size, "grow %s %d %s", base, more, grow_states[number]);
 }
 
 /* Of a sequence only the last request is explored: those before it are a shorter sequence. */
@@ -232,6 +269,47 @@ static void print_three_calls(uint64_t number, uint64_t seed, char *text, size_t
 	print_calls(number, 3, text, size);
 }
 
+static void print_kept(uint64_t number, unsigned int count, char *text, size_t size)
+{
+	const char *base = kept_bases[digit(&number, COUNT(kept_bases))];
+	size_t at = (size_t)snprintf(text, size, "volumes %s", base);
+
+	for (unsigned int i = 0; i < count; i++)
+		at += (size_t)snprintf(text + at, size - at, "%s %s", i + 1 == count ? " |" : "",
+				       kept_calls[digit(&number, COUNT(kept_calls))]);
+}
+
+static void print_one_kept(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	(void)seed;
+	print_kept(number, 1, text, size);
+}
+
+static void print_two_kept(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	(void)seed;
+	print_kept(number, 2, text, size);
+}
+
+static void print_three_kept(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	(void)seed;
+	print_kept(number, 3, text, size);
+}
+
+static void print_kept_changes(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	unsigned int events = 1 + digit(&number, CHANGE_EVENTS);
+	unsigned int first = digit(&number, 2);
+	unsigned int base = digit(&number, COUNT(kept_thread_bases));
+	const char *change = kept_changes[base][digit(&number, COUNT(kept_changes[0]))];
+	const char *request = volume_requests[digit(&number, COUNT(volume_requests))];
+
+	(void)seed;
+	snprintf(text, size, "volume-threads %s %s %s | %u:%u %u %u", kept_thread_bases[base],
+		 change, request, first, events, 1 - first, first);
+}
+
 /* A change beside a request, or beside another change; either stands while the other is answered. */
 static void print_changes(uint64_t number, uint64_t seed, char *text, size_t size)
 {
@@ -314,7 +392,9 @@ static void print_random(uint64_t number, uint64_t seed, char *text, size_t size
 
 static const struct group groups[GROUPS] = {
 	{ "formats", 1, COUNT(format_bases) * 2 * 2, print_format, PLACE_WHOLE, false },
-	{ "repairs", 1, 3 * COUNT(damages), print_repair, PLACE_WHOLE, false },
+	{ "repairs", 1, COUNT(repair_bases) * COUNT(damages), print_repair, PLACE_WHOLE, false },
+	{ "growths", 0.5, COUNT(grow_bases) * 2 * COUNT(grow_states), print_growth, PLACE_GROWTH,
+	  false },
 	{ "restarts", 0.25,
 	  COUNT(restart_bases) * COUNT(killed_letters) * COUNT(next_letters) * COUNT(next_letters),
 	  print_restart, PLACE_RESTART, false },
@@ -328,12 +408,21 @@ static const struct group groups[GROUPS] = {
 	  COUNT(maker_bases) * COUNT(maker_letters) * COUNT(maker_letters) *
 		  MAKER_EVENTS *MAKER_EVENTS,
 	  print_both_makers, PLACE_MAKERS, true },
+	{ "single calls with snapshots", 0.25, COUNT(kept_bases) * COUNT(kept_calls),
+	  print_one_kept, PLACE_VOLUMES, false },
+	{ "two calls with snapshots", 0.2,
+	  COUNT(kept_bases) * COUNT(kept_calls) * COUNT(kept_calls), print_two_kept, PLACE_VOLUMES,
+	  true },
 	{ "two calls", 0.2, COUNT(volume_bases) * COUNT(calls) * COUNT(calls), print_two_calls,
 	  PLACE_VOLUMES, true },
 	{ "calls beside others", 0.15,
 	  2 * CHANGE_EVENTS *COUNT(thread_volume_bases) * COUNT(changes[0]) *
 		  COUNT(volume_requests),
 	  print_changes, PLACE_VOLUME_THREADS, true },
+	{ "snapshots beside others", 0.15,
+	  2 * CHANGE_EVENTS *COUNT(kept_thread_bases) * COUNT(kept_changes[0]) *
+		  COUNT(volume_requests),
+	  print_kept_changes, PLACE_VOLUME_THREADS, true },
 	{ "restarts of volumes", 0.15, 3 * COUNT(volume_bases) * COUNT(calls) * COUNT(calls),
 	  print_volume_restart, PLACE_VOLUME_RESTART, true },
 	{ "two threads, one parked", 0.3, COUNT(thread_bases) * ONE_BLOCK *ONE_BLOCK *EVENTS,
@@ -347,6 +436,9 @@ static const struct group groups[GROUPS] = {
 	  print_three_calls, PLACE_VOLUMES, true },
 	{ "three requests", 0.7, COUNT(bases) * LETTERS *LETTERS *LETTERS, print_three,
 	  PLACE_REQUESTS, true },
+	{ "three calls with snapshots", 0.3,
+	  COUNT(kept_bases) * COUNT(kept_calls) * COUNT(kept_calls) * COUNT(kept_calls),
+	  print_three_kept, PLACE_VOLUMES, true },
 	{ "calls by chance", 0.5, 1u << 20, print_random_calls, PLACE_VOLUMES, false },
 	{ "requests by chance", 1, 0, print_random, PLACE_REQUESTS, false },
 };

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/audit.h"
 #include "fatal.h"
 #include "io/volume.h"
 #include "map/scan.h"
@@ -16,6 +17,7 @@
 /* Two superblocks, the directory twice, a record and a leaf, besides blocks and spare. */
 #define TIGHT_PAGES (4 + 2 + BLOCKS + 1)
 #define ROOMY_PAGES (TIGHT_PAGES + 8)
+#define MOST_PAGES  (MEDIA_PAGES - 4) /* it may grow */
 
 /* Blocks of which each begins another leaf, and the last another table above that. */
 #define TWO_HIGH                                                                                   \
@@ -89,14 +91,39 @@ static struct base bases[] = {
 	/* Volumes. */
 	{ .name = "none", .pages = ROOMY_PAGES, .spare = 2, .setup = "delete:kmem0" },
 	{ .name = "two",
-	  .pages = MEDIA_PAGES,
+	  .pages = MOST_PAGES,
 	  .spare = 2,
 	  .setup = "delete:kmem0 create:a:2 create:b:513 write:a:1 write:b:512" },
 	{ .name = "deep",
-	  .pages = MEDIA_PAGES,
+	  .pages = MOST_PAGES,
 	  .spare = 2,
 	  .setup = "delete:kmem0 create:a:262145 write:a:0 write:a:512 write:a:262144" },
 	{ .name = "bare", .pages = ROOMY_PAGES, .spare = 2, .setup = "delete:kmem0 create:a:600" },
+	/* A snapshot, with what its volume has replaced, and what both have. */
+	{ .name = "kept",
+	  .pages = MOST_PAGES,
+	  .spare = 2,
+	  .setup =
+		  "delete:kmem0 create:a:513 write:a:0 write:a:1 write:a:512 snapshot:a@x write:a:0" },
+	/* One that is shared whole, in two that are. */
+	{ .name = "shared",
+	  .pages = MOST_PAGES,
+	  .spare = 2,
+	  .setup =
+		  "delete:kmem0 create:a:600 write:a:0 write:a:512 snapshot:a@x write:a:1 snapshot:a@y" },
+	/* The same, low and with room, for threads: of each it must be known that it is possible. */
+	{ .name = "kept-low",
+	  .pages = MOST_PAGES,
+	  .spare = 2,
+	  .setup = "delete:kmem0 create:a:2 write:a:0 write:a:1 snapshot:a@x write:a:0" },
+	{ .name = "shared-low",
+	  .pages = MOST_PAGES,
+	  .spare = 2,
+	  .setup = "delete:kmem0 create:a:2 write:a:0 snapshot:a@x write:a:1 snapshot:a@y" },
+	{ .name = "shared-two",
+	  .pages = MOST_PAGES,
+	  .spare = 2,
+	  .setup = "delete:kmem0 create:a:513 write:a:0 snapshot:a@x" },
 	/* Full: what needs no new page works, and nothing else. */
 	{ .name = "no-page",
 	  .pages = 4 + 7 + 1,
@@ -234,6 +261,11 @@ struct image *base_device(const struct base *base)
 	return device;
 }
 
+struct image *base_device_now(const struct base *base)
+{
+	return device_of(base);
+}
+
 /* Have so many free pages go out of use. */
 static void wear(struct kmemblk *handle, unsigned int bad)
 {
@@ -308,9 +340,12 @@ void base_close(const struct base *base, struct kmemblk *handle)
 	struct kmemblk_info counted;
 	char why[256];
 
+	/* Most mutants make it otherwise, and that is for their images to show. */
+	if ((mutate.kind == MUTANT_NONE || mutate.kind >= MUTANT_WRITE_SHARED) &&
+	    !audit(handle, why, sizeof(why)))
+		fatal("%s", why);
 	kmemblk_get_info(handle, &counted);
 	kmemblk_close(handle);
-	/* A mutant may have made it otherwise; that is for its images to show. */
 	if (mutate.kind == MUTANT_NONE &&
 	    !counts_agree(device_of(base)->path, &counted, why, sizeof(why)))
 		fatal("%s", why);

@@ -11,6 +11,8 @@ static const char *const kinds[] = {
 	[MUTANT_NO_DRAIN] = "no-drain",
 	[MUTANT_LATE_DRAIN] = "late-drain",
 	[MUTANT_SHORT_FLUSH] = "short-flush",
+	[MUTANT_FIRST] = "first",
+	[MUTANT_LEFT_OUT] = "left-out",
 	[MUTANT_TRUST_FOUND] = "trust-found",
 	[MUTANT_TRUST_FOUND_PART] = "trust-found-by-part",
 	[MUTANT_PUBLISH_FIRST] = "publish-first",
@@ -31,6 +33,17 @@ static const char *const kinds[] = {
 	[MUTANT_RETURN_TWICE] = "return-twice",
 	[MUTANT_RETURN_UNCOUNTED] = "return-uncounted",
 	[MUTANT_NO_STORAGE] = "no-storage",
+	[MUTANT_WRITE_SHARED] = "write-shared",
+	[MUTANT_RETIRE_SHARED] = "retire-shared",
+	[MUTANT_LEAVE_OWN] = "leave-own",
+	[MUTANT_NO_GATE] = "no-gate",
+	[MUTANT_NO_GATE_GRACE] = "no-gate-grace",
+	[MUTANT_SAME_EPOCH] = "same-epoch",
+	[MUTANT_OLD_PREDECESSOR] = "old-predecessor",
+	[MUTANT_NO_GUARANTEE] = "no-guarantee",
+	[MUTANT_NO_SWEEP_GRACE] = "no-sweep-grace",
+	[MUTANT_NO_SWEEP] = "no-sweep",
+	[MUTANT_NO_MARK] = "no-mark",
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))
@@ -52,6 +65,10 @@ static const char *const orders[] = {
 	[PM_FORMAT_ENTRIES] = "PM_FORMAT_ENTRIES",
 	[PM_FORMAT_COPY] = "PM_FORMAT_COPY",
 	[PM_FORMAT_PRIMARY] = "PM_FORMAT_PRIMARY",
+	[PM_GROW_COPY] = "PM_GROW_COPY",
+	[PM_GROW_CLEAR] = "PM_GROW_CLEAR",
+	[PM_GROW_CHECKSUM] = "PM_GROW_CHECKSUM",
+	[PM_GROW_PRIMARY] = "PM_GROW_PRIMARY",
 	[PM_REPAIR_SUPER] = "PM_REPAIR_SUPER",
 	[PM_OPEN_FOUND] = "PM_OPEN_FOUND",
 };
@@ -77,6 +94,10 @@ static bool exists(enum mutant_kind kind, enum pm_order order)
 		return order != PM_FORMAT_CLEAR;
 	case MUTANT_SHORT_FLUSH:
 		return order == PM_WRITE_DATA || order == PM_PART_DATA;
+	case MUTANT_FIRST:
+		return order == PM_GROW_CLEAR || order == PM_GROW_PRIMARY;
+	case MUTANT_LEFT_OUT:
+		return order == PM_GROW_COPY || order == PM_GROW_CLEAR;
 	case MUTANT_PUBLISH_FIRST:
 		return order == PM_WRITE_DATA || order == PM_PART_DATA ||
 		       order == PM_TABLE_CONTENTS || order == PM_RECORD;
@@ -109,6 +130,11 @@ enum place mutant_place(const struct mutant *mutant)
 	case PM_FORMAT_PRIMARY:
 	case PM_REPAIR_SUPER:
 		return PLACE_WHOLE;
+	case PM_GROW_COPY:
+	case PM_GROW_CLEAR:
+	case PM_GROW_CHECKSUM:
+	case PM_GROW_PRIMARY:
+		return PLACE_GROWTH;
 	case PM_OPEN_FOUND:
 		return PLACE_RESTART;
 	case PM_RECORD:
@@ -176,8 +202,40 @@ static size_t next_of(const struct trace *trace, size_t drain)
 	return drain;
 }
 
+/* All that is done at that point, and what it follows if that is the checksum, before the copy at a new end. */
+static void put_first(struct trace *trace, enum pm_order order)
+{
+	size_t to = 0;
+
+	while (to < trace->count && trace->event[to].order != PM_GROW_COPY)
+		to++;
+	for (size_t i = to; i < trace->count; i++) {
+		struct event early = trace->event[i];
+
+		if (early.order != order &&
+		    (order != PM_GROW_PRIMARY || early.order != PM_GROW_CHECKSUM))
+			continue;
+		memmove(&trace->event[to + 1], &trace->event[to], (i - to) * sizeof(early));
+		trace->event[to++] = early;
+	}
+}
+
+static void leave_out(struct trace *trace, enum pm_order order)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < trace->count; i++)
+		if (trace->event[i].kind != EVENT_STORE || trace->event[i].order != order)
+			trace->event[kept++] = trace->event[i];
+	trace->count = kept;
+}
+
 void mutant_reorder(const struct mutant *mutant, struct trace *trace)
 {
+	if (mutant->kind == MUTANT_FIRST)
+		put_first(trace, mutant->order);
+	if (mutant->kind == MUTANT_LEFT_OUT)
+		leave_out(trace, mutant->order);
 	if (mutant->kind != MUTANT_LATE_DRAIN)
 		return;
 	/* From the end, so that a drain that was moved is not met again. */

@@ -22,6 +22,8 @@ enum mutant_kind {
 	MUTANT_NO_DRAIN,
 	MUTANT_LATE_DRAIN,  /* the drain and what it is to come before have changed places */
 	MUTANT_SHORT_FLUSH, /* the last line is left out */
+	MUTANT_FIRST,	    /* what is flushed there comes before the copy at a new end */
+	MUTANT_LEFT_OUT,    /* it is not stored */
 	MUTANT_TRUST_FOUND, /* what another thread stored is taken for durable: no flush */
 	/* In the run. */
 	MUTANT_TRUST_FOUND_PART, /* a part to zero of a block found without a page: no flush */
@@ -44,6 +46,18 @@ enum mutant_kind {
 	MUTANT_RETURN_TWICE,	 /* a page is taken back that is not lent any more */
 	MUTANT_RETURN_UNCOUNTED, /* what is given back does not count as having storage */
 	MUTANT_NO_STORAGE,	 /* an absent page is given out as it is */
+	/* The same: what volumes and snapshots share. */
+	MUTANT_WRITE_SHARED,	/* a shared table is changed */
+	MUTANT_RETIRE_SHARED,	/* a page that the predecessor names is retired */
+	MUTANT_LEAVE_OWN,	/* a page that it does not name is not */
+	MUTANT_NO_GATE,		/* the gate stays open */
+	MUTANT_NO_GATE_GRACE,	/* who has seen it open is not waited for */
+	MUTANT_SAME_EPOCH,	/* who knew what is owned goes on by that */
+	MUTANT_OLD_PREDECESSOR, /* writers go by the predecessor that was */
+	MUTANT_NO_GUARANTEE,	/* nothing is reserved for what is shared */
+	MUTANT_NO_SWEEP_GRACE,	/* the sweep begins beside who does not mark yet */
+	MUTANT_NO_SWEEP,	/* the sweep marks nothing */
+	MUTANT_NO_MARK,		/* writers mark nothing */
 };
 
 struct mutant {
@@ -71,6 +85,7 @@ enum place {
 	PLACE_MAKERS,  /* threads, of which some make tables */
 	PLACE_RESTART, /* with an open in the middle */
 	PLACE_WHOLE,   /* format and repair */
+	PLACE_GROWTH,  /* of the device */
 	PLACE_VOLUMES, /* calls that make and change volumes */
 	PLACE_VOLUME_THREADS,
 	PLACE_VOLUME_RESTART,

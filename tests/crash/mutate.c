@@ -51,7 +51,6 @@ static __thread bool managing;
 int __real_map_persist(const struct map *, const _Atomic uint64_t *, uint64_t, enum pm_order);
 int __real_map_persist_guarded(const struct map *, const _Atomic uint64_t *, uint64_t,
 			       enum pm_order);
-void __real_map_walk(const struct map *, uint64_t, struct map_way *);
 int __real_directory_clear(const struct device *, const struct super *, unsigned int);
 int __real_tree_cut(const struct map *, uint64_t, struct pool *, struct tree_sums *);
 unsigned int __real_cache_retire_now(struct pool *, unsigned int, const uint64_t *, unsigned int);
@@ -60,7 +59,6 @@ void __real_cache_retire(struct pool *, const uint64_t *, unsigned int);
 int __wrap_map_persist(const struct map *, const _Atomic uint64_t *, uint64_t, enum pm_order);
 int __wrap_map_persist_guarded(const struct map *, const _Atomic uint64_t *, uint64_t,
 			       enum pm_order);
-void __wrap_map_walk(const struct map *, uint64_t, struct map_way *);
 int __wrap_directory_clear(const struct device *, const struct super *, unsigned int);
 int __wrap_tree_cut(const struct map *, uint64_t, struct pool *, struct tree_sums *);
 unsigned int __wrap_cache_retire_now(struct pool *, unsigned int, const uint64_t *, unsigned int);
@@ -110,8 +108,11 @@ void mutate_published(void)
 unsigned int __wrap_cache_retire_now(struct pool *pool, unsigned int cache, const uint64_t *page,
 				     unsigned int n)
 {
-	unsigned int done = __real_cache_retire_now(pool, cache, page, n);
+	unsigned int done;
 
+	if (mutate_is(MUTANT_LEAVE_OWN, PM_ORDER_COUNT))
+		return n;
+	done = __real_cache_retire_now(pool, cache, page, n);
 	if ((mutate_is(MUTANT_EARLY_RETIRE, PM_WRITE_ENTRY) && contents == PM_WRITE_DATA) ||
 	    (mutate_is(MUTANT_EARLY_RETIRE, PM_PART_ENTRY) && contents == PM_PART_DATA)) {
 		/* A grace period that begins now sees nobody here. */
@@ -121,9 +122,8 @@ unsigned int __wrap_cache_retire_now(struct pool *pool, unsigned int cache, cons
 	return done;
 }
 
-void __wrap_map_walk(const struct map *map, uint64_t block, struct map_way *way)
+void mutate_walked(const struct map_way *way)
 {
-	__real_map_walk(map, block, way);
 	walked = *way;
 }
 
@@ -131,7 +131,9 @@ void __wrap_map_walk(const struct map *map, uint64_t block, struct map_way *way)
 static void show_leaf(const struct map *map, const _Atomic uint64_t *entry)
 {
 	if (walked.level == 1)
-		atomic_store(&map->leaf[walked.number], layout_entry_page(atomic_load(entry)));
+		atomic_store(&map->leaf[walked.number],
+			     map_leaf_word(layout_entry_page(atomic_load(entry)),
+					   map_gate(map) >> 1, true));
 }
 
 int __wrap_map_persist(const struct map *map, const _Atomic uint64_t *entry, uint64_t n,
@@ -205,6 +207,7 @@ int __wrap_tree_cut(const struct map *map, uint64_t blocks, struct pool *pool,
 void mutate_manage(bool value)
 {
 	managing = value;
+	mutate_begin_view();
 }
 
 bool mutate_leaves_open(const pthread_mutex_t *mutex, const struct kmemblk *h)

@@ -8,6 +8,7 @@
 #include "mutant.h"
 
 struct kmemblk;
+struct map_way;
 
 /* The one that is set. */
 extern struct mutant mutate;
@@ -22,6 +23,11 @@ bool mutate_store(void *dst, const void *src, size_t len, enum pm_order order);
 bool mutate_is(enum mutant_kind kind, enum pm_order order);
 /* This thread has published a page. */
 void mutate_published(void);
+/* This thread has walked so far, to look for a table. */
+void mutate_walked(const struct map_way *way);
+/* A change of views begins; and true if this thread is not to wait now for the sections of others. */
+void mutate_begin_view(void);
+bool mutate_skips_wait(void);
 /* This thread begins, or ends, to change volumes. */
 void mutate_manage(bool value);
 /* It is to go on without this mutex. */

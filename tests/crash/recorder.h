@@ -18,7 +18,7 @@
 #define LINE_SIZE 64u
 
 /* The largest device. */
-#define MEDIA_PAGES 24u
+#define MEDIA_PAGES 28u
 
 /* Threads of a trace: those that the driver numbers, and the file system's own stores. */
 #define DRIVEN_THREADS 3u

@@ -18,6 +18,7 @@ static const struct {
 	{ "restart ", restart_run },
 	{ "format ", format_run },
 	{ "repair ", repair_run },
+	{ "grow ", grow_run },
 	{ "volumes ", volumes_run },
 	{ "volume-threads ", volume_threads_run },
 	{ "volume-restart ", volume_restart_run },

@@ -12,8 +12,9 @@
  *                                         them; explored from the bar on
  *     volume-threads BASE CALL CALL | STEP...
  *     volume-restart BASE N CALL CALL...
- *     format BASE thin|thick holes|stores
+ *     format BASE sparse|thick holes|stores
  *     repair BASE DAMAGE
+ *     grow BASE N STATE                   by N pages; as found: new, used, no-copy, copied, cleared or cut
  */
 #ifndef SCENARIO_H
 #define SCENARIO_H
@@ -48,6 +49,8 @@ const struct base *base_get(const char *name);
 
 /* The recorded device, filled from the base. */
 struct image *base_device(const struct base *base);
+/* The same as it is now, whatever has been done to it. */
+struct image *base_device_now(const struct base *base);
 /* The same, opened and being recorded. */
 struct kmemblk *base_open(const struct base *base, struct trace *trace);
 /* Again, with all that has been done to it: recorded behind what is in the trace. */
@@ -77,7 +80,7 @@ struct requests {
 	const uint8_t (*after)[DISK_SIZE]; /* what could be read after each that failed */
 };
 
-/* requests.c, threads.c, volumes.c and whole.c: `words` is what follows the kind. */
+/* requests.c, threads.c, volumes.c, whole.c and growths.c: `words` is what follows the kind. */
 void requests_run(struct explorer *e, char *words);
 void restart_run(struct explorer *e, char *words);
 void volumes_run(struct explorer *e, char *words);
@@ -86,6 +89,7 @@ void volume_restart_run(struct explorer *e, char *words);
 void threads_run(struct explorer *e, char *words);
 void format_run(struct explorer *e, char *words);
 void repair_run(struct explorer *e, char *words);
+void grow_run(struct explorer *e, char *words);
 
 /* requests.c: replay a recorded trace of these requests, looking from the begin of `from` on. */
 void requests_replay(struct explorer *e, const struct requests *requests);
@@ -100,7 +104,7 @@ struct group {
 	bool light;
 };
 
-#define GROUPS 18u
+#define GROUPS 23u
 
 const struct group *group_get(unsigned int i);
 

@@ -348,8 +348,25 @@ int __wrap_pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex, 
 	return __real_pthread_cond_clockwait(cond, mutex, clock, until);
 }
 
+/* One who changes views waits until nobody on the stage is in a section. */
+static void wait_for_sections(void)
+{
+	__real_pthread_mutex_lock(&lock);
+	while (self != NULL && in_section > 0)
+		wait_on_stage_locked();
+	__real_pthread_mutex_unlock(&lock);
+	__real_grace_wait();
+}
+
 void __wrap_grace_wait(void)
 {
+	if (own) {
+		/* What others do until then is what the wait is for. */
+		stage_step();
+		if (!mutate_skips_wait())
+			wait_for_sections();
+		return;
+	}
 	stand_at_gate();
 	if (mutate.kind != MUTANT_NO_GRACE || !held)
 		__real_grace_wait();

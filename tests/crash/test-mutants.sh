@@ -36,13 +36,19 @@ done
 # Format clears the directory by a hole, which is durable by itself, or else by stores, which are not;
 # and destroys the superblocks by stores in any case.
 for kind in no-flush no-drain late-drain; do
-	hunt "$kind:PM_FORMAT_DESTROY" --scenario='format tight-full thin stores'
-	hunt "$kind:PM_FORMAT_DESTROY" --scenario='format tight-full thin holes'
-	hunt "$kind:PM_FORMAT_ENTRIES" --scenario='format tight-full thin stores'
+	hunt "$kind:PM_FORMAT_DESTROY" --scenario='format tight-full sparse stores'
+	hunt "$kind:PM_FORMAT_DESTROY" --scenario='format tight-full sparse holes'
+	hunt "$kind:PM_FORMAT_ENTRIES" --scenario='format tight-full sparse stores'
 	hunt "$kind:PM_FORMAT_ENTRIES" --scenario='format tight-full thick holes'
 done
-hunt no-flush:PM_FORMAT_CLEAR --scenario='format many thin stores'
+hunt no-flush:PM_FORMAT_CLEAR --scenario='format many sparse stores'
 hunt no-flush:PM_FORMAT_CLEAR --scenario='format tight-full thick stores'
+
+# Repair of the directory, and of its copy.
+hunt no-flush:PM_DIRECTORY --scenario='repair many directory-turned'
+for kind in no-flush no-drain; do
+	hunt "$kind:PM_DIRECTORY_COPY" --scenario='repair many directory-copy-turned'
+done
 
 # A table where a table of the same place was once: what it held then is as good as new.
 for mutant in {no-flush,no-drain,late-drain,publish-first}:PM_TABLE_CONTENTS; do
@@ -91,6 +97,43 @@ page return-twice \
 page return-uncounted 'requests tight-empty lend@0+16384 return@0+0 | write@0+16384' \
 	'refused, though there is a page for each block'
 page no-storage 'requests little-room | write@0+4096' 'a store to page'
+
+# What volumes and snapshots share: most is told when the run is over, by an audit of all pages and sums.
+two_owners='page 6 is reclaimed, and has another owner'
+page write-shared 'volumes shared | write:a:0' "$two_owners"
+page retire-shared 'volumes shared | write:a:0' "$two_owners"
+page leave-own 'volumes kept | write:a:0' 'pool: pages without an owner: 1, and by the maps 0'
+page old-predecessor 'volumes kept | snapshot:a@z write:a:0'
+page no-guarantee 'volumes kept | snapshot:a@z' 'pool: reserved: '
+page no-guarantee 'volumes kept | clone:a@x:c' 'pool: reserved: '
+page no-guarantee 'volumes kept thin:a | notthin:a' 'pool: reserved: '
+page no-sweep 'volumes kept | delete:a@x' 'pool: tables: '
+page no-gate 'volume-threads kept-low write:a:0 snapshot:a@z trim:a:1 | 0 1:1 2:1 1 2' \
+	'z: pages of blocks: '
+page no-gate-grace 'volume-threads kept-low write:a:0 snapshot:a@z trim:a:1 | 0 2:1 1 2' \
+	'z: pages of blocks: '
+page same-epoch 'volume-threads kept-low write:a:0 snapshot:a@z write:a:0 | 0 1 2'
+page no-sweep-grace 'volume-threads kept-low write:a:0 delete:a@x write:a:1 | 0 2:2 1:1 2 1' \
+	'pool: pages of blocks: '
+page no-mark 'volume-threads kept-low write:a:0 delete:a@x write:a:1 | 0 1:1 2 1' \
+	'pool: pages of blocks: '
+# Copies of shared tables, a leaf that is dropped, and what names a snapshot.
+for kind in no-flush no-drain late-drain publish-first; do
+	hunt "$kind:PM_TABLE_CONTENTS" --scenario='volumes shared | write:a:0'
+done
+hunt no-flush:PM_TABLE_ENTRY --scenario='volumes shared | write:a:0'
+for kind in no-flush no-drain; do
+	hunt "$kind:PM_TRIM_ENTRY" --scenario='volumes shared-low | trim:a:0'
+done
+for kind in no-flush no-drain late-drain publish-first; do
+	hunt "$kind:PM_RECORD" --scenario='volumes kept | snapshot:a@z'
+	hunt "$kind:PM_RECORD" --scenario='volumes kept-low | clone:a@x:c'
+	hunt "$kind:PM_RECORD" --scenario='volumes kept | rollback:a@x'
+	hunt "$kind:PM_RECORD" --scenario='volumes kept | thin:a'
+done
+for kind in no-flush no-drain late-drain; do
+	hunt "$kind:PM_DIRECTORY" --scenario='volumes kept | delete:a@x'
+done
 
 # What a crash does not show: a page reused under a reader.
 grep -q 'test-grace-mutant.sh' "$abs_top_srcdir/tests/model/Makefile.am" ||

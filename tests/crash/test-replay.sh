@@ -28,9 +28,11 @@ replay trust-found:PM_TRIM_ENTRY 'threads roomy-full trim@0+4096 trim@0+4096 | 0
 replay no-grace:PM_WRITE_ENTRY 'threads tight-full write@0+4096 write@4096+4096 | 0:4 1 0'
 replay no-drain:PM_WRITE_DATA \
 	'threads roomy-full write@0+4096 write@1000+2000 zero@0+4096 | 0:4 1:2 2 1 0'
-replay late-drain:PM_FORMAT_DESTROY 'format tight-full thin holes'
-replay no-drain:PM_REPAIR_SUPER 'format tight-full thin stores'
+replay late-drain:PM_FORMAT_DESTROY 'format tight-full sparse holes'
+replay no-drain:PM_REPAIR_SUPER 'format tight-full sparse stores'
 replay no-drain:PM_REPAIR_SUPER 'repair tight-full no-copy'
+replay no-flush:PM_GROW_CLEAR 'grow tight-full 1 new'
+replay left-out:PM_GROW_CLEAR 'grow kept 4 new'
 replay no-drain:PM_TABLE_ENTRY 'threads two-empty write@8192+4096 write@8192+4096 | 0:11 1 0'
 replay no-flush:PM_DIRECTORY_COPY 'volumes two | rename:a:d'
 replay no-map-lock:PM_RECORD 'volume-threads bare rename:a:d write:a:0 | 0:5 1 0'
@@ -63,8 +65,11 @@ same 'threads tight-full write@0+4096 write@0+4096 | 0:4 1 0'
 same 'threads tight-full trim@0+16384 punch@0+0 | 0:2 1 0'
 same 'requests worn write@8192+4096 trim@0+4096 write@8192+4096 | write@0+8192 write@8192+4096'
 same 'format roomy-full thick stores' 1500
-same 'format tight-full thin holes' 2.10
+same 'format tight-full sparse holes' 2.10
 same 'repair tight-full torn-copy' 20
+same 'repair many directory-each-turned' 40
+same 'grow shared 4 used' 100
+same 'grow tight-full 1 new' 36.20
 same 'threads three-empty write@0+4096 write@4096+4096 | 0:7 1 0'
 same 'volumes deep write:a:1 resize:a:1 | resize:a:513' 40
 same 'volume-threads two resize:b:1 write:a:0 | 0:9 1 0' 100

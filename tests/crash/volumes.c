@@ -208,6 +208,9 @@ static int grow_all(struct kmemblk *h, struct world *world)
 	int rc = 0;
 
 	for (unsigned int i = 0; rc == 0 && i < before.count; i++) {
+		/* Not a snapshot. */
+		if (before.volume[i].sequence > 0)
+			continue;
 		memcpy(call.name, before.volume[i].name, sizeof(call.name));
 		call.kind = CALL_RESIZE;
 		rc = call_run(h, &call, OWN_NUMBER);
@@ -234,7 +237,7 @@ static bool lives_on(struct explorer *e, struct world *world, char *why, size_t 
 	struct kmemblk_info counted;
 	struct world found;
 	struct kmemblk *h;
-	bool past, whole;
+	bool past, whole, fits;
 	int rc;
 
 	memcpy(e->scratch.bytes, e->image.bytes, e->image.size);
@@ -244,11 +247,15 @@ static bool lives_on(struct explorer *e, struct world *world, char *why, size_t 
 		return false;
 	}
 	rc = kmemblk_start(h);
-	if (rc == 0)
+	/* Whatever was being changed, what was guaranteed is. */
+	fits = h->pool.reserved + h->pool.spare <= h->pool.usable;
+	if (rc == 0 && fits)
 		rc = grow_all(h, world);
 	if (rc != 0)
 		snprintf(why, size, "for writing: %.200s", kmemblk_error());
-	whole = rc == 0 && world_read(h, &found, why, size);
+	else if (!fits)
+		snprintf(why, size, "more pages are reserved than there are");
+	whole = rc == 0 && fits && world_read(h, &found, why, size);
 	kmemblk_get_info(h, &counted);
 	kmemblk_close(h);
 	if (!whole || !counts_agree(e->scratch.path, &counted, why, size) ||

@@ -148,6 +148,9 @@ static bool judge_whole(struct explorer *e, void *opaque, char *why, size_t size
 	static uint8_t disk[DISK_SIZE];
 	int rc = read_disk(e->image.path, disk, &info);
 
+	/* An entry of the directory that repair has not come to: the other one stands in. */
+	if (rc == 0 && !w->formatting && !w->must_open)
+		info.entries_damaged = 0;
 	if (rc != 0 && (w->must_open || (rc != -EMEDIUMTYPE && rc != -EUCLEAN))) {
 		snprintf(why, size, "%s: %.200s",
 			 w->must_open ? "after it has returned" : "in flight", kmemblk_error());
@@ -208,7 +211,7 @@ void format_run(struct explorer *e, char *words)
 	char *save;
 
 	w.base = parse_base(words, &save);
-	w.thick = choice(&save, "thin", "thick");
+	w.thick = choice(&save, "sparse", "thick");
 	terms.no_punch = choice(&save, "holes", "stores");
 	if (w.thick)
 		options.flags |= KMEMBLK_FORMAT_PREALLOC;
@@ -224,20 +227,39 @@ void format_run(struct explorer *e, char *words)
 	replay(e, &w, w.base->bytes, true);
 }
 
+/* A bit of each entry that is there has turned, of every second one, or of the others. */
+static void turn(uint8_t *page, unsigned int first, unsigned int step)
+{
+	for (unsigned int i = first; i < LAYOUT_TABLE_ENTRIES; i += step)
+		page[8 * i + 1] ^= page[8 * i] != 0;
+}
+
 static void damage(struct base *base, const char *kind)
 {
 	uint8_t *copy = base->bytes + base->size - LAYOUT_PAGE_SIZE;
+	uint8_t *directory = base->bytes + LAYOUT_PAGE_SIZE;
 
-	if (strcmp(kind, "no-primary") == 0)
-		memset(base->bytes, 0, LAYOUT_PAGE_SIZE);
-	else if (strcmp(kind, "torn-primary") == 0)
-		memset(base->bytes + LINE_SIZE, 0x5a, LAYOUT_PAGE_SIZE - 2 * LINE_SIZE);
-	else if (strcmp(kind, "no-copy") == 0)
+	if (strcmp(kind, "directory-turned") == 0) {
+		turn(directory, 0, 1);
+	} else if (strcmp(kind, "directory-copy-turned") == 0) {
+		turn(directory + LAYOUT_PAGE_SIZE, 0, 1);
+	} else if (strcmp(kind, "directory-each-turned") == 0) {
+		turn(directory, 0, 2);
+		turn(directory + LAYOUT_PAGE_SIZE, 1, 2);
+	} else if (strcmp(kind, "directory-cleared") == 0) {
+		memset(directory, 0, LAYOUT_PAGE_SIZE);
 		memset(copy, 0, LAYOUT_PAGE_SIZE);
-	else if (strcmp(kind, "torn-copy") == 0)
+	} else if (strcmp(kind, "no-primary") == 0) {
+		memset(base->bytes, 0, LAYOUT_PAGE_SIZE);
+	} else if (strcmp(kind, "torn-primary") == 0) {
+		memset(base->bytes + LINE_SIZE, 0x5a, LAYOUT_PAGE_SIZE - 2 * LINE_SIZE);
+	} else if (strcmp(kind, "no-copy") == 0) {
+		memset(copy, 0, LAYOUT_PAGE_SIZE);
+	} else if (strcmp(kind, "torn-copy") == 0) {
 		memset(copy + LINE_SIZE, 0x5a, LAYOUT_PAGE_SIZE - LINE_SIZE);
-	else
+	} else {
 		fatal("no such damage: %s", kind);
+	}
 }
 
 void repair_run(struct explorer *e, char *words)

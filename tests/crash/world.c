@@ -19,10 +19,19 @@ static const struct {
 	bool changes;	 /* which volumes there are */
 	bool needs_none; /* no page for which it could be refused */
 } kinds[CALL_KINDS] = {
-	[CALL_CREATE] = { "create", true, false }, [CALL_PREALLOC] = { "prealloc", true, false },
-	[CALL_DELETE] = { "delete", true, true },  [CALL_RENAME] = { "rename", true, true },
-	[CALL_RESIZE] = { "resize", true, false }, [CALL_WRITE] = { "write", false, false },
-	[CALL_TRIM] = { "trim", false, true },	   [CALL_OPEN] = { "open", false, true },
+	[CALL_CREATE] = { "create", true, false },
+	[CALL_PREALLOC] = { "prealloc", true, false },
+	[CALL_DELETE] = { "delete", true, true },
+	[CALL_RENAME] = { "rename", true, true },
+	[CALL_RESIZE] = { "resize", true, false },
+	[CALL_WRITE] = { "write", false, false },
+	[CALL_TRIM] = { "trim", false, true },
+	[CALL_OPEN] = { "open", false, true },
+	[CALL_SNAPSHOT] = { "snapshot", true, false },
+	[CALL_CLONE] = { "clone", true, false },
+	[CALL_ROLLBACK] = { "rollback", true, false },
+	[CALL_THIN] = { "thin", true, true },
+	[CALL_NOT_THIN] = { "notthin", true, false },
 };
 
 bool call_parse(const char *text, struct call *call)
@@ -31,7 +40,7 @@ bool call_parse(const char *text, struct call *call)
 	int fields;
 
 	*call = (struct call){ .n = 0 };
-	fields = sscanf(text, "%11[a-z]:%7[a-z0-9]:%15[a-z0-9]", kind, call->name, rest);
+	fields = sscanf(text, "%11[a-z]:%7[a-z0-9@]:%15[a-z0-9]", kind, call->name, rest);
 	if (fields < 2)
 		return false;
 	sscanf(rest, "%7s", call->to);
@@ -104,17 +113,27 @@ static int run_on_volume(struct kmemblk *h, const struct call *call, unsigned in
 
 static int run_change(struct kmemblk *h, const struct call *call)
 {
+	const char *snapshot = call->name;
 	uint64_t size = call->n * BLOCK_SIZE;
 
 	switch (call->kind) {
+	case CALL_SNAPSHOT:
+		return kmemblk_snapshot(h, &snapshot, 1, 0);
+	case CALL_CLONE:
+		return kmemblk_volume_clone(h, snapshot, call->to, 0);
+	case CALL_ROLLBACK:
+		return kmemblk_volume_rollback(h, snapshot, 0);
 	case CALL_CREATE:
 		return kmemblk_volume_create(h, call->name, size, 0);
 	case CALL_PREALLOC:
 		return kmemblk_volume_create(h, call->name, size, KMEMBLK_VOLUME_PREALLOC);
 	case CALL_DELETE:
-		return kmemblk_volume_delete(h, call->name);
+		return kmemblk_volume_delete(h, call->name, 0);
 	case CALL_RENAME:
 		return kmemblk_volume_rename(h, call->name, call->to);
+	case CALL_THIN:
+	case CALL_NOT_THIN:
+		return kmemblk_volume_set_thin(h, call->name, call->kind == CALL_THIN);
 	default:
 		return kmemblk_volume_resize(h, call->name, size, KMEMBLK_VOLUME_FORCE);
 	}
@@ -163,27 +182,101 @@ static void drop(struct world *world, struct world_volume *volume)
 	memset(&world->volume[--world->count], 0, sizeof(*volume));
 }
 
+/* True if it is a snapshot of the other. */
+static bool is_of(const struct world_volume *snapshot, const struct world_volume *v)
+{
+	size_t length = strlen(v->name);
+
+	return strncmp(snapshot->name, v->name, length) == 0 && snapshot->name[length] == '@';
+}
+
+/* The sequence of its youngest snapshot, 0 for none. */
+static uint64_t youngest(const struct world *world, const struct world_volume *v)
+{
+	uint64_t sequence = 0;
+
+	for (unsigned int i = 0; i < world->count; i++)
+		if (is_of(&world->volume[i], v) && world->volume[i].sequence > sequence)
+			sequence = world->volume[i].sequence;
+	return sequence;
+}
+
+/* The volume that VOLUME@SNAPSHOT is of. */
+static struct world_volume *find_volume_of(struct world *world, const char *name)
+{
+	char volume[WORLD_NAME] = "";
+
+	memcpy(volume, name, strcspn(name, "@"));
+	return find(world, volume);
+}
+
+/* The three calls of snapshots. */
+static bool apply_snapshot(const struct call *call, struct world *world)
+{
+	struct world_volume *of = find_volume_of(world, call->name), made;
+	const struct world_volume *from = find(world, call->name);
+
+	if (of == NULL || (from == NULL) != (call->kind == CALL_SNAPSHOT))
+		return false;
+	if (call->kind == CALL_ROLLBACK) {
+		if (from->sequence != youngest(world, of))
+			return false;
+		of->blocks = from->blocks;
+		memcpy(of->token, from->token, sizeof(of->token));
+		return true;
+	}
+	made = call->kind == CALL_SNAPSHOT ? *of : *from;
+	made.sequence = call->kind == CALL_SNAPSHOT ? youngest(world, of) + 1 : 0;
+	made.thin = 0;
+	memset(made.name, 0, sizeof(made.name));
+	snprintf(made.name, sizeof(made.name), "%s",
+		 call->kind == CALL_SNAPSHOT ? call->name : call->to);
+	return add(world, &made);
+}
+
+/* With its snapshots, which are named by it. */
+static bool rename_all(struct world *world, struct world_volume *v, const char *to)
+{
+	struct world before = *world;
+	struct world_volume old = *v;
+	bool fits = find(world, to) == NULL;
+
+	*world = (struct world){ .count = 0 };
+	for (unsigned int i = 0; i < before.count; i++) {
+		struct world_volume one = before.volume[i];
+		char name[2 * WORLD_NAME];
+
+		if (is_of(&one, &old) || strcmp(one.name, old.name) == 0) {
+			snprintf(name, sizeof(name), "%s%s", to, one.name + strlen(old.name));
+			memset(one.name, 0, sizeof(one.name));
+			memcpy(one.name, name, strnlen(name, sizeof(one.name) - 1));
+		}
+		fits = add(world, &one) && fits;
+	}
+	return fits;
+}
+
 static bool apply_to(const struct call *call, unsigned int number, struct world *world,
 		     struct world_volume *v)
 {
-	struct world_volume renamed = *v;
-
 	switch (call->kind) {
 	case CALL_DELETE:
+		if (youngest(world, v) > 0)
+			return false;
 		drop(world, v);
 		return true;
 	case CALL_RENAME:
-		if (find(world, call->to) != NULL)
-			return false;
-		memcpy(renamed.name, call->to, sizeof(renamed.name));
-		drop(world, v);
-		return add(world, &renamed);
+		return rename_all(world, v, call->to);
 	case CALL_RESIZE:
 		v->blocks = call->n;
 		for (unsigned int i = 0; i < WORLD_PLACES; i++)
 			if (world_places[i] >= call->n)
 				v->token[i] = 0;
 		return true;
+	case CALL_THIN:
+	case CALL_NOT_THIN:
+		v->thin = call->kind == CALL_THIN;
+		return v->sequence == 0;
 	case CALL_OPEN:
 		return true;
 	default:
@@ -202,6 +295,8 @@ bool call_apply(const struct call *call, unsigned int number, struct world *worl
 		memcpy(made.name, call->name, sizeof(made.name));
 		return add(world, &made);
 	}
+	if (call->kind == CALL_SNAPSHOT || call->kind == CALL_CLONE || call->kind == CALL_ROLLBACK)
+		return apply_snapshot(call, world);
 	v = find(world, call->name);
 	if (v == NULL && call->also[0] != '\0')
 		v = find(world, call->also);
@@ -225,8 +320,8 @@ void world_print(const struct world *world, char *text, size_t size)
 	for (unsigned int i = 0; i < world->count && at < size; i++) {
 		const struct world_volume *v = &world->volume[i];
 
-		at += (size_t)snprintf(text + at, size - at, "%s%s:%" PRIu64, i > 0 ? " " : "",
-				       v->name, v->blocks);
+		at += (size_t)snprintf(text + at, size - at, "%s%s:%s%" PRIu64, i > 0 ? " " : "",
+				       v->name, v->thin ? "thin:" : "", v->blocks);
 		for (unsigned int p = 0; p < WORLD_PLACES && at < size; p++)
 			at += (size_t)snprintf(text + at, size - at, "%c%" PRIu64,
 					       p > 0 ? ',' : '/', v->token[p]);
@@ -244,7 +339,7 @@ struct reading {
 static int note_volume(void *opaque, const struct kmemblk_volume_info *info)
 {
 	struct reading *r = opaque;
-	struct world_volume volume = { .blocks = info->blocks };
+	struct world_volume volume = { .blocks = info->blocks, .thin = (uint64_t)info->is_thin };
 
 	if (strlen(info->name) >= sizeof(volume.name)) {
 		r->problem = "a volume of another name";
@@ -280,6 +375,8 @@ static int read_volume(struct reading *r, struct world_volume *volume)
 {
 	uint8_t bytes[BLOCK_SIZE], expected[BLOCK_SIZE];
 	int rc = 0;
+
+	volume->sequence = r->v->map.record.sequence;
 
 	for (unsigned int i = 0; rc == 0 && i < WORLD_PLACES; i++) {
 		if (world_places[i] >= volume->blocks)

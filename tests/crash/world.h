@@ -15,7 +15,7 @@
 
 #include "kmemblk.h"
 
-#define WORLD_VOLUMES 4u
+#define WORLD_VOLUMES 6u
 #define WORLD_PLACES  5u
 #define WORLD_NAME    8u
 
@@ -25,6 +25,8 @@ extern const uint64_t world_places[WORLD_PLACES];
 struct world_volume {
 	char name[WORLD_NAME];
 	uint64_t blocks;
+	uint64_t sequence; /* of a snapshot, VOLUME@SNAPSHOT: its age among those of its volume */
+	uint64_t thin;	   /* 1: it is */
 	uint64_t token[WORLD_PLACES];
 };
 
@@ -43,6 +45,11 @@ enum call_kind {
 	CALL_WRITE,    /* write:NAME:BLOCK */
 	CALL_TRIM,     /* trim:NAME:BLOCK */
 	CALL_OPEN,     /* open:NAME: somebody has it open from then on */
+	CALL_SNAPSHOT, /* snapshot:NAME@NAME */
+	CALL_CLONE,    /* clone:NAME@NAME:NAME */
+	CALL_ROLLBACK, /* rollback:NAME@NAME, to the youngest */
+	CALL_THIN,     /* thin:NAME */
+	CALL_NOT_THIN, /* notthin:NAME */
 	CALL_KINDS
 };
 

@@ -8,8 +8,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libpmem2.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "io/handle.h"
 #include "unit.h"
@@ -18,6 +22,7 @@
 static struct pmem2_badblock list[8];
 static unsigned int listed, told;
 static bool as_fsdax = true;
+static uint64_t unreadable; /* page: touching it is SIGBUS; 0: none */
 
 int __wrap_pmem2_badblock_next(struct pmem2_badblock_context *context, struct pmem2_badblock *next);
 int __real_pmem2_badblock_next(struct pmem2_badblock_context *context, struct pmem2_badblock *next);
@@ -34,9 +39,22 @@ int __wrap_pmem2_badblock_next(struct pmem2_badblock_context *context, struct pm
 	return 0;
 }
 
+/* An empty file in its place. */
+static void make_unreadable(const struct device *device)
+{
+	int fd = open(unit_path("empty"), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+
+	ck_assert(mmap(pm_page(&device->pm, unreadable), PAGE, PROT_READ, MAP_SHARED | MAP_FIXED,
+		       fd, 0) != MAP_FAILED);
+	close(fd);
+}
+
 int __wrap_device_map(struct device *device)
 {
 	int rc = __real_device_map(device);
+
+	if (unreadable != 0)
+		make_unreadable(device);
 
 	if (as_fsdax)
 		device->media = PM_FSDAX;
@@ -187,6 +205,68 @@ START_TEST(test_directory)
 }
 END_TEST
 
+/* With repair or without. */
+static void expect_media_errors(const char *which)
+{
+	const char *before = unit_path("before");
+	struct kmemblk_check_result result;
+	char words[200];
+
+	snprintf(
+		words, sizeof(words),
+		"left: entry 0 of %s: media error; clear it (ndctl clear-errors, which zeroes what is "
+		"bad), and check again\nleft: directory: 511 more entries behind media errors\n",
+		which);
+	unit_copy_file(unit_device, before);
+	for (unsigned int flags = 0; flags < 2; flags++) {
+		ck_assert(strstr(unit_check(flags, &result), words) != NULL);
+		ck_assert_uint_eq(result.left, 3);
+		ck_assert_uint_eq(result.correctable + result.corrected, 0);
+	}
+	ck_assert(unit_same_file(unit_device, before));
+	unlink(before);
+}
+
+/* While it cannot be read the other one serves; when it has been cleared, it is written from there. */
+START_TEST(test_directory_that_is_cleared)
+{
+	static const char *const which[] = { "the directory", "the directory's copy" };
+	const uint8_t zeroes[PAGE] = { 0 };
+	struct kmemblk_check_result result;
+	struct kmemblk *h;
+
+	if (!unit_faults_work())
+		return;
+	for (unsigned int copy = 0; copy < 2; copy++) {
+		make();
+		unreadable = 1 + copy;
+		know_bad((1 + copy) * PAGE, PAGE);
+		h = unit_open(KMEMBLK_OPEN_READONLY);
+		unit_expect(h, 200, 200);
+		kmemblk_close(h);
+		unit_expect_error(kmemblk_open(unit_device, 0, &h), EUCLEAN, "has a bad block");
+		listed = 0;
+		unit_expect_error(kmemblk_open(unit_device, 0, &h), EUCLEAN, ": media error;");
+		know_bad((1 + copy) * PAGE, PAGE);
+		expect_media_errors(which[copy]);
+		unreadable = listed = 0;
+		unit_poke((1 + copy) * PAGE, zeroes, PAGE);
+		/* Of a copy that is behind, a start makes an equal one, as after a crash. */
+		if (copy == 0)
+			ck_assert_str_eq(
+				unit_check(KMEMBLK_CHECK_REPAIR, &result),
+				"corrected: entry 0 of the directory is lost; written anew "
+				"from its copy\n");
+		h = unit_open(0);
+		unit_expect(h, 200, 200);
+		unit_close_clean(h);
+		ck_assert_uint_eq(unit_peek_number(PAGE, 8), unit_record_entry(3, 0));
+		ck_assert_uint_eq(unit_peek_number(2 * PAGE, 8), unit_record_entry(3, 0));
+		unlink(unit_device);
+	}
+}
+END_TEST
+
 START_TEST(test_superblock)
 {
 	struct kmemblk *h;
@@ -239,5 +319,5 @@ START_TEST(test_other_media_are_not_asked)
 END_TEST
 
 UNIT_MAIN("badblocks", test_free_pages_are_not_handed_out, test_page_of_a_block_leaves_with_it,
-	  test_whole_spare, test_directory, test_superblock, test_what_is_not_ours,
-	  test_other_media_are_not_asked)
+	  test_whole_spare, test_directory, test_directory_that_is_cleared, test_superblock,
+	  test_what_is_not_ours, test_other_media_are_not_asked)

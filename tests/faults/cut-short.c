@@ -50,7 +50,7 @@ START_TEST(test_new_blocks_do_not_make_it_longer)
 
 	if (!unit_faults_work())
 		return;
-	/* Thin: pages get storage when they are written to. */
+	/* Sparse: pages get storage when they are written to. */
 	h = unit_make(8 * MIB);
 	for (uint64_t block = 0; block < WRITTEN; block++)
 		unit_write(h, block, block);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * spare-unwritten.c - a thin disk is opened again on a tmpfs that has become full meanwhile: where the
+ * spare-unwritten.c - a sparse disk is opened again on a tmpfs that has become full meanwhile: where the
  * pages that overwrites need have storage, wherever they lie and though they were never written, all
  * is as before; where one has none, that is said, and the disk can be read.
  */

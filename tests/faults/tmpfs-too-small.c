@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * tmpfs-too-small.c - a thin disk on a tmpfs that can give no more: the request that needs a page gets
+ * tmpfs-too-small.c - a sparse disk on a tmpfs that can give no more: the request that needs a page gets
  * ENOSPC, be it for a block or for a table; what has its pages is read, overwritten and written in
  * part as ever; what has none is read as zeroes, which takes nothing; and when there is room again,
  * it is used.

@@ -11,7 +11,7 @@
  *     4-179      the first bytes of the superblock; the rest of it is zero
  *     180-355    the same of its copy, as what differs from the primary (exclusive or)
  *     356-363    pokes into the superblocks: offset (2), primary's byte (1), copy's byte (1), twice
- *     from 364   statements of ten bytes each, of which the first tells which (modulo 5):
+ *     from 364   statements of ten bytes each, of which the first tells which (modulo 7):
  *
  *     0  an entry on the way to a block: volume (2), level of what it names, 0 for the block (1), block (2) and how
  *        far that is shifted (1), page that it names (2), WRONG_* (1).  Tables that are missing on the way to it are
@@ -22,6 +22,9 @@
  *        bit 1: in its copy (2), WRONG_* (1)
  *     3  four bytes anywhere: page (2), offset (2), what differs (4), bit 0: the checksum of a record is made right (1)
  *     4  so many volumes: count (2), page of the first record (2), then as for one
+ *     5  what a volume came of: number (2), that of the volume whose snapshot it becomes (2), that of its origin (2),
+ *        that of whose root it gets (1), sequence (1), KIN_* (1)
+ *     6  tables of its own on the way to a block, copies of what is there: as 0, down to the level
  *
  * The checksums are made right when a flag says so, and places, check values and parity unless a WRONG_* says
  * otherwise, or nothing behind them would ever be reached: an entry is right in its place and names any page, a
@@ -108,20 +111,55 @@ static bool repair(const struct outcome *found)
 	return true;
 }
 
-/* Superblocks apart, the device is as it was made. */
-static void expect_kept(void)
+/*
+ * A page of the directory, or of its copy, of so many pages: each entry is as it was made, or as the other is and
+ * was.  How many differ.
+ */
+static uint64_t expect_directory(const uint8_t *page, uint64_t i, uint64_t directory)
 {
+	const uint8_t *was = image.bytes + i * PAGE;
+	const uint8_t *other = image.bytes + (i > directory ? i - directory : i + directory) * PAGE;
+	uint64_t changed = 0;
+
+	for (unsigned int at = 0; at < PAGE; at += 8) {
+		if (memcmp(page + at, was + at, 8) == 0)
+			continue;
+		EXPECT(memcmp(page + at, other + at, 8) == 0 && number_at(other + at, 8) != 0,
+		       "repair made up an entry in page %llu", (unsigned long long)i);
+		changed++;
+	}
+	return changed;
+}
+
+/* Superblocks and the directory apart, the device is as it was made.  How many entries of the directory differ. */
+static uint64_t expect_kept(void)
+{
+	uint64_t copy = 0, directory = 0, changed = 0, old = number_at(image.bytes + 48, 8) - 1;
 	uint8_t page[PAGE];
-	uint64_t copy = 0;
 
 	for (uint64_t i = 0; i < image.pages; i++) {
 		EXPECT(pread(fuzz_fd, page, PAGE, (off_t)(i * PAGE)) == PAGE, "cannot read back");
-		if (i == 0)
+		if (i == 0) {
 			copy = number_at(page + 48, 8) - 1;
-		else
+			directory = number_at(page + 64, 8);
+		} else if (i != copy && directory <= 128 && i <= 2 * directory &&
+			   2 * directory < image.pages) {
+			changed += expect_directory(page, i, directory);
+		} else {
+			/* Repair has finished a growth. */
+			if (i == old && old < copy && view_is_zero(page))
+				continue;
 			EXPECT(i == copy || memcmp(page, image.bytes + i * PAGE, PAGE) == 0,
 			       "repair changed page %llu", (unsigned long long)i);
+		}
 	}
+	return changed;
+}
+
+/* Findings of so many: those past a hundred are one more. */
+static uint64_t min_told(uint64_t count)
+{
+	return count > 100 ? 101 : count;
 }
 
 /* What check says of a device that `view` is of. */
@@ -129,8 +167,12 @@ static void expect_checked(const struct view *view, const struct outcome *found)
 {
 	struct outcome whole = check(KMEMBLK_CHECK_DATA);
 
-	EXPECT(found->result.left > 0 || view_damage(view) == 0,
-	       "damaged entries, and check leaves nothing");
+	EXPECT(found->rc != 0 || found->result.left > 0 || view_damage(view) == view->mendable,
+	       "%llu damaged entries, of which %llu can be mended, and check leaves nothing",
+	       (unsigned long long)view_damage(view), (unsigned long long)view->mendable);
+	EXPECT(found->rc != 0 || found->result.correctable >= min_told(view->mendable),
+	       "%llu entries can be mended, and check would correct %llu",
+	       (unsigned long long)view->mendable, (unsigned long long)found->result.correctable);
 	if (found->result.left + found->result.correctable == 0)
 		view_expect_flawless(view);
 	EXPECT(found->rc != 0 || (found->result.entries == view->blocks &&
@@ -138,9 +180,9 @@ static void expect_checked(const struct view *view, const struct outcome *found)
 	       "check counts %llu pages of %llu", (unsigned long long)found->result.pages_used,
 	       (unsigned long long)view->used);
 	EXPECT(whole.rc != 0 || !view->checks ||
-		       whole.result.verified + view->mismatched == view->used,
+		       whole.result.verified + view->mismatched == view->verified,
 	       "check verifies %llu blocks of %llu, of which %llu are lost",
-	       (unsigned long long)whole.result.verified, (unsigned long long)view->used,
+	       (unsigned long long)whole.result.verified, (unsigned long long)view->verified,
 	       (unsigned long long)view->mismatched);
 	EXPECT(whole.rc != 0 || (whole.result.left > found->result.left) == (view->mismatched > 0),
 	       "lost data, and check --data finds none, or the other way round");
@@ -152,7 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input input = { data, size };
 	struct outcome found;
 	bool opened, repaired;
-	uint64_t digest;
+	uint64_t digest, changed;
 
 	image_make(&input);
 	digest = fuzz_digest();
@@ -160,11 +202,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	found = check(0);
 	EXPECT(opened || found.rc != 0 || found.result.left + found.result.correctable > 0,
 	       "does not open, and check finds nothing");
-	if (opened)
+	if (opened && !before.growing)
 		expect_checked(&before, &found);
 	EXPECT(fuzz_digest() == digest, "reading changed the device");
 	repaired = repair(&found);
-	expect_kept();
+	changed = expect_kept();
+	EXPECT(!opened || before.growing || changed == (repaired ? before.mendable : 0),
+	       "%llu entries of the directory were changed, of which %llu can be mended",
+	       (unsigned long long)changed, (unsigned long long)before.mendable);
 	if (use_read(&after)) {
 		bool sound = repaired && found.result.left == 0;
 

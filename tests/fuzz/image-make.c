@@ -96,13 +96,32 @@ static void put_entry(uint64_t at, uint64_t page, uint32_t check, uint64_t wrong
 	put_number(at, 8, wrong & WRONG_PARITY ? entry ^ 1ull << 63 : entry);
 }
 
+/* Pages of the directory, as far as there can be so many. */
+static uint64_t directory_pages(void)
+{
+	uint64_t pages = get_number(64, 8);
+
+	return pages >= 1 && pages <= 128 ? pages : 1;
+}
+
+/* Where an entry of the directory is, or of its copy; 0: past the device. */
+static uint64_t directory_at(unsigned int number, bool copy)
+{
+	uint64_t at = (1 + (copy ? directory_pages() : 0)) * PAGE + 8 * number;
+
+	return at < image.pages * PAGE ? at : 0;
+}
+
 /* One that names a record, in the directory, its copy, or both. */
 static void put_directory(unsigned int number, uint64_t page, unsigned int as, bool first,
 			  bool copy, uint64_t wrong)
 {
-	for (unsigned int i = 1; i <= 2; i++)
-		if ((i == 1 ? first : copy) && image.pages > i)
-			put_entry(i * PAGE + 8 * number, page, crc24_place(0, page, 63, as), wrong);
+	for (unsigned int i = 0; i < 2; i++) {
+		uint64_t at = directory_at(number, i == 1);
+
+		if ((i == 0 ? first : copy) && at != 0)
+			put_entry(at, page, crc24_place(0, page, 63, as), wrong);
+	}
 }
 
 /* A page that holds nothing yet, from the end of what the format uses; 0 for none. */
@@ -151,13 +170,14 @@ static void set_entry(struct input *input)
 	unsigned int level = (unsigned int)(input_number(input, 1) % 6);
 	uint64_t low = input_number(input, 2), block = low << input_number(input, 1) % 24;
 	uint64_t page = input_number(input, 2), wrong = input_number(input, 1);
-	uint64_t record = get_number(PAGE + 8 * number, 8) & PAGE_MASK, family, at;
+	uint64_t first = directory_at(number, false), family, at;
+	uint64_t record = first == 0 ? 0 : get_number(first, 8) & PAGE_MASK;
 
 	if (record < 3 || record >= image.pages)
 		return;
 	family = get_number(record * PAGE + 24, 8);
 	at = walk(record, family, block, level);
-	if (at == 0 || image.targets == TARGETS_MAX)
+	if (at == 0 || image.targets == TARGETS_MAX || pendings == TARGETS_MAX)
 		return;
 	image.target[image.targets++] = (struct target){ number, block };
 	if (page == 0 && wrong == 0) {
@@ -184,6 +204,13 @@ static void set_entry(struct input *input)
 #define HOW_RESERVED  0x40u
 #define HOW_NO_CHECK  0x80u
 
+/* That of a number of the directory. */
+static void put_uuid(uint64_t at, uint64_t number)
+{
+	put_number(at, 8, 0x5555000000000000 + number);
+	put_number(at + 8, 8, 0xaaaa000000000000 + number);
+}
+
 /* `height` 0: as it must be. */
 static void put_volume(unsigned int number, uint64_t page, uint64_t height, uint64_t blocks,
 		       uint64_t how)
@@ -202,6 +229,7 @@ static void put_volume(unsigned int number, uint64_t page, uint64_t height, uint
 	put_number(page * PAGE + 12, 4, how & HOW_DEFAULT);
 	put_number(page * PAGE + 16, 8, blocks);
 	put_number(page * PAGE + 24, 8, 0x0123456789abcdefull * (number + 1ull));
+	put_uuid(page * PAGE + 40, number);
 	memcpy(page_at(page) + 56, name, sizeof(name));
 	page_at(page)[300] = how & HOW_RESERVED ? 1 : 0;
 	if (!(how & HOW_UNSEALED))
@@ -241,9 +269,9 @@ static void directory_entry(struct input *input)
 	uint64_t which = input_number(input, 2), wrong = input_number(input, 1);
 
 	if (page == 0 && wrong == 0) {
-		for (unsigned int i = 1; i <= 2 && i < image.pages; i++)
-			if (which & i)
-				put_number(i * PAGE + 8 * number, 8, 0);
+		for (unsigned int i = 0; i < 2; i++)
+			if (which >> i & 1 && directory_at(number, i == 1) != 0)
+				put_number(directory_at(number, i == 1), 8, 0);
 		return;
 	}
 	put_directory(number, page, (number + (unsigned int)as) % VOLUMES_MAX, which & 1, which & 2,
@@ -260,6 +288,107 @@ static void poke(struct input *input)
 	put_number(page * PAGE + at, 4, get_number(page * PAGE + at, 4) ^ value);
 	if (sealed & 1)
 		seal(page, RECORD_CRC);
+}
+
+/* ---- snapshots and clones --------------------------------------------------------------------- */
+
+#define KIN_SNAPSHOT	 0x01u
+#define KIN_ORIGIN	 0x02u
+#define KIN_OTHER_FAMILY 0x04u
+#define KIN_ROOT	 0x08u
+#define KIN_SAME_UUID	 0x10u /* as the volume, or the origin */
+#define KIN_UNSEALED	 0x20u
+#define KIN_LARGE	 0x40u /* sequences from the end of all */
+#define KIN_ALL		 0x80u /* and the numbers that follow, each a sequence further */
+
+/* The page of a volume's record; 0: it has none. */
+static uint64_t record_of(uint64_t number)
+{
+	uint64_t at = directory_at((unsigned int)(number % VOLUMES_MAX), false);
+	uint64_t page = at == 0 ? 0 : get_number(at, 8) & PAGE_MASK;
+
+	return page < 3 || page >= image.pages ? 0 : page;
+}
+
+/* What a statement says of one volume, or of many. */
+struct relation {
+	uint64_t volume, origin, root, sequence, how;
+};
+
+static void relate_one(uint64_t record, const struct relation *r)
+{
+	uint64_t at = record * PAGE, whose = r->how & KIN_SNAPSHOT ? r->volume : r->origin;
+	uint64_t kin = record_of(whose), root = record_of(r->root);
+
+	if (r->how & KIN_SNAPSHOT) {
+		put_number(at + 12, 4, 2);
+		put_uuid(at + 120, r->volume);
+		put_number(at + 152, 8, r->how & KIN_LARGE ? 0 - r->sequence : r->sequence);
+	}
+	if (r->how & KIN_ORIGIN)
+		put_uuid(at + 136, r->origin);
+	if (r->how & KIN_SAME_UUID)
+		put_uuid(at + 40, whose);
+	if (!(r->how & KIN_OTHER_FAMILY) && kin != 0)
+		put_number(at + 24, 8, get_number(kin * PAGE + 24, 8));
+	if (r->how & KIN_ROOT && root != 0)
+		put_number(at + ROOT, 8, get_number(root * PAGE + ROOT, 8));
+	if (!(r->how & KIN_UNSEALED))
+		seal(record, RECORD_CRC);
+}
+
+static void relate(struct input *input)
+{
+	uint64_t number = input_number(input, 2) % VOLUMES_MAX;
+	struct relation r;
+
+	r.volume = input_number(input, 2);
+	r.origin = input_number(input, 2);
+	r.root = input_number(input, 1);
+	r.sequence = input_number(input, 1);
+	r.how = input_number(input, 1);
+	while (number < directory_pages() * ENTRIES && record_of(number) != 0) {
+		relate_one(record_of(number++), &r);
+		r.sequence++;
+		if (!(r.how & KIN_ALL))
+			return;
+	}
+}
+
+/* A copy of a table, and what is pending in it; 0 for none. */
+static uint64_t copy_table(uint64_t page)
+{
+	uint64_t copy = free_page();
+	unsigned int n = pendings;
+
+	if (copy == 0 || page < 3 || page >= image.pages)
+		return 0;
+	memcpy(page_at(copy), image.bytes + page * PAGE, PAGE);
+	for (unsigned int i = 0; i < n && pendings < TARGETS_MAX; i++)
+		if (pending[i].at / PAGE == page) {
+			pending[pendings] = pending[i];
+			pending[pendings++].at = copy * PAGE + pending[i].at % PAGE;
+		}
+	return copy;
+}
+
+static void own_tables(struct input *input)
+{
+	uint64_t record = record_of(input_number(input, 2)), until = input_number(input, 1) % 6;
+	uint64_t low = input_number(input, 2), block = low << input_number(input, 1) % 24;
+	uint64_t family = get_number(record * PAGE + 24, 8), at = record * PAGE + ROOT;
+	unsigned int height = (unsigned int)(get_number(record * PAGE + 8, 4) & 7);
+
+	if (record == 0)
+		return;
+	for (unsigned int level = height; level > 0 && level >= until; level--) {
+		uint64_t page = copy_table(get_number(at, 8) & PAGE_MASK);
+
+		if (page == 0)
+			return;
+		put_entry(at, page, crc24_place(family, page, level, block >> 9 * level), 0);
+		at = page * PAGE + 8 * (block >> 9 * (level - 1) & (ENTRIES - 1));
+	}
 }
 
 /* ---- all ------------------------------------------------------------------------------------- */
@@ -293,7 +422,7 @@ static void put_blocks(void)
 static void put_all(struct input *input)
 {
 	static void (*const statements[])(struct input * input) = {
-		set_entry, one_volume, directory_entry, poke, many_volumes,
+		set_entry, one_volume, directory_entry, poke, many_volumes, relate, own_tables,
 	};
 
 	while (input->size > 0) {

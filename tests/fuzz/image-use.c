@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * image-use.c - read a device's volumes, write to them, and make, change and delete some; all that comes back is
- * compared with what the bytes said (image-view.c) and with what was written since.
+ * image-use.c - read a device's volumes, and compare what comes back with what the bytes said (image-view.c).
  */
 #include "config.h"
 
@@ -10,11 +9,10 @@
 #include <string.h>
 
 #include "image.h"
+#include "io/handle.h"
 
-/* Volumes that are looked at, of hundreds; and those that are written to. */
-#define MANY	  16u
-#define WRITTEN	  3u
-#define LINES_MAX 12u
+/* Volumes that are looked at, of hundreds. */
+#define MANY 16u
 
 /* Blocks in succession that are asked for extents: a damaged map is walked for each. */
 #define EXTENT_BLOCKS 2048u
@@ -116,6 +114,51 @@ static void expect_extents(struct kmemblk_volume *v, const struct view *view,
 	EXPECT(e.at == e.end, "extents end at %llu", (unsigned long long)e.at);
 }
 
+struct differences {
+	const struct volume *volume;
+	const uint64_t *probes;
+	unsigned int count;
+	bool told[PROBES_MAX];
+	uint64_t end; /* of the last range */
+};
+
+static int difference(void *opaque, uint64_t offset, uint64_t count, unsigned int flags)
+{
+	struct differences *d = opaque;
+
+	EXPECT(flags == 0 && offset >= d->end && count > 0 && offset % PAGE == 0 &&
+		       count % PAGE == 0 && count <= d->volume->blocks * PAGE - offset,
+	       "%s: a range of %llu at %llu", d->volume->name, (unsigned long long)count,
+	       (unsigned long long)offset);
+	d->end = offset + count;
+	for (unsigned int i = 0; i < d->count; i++)
+		if (d->probes[i] * PAGE - offset < count)
+			d->told[i] = true;
+	return 0;
+}
+
+/* All that it has, which is told whole or not at all; from itself it does not differ. */
+static void expect_differences(struct kmemblk_volume *v, const struct view *view,
+			       const struct volume *volume, const uint64_t *probes,
+			       unsigned int count)
+{
+	struct differences d = { .volume = volume, .probes = probes, .count = count };
+	int rc = kmemblk_diff(NULL, v, difference, &d);
+
+	if (rc != 0) {
+		EXPECT(rc == -EIO && view_damage(view) > 0, "%s: diff: %d: %s", volume->name, rc,
+		       kmemblk_error());
+		use_expect_clear(rc);
+	}
+	for (unsigned int i = 0; rc == 0 && i < count; i++)
+		EXPECT(d.told[i] == (view_find(view, volume, probes[i]) != 0),
+		       "%s: diff of block %llu", volume->name, (unsigned long long)probes[i]);
+	d.end = volume->blocks * PAGE;
+	rc = kmemblk_diff(v, v, difference, &d);
+	EXPECT(rc == 0 || (rc == -EIO && view_damage(view) > 0), "%s: diff from itself: %d",
+	       volume->name, rc);
+}
+
 static void read_volume(struct kmemblk *h, const struct view *view, const struct volume *volume)
 {
 	uint64_t probes[PROBES_MAX];
@@ -133,6 +176,7 @@ static void read_volume(struct kmemblk *h, const struct view *view, const struct
 		expect_extents(v, view, volume, probes[i]);
 		expect_run(v, view, volume, probes[i]);
 	}
+	expect_differences(v, view, volume, probes, n);
 	EXPECT(kmemblk_read(v, buf, 1, volume->blocks * PAGE) == -EINVAL, "read past the end");
 	kmemblk_volume_close(v);
 }
@@ -140,27 +184,40 @@ static void read_volume(struct kmemblk *h, const struct view *view, const struct
 struct listing {
 	const struct view *view;
 	unsigned int count;
+	bool seen[PAGES_MAX];
+	char volume[128]; /* the last that was no snapshot */
 };
 
+/* Each once, and behind its volume. */
 static int listed(void *opaque, const struct kmemblk_volume_info *info)
 {
 	struct listing *listing = opaque;
-	unsigned int i = listing->count++;
+	const struct view *view = listing->view;
+	unsigned int i = 0;
 
-	EXPECT(i < listing->view->volumes && strcmp(info->name, listing->view->volume[i].name) == 0,
-	       "%s is listed", info->name);
+	while (i < view->volumes && strcmp(info->name, view->volume[i].name) != 0)
+		i++;
+	EXPECT(i < view->volumes && !listing->seen[i], "%s is listed", info->name);
+	listing->seen[i] = true;
+	listing->count++;
+	if (!view->volume[i].is_snapshot)
+		memcpy(listing->volume, view->volume[i].name, sizeof(listing->volume));
+	else if (memcmp(info->name, listing->volume, strlen(listing->volume)) != 0)
+		/* Its volume is not there: it is named by a uuid. */
+		EXPECT(strcspn(info->name, "@") == 36, "%s is not listed behind its volume",
+		       info->name);
 	return 0;
 }
 
 static void expect_told(struct kmemblk *h, const struct view *view)
 {
-	struct listing listing = { view, 0 };
+	struct listing listing = { .view = view };
 	struct kmemblk_info info;
 
 	kmemblk_get_info(h, &info);
 	EXPECT(info.device_pages == view->data_end + 1 &&
 		       info.data_pages == view->data_end - view->data_start &&
-		       info.volumes == view->volumes,
+		       info.volumes + info.snapshots == view->volumes,
 	       "info differs from the superblock");
 	EXPECT(info.pages_used == view->used && info.pages_tables == view->tables,
 	       "info counts %llu pages and %llu tables of %llu and %llu",
@@ -195,270 +252,4 @@ bool use_read(struct view *view)
 		read_volume(h, view, &view->volume[i]);
 	kmemblk_close(h);
 	return true;
-}
-
-/* ---- writing --------------------------------------------------------------------------------- */
-
-/* A block of a volume, and what it holds now. */
-struct line {
-	uint64_t block;
-	uint8_t bytes[PAGE];
-};
-
-static struct written {
-	char name[64];
-	struct line line[LINES_MAX];
-	unsigned int lines;
-} written[WRITTEN];
-
-/* What the device has no room for changes nothing.  True if it was done. */
-static bool done(int rc)
-{
-	EXPECT(rc == 0 || rc == -ENOSPC, "%d: %s", rc, kmemblk_error());
-	return rc == 0;
-}
-
-static void expect_line(struct kmemblk_volume *v, const struct line *line)
-{
-	EXPECT_OK(kmemblk_read(v, buf, PAGE, line->block * PAGE));
-	EXPECT(memcmp(buf, line->bytes, PAGE) == 0, "block %llu reads differently",
-	       (unsigned long long)line->block);
-}
-
-/* Some of everything. */
-static void change_line(struct kmemblk_volume *v, struct line *line, unsigned int how)
-{
-	uint64_t at = line->block * PAGE;
-
-	memset(buf, 0x5a + (int)how, PAGE);
-	if (how != 0 && done(kmemblk_write(v, buf, PAGE, at)))
-		memset(line->bytes, 0x5a + (int)how, PAGE);
-	expect_line(v, line);
-	memset(buf, 0xa5, 1000);
-	if (done(kmemblk_write(v, buf, 1000, at + 1000)))
-		memset(line->bytes + 1000, 0xa5, 1000);
-	expect_line(v, line);
-	if (done(kmemblk_zero(v, PAGE - 1500, at + 1500, 0)))
-		memset(line->bytes + 1500, 0, PAGE - 1500);
-	if (how == 2) {
-		EXPECT_OK(kmemblk_trim(v, PAGE, at));
-		memset(line->bytes, 0, PAGE);
-	}
-	if (how == 3 && done(kmemblk_zero(v, PAGE, at, KMEMBLK_ZERO_NO_HOLE)))
-		memset(line->bytes, 0, PAGE);
-	expect_line(v, line);
-}
-
-/* A part of each of two neighbours in one call: each is old or new, and new if that succeeds. */
-static void cross(struct kmemblk_volume *v, struct line *first, struct line *second)
-{
-	struct line *lines[2] = { first, second };
-	uint8_t new[2 * PAGE];
-	bool all;
-
-	memcpy(new, first->bytes, PAGE);
-	memcpy(new + PAGE, second->bytes, PAGE);
-	memset(new + 3000, 0x77, 2000);
-	all = done(kmemblk_write(v, new + 3000, 2000, first->block * PAGE + 3000));
-	for (unsigned int i = 0; i < 2; i++) {
-		EXPECT_OK(kmemblk_read(v, buf, PAGE, lines[i]->block * PAGE));
-		EXPECT(memcmp(buf, new + i *PAGE, PAGE) == 0 ||
-			       (!all && memcmp(buf, lines[i]->bytes, PAGE) == 0),
-		       "block %llu is torn", (unsigned long long)lines[i]->block);
-		memcpy(lines[i]->bytes, buf, PAGE);
-	}
-}
-
-static void cross_all(struct kmemblk_volume *v, struct written *what)
-{
-	for (unsigned int i = 0; i < what->lines; i++)
-		for (unsigned int j = 0; j < what->lines; j++)
-			if (what->line[j].block == what->line[i].block + 1)
-				cross(v, &what->line[i], &what->line[j]);
-}
-
-/* A block that is damaged is written whole, or trimmed, which alone is possible. */
-static void fill_line(struct kmemblk_volume *v, const struct view *view,
-		      const struct volume *volume, struct line *line)
-{
-	uint64_t page = view_find(view, volume, line->block);
-
-	if (page != LOST) {
-		memcpy(line->bytes, view_contents(page), PAGE);
-		return;
-	}
-	memset(buf, 0x33, PAGE);
-	EXPECT(kmemblk_write(v, buf, 1, line->block * PAGE) == -EIO,
-	       "a part was written over damage");
-	memset(line->bytes, 0, PAGE);
-	if (line->block % 2 == 0)
-		EXPECT_OK(kmemblk_trim(v, PAGE, line->block * PAGE));
-	else if (done(kmemblk_write(v, buf, PAGE, line->block * PAGE)))
-		memset(line->bytes, 0x33, PAGE);
-	else
-		EXPECT_OK(kmemblk_trim(v, PAGE, line->block * PAGE));
-}
-
-/* Different blocks of those worth a look. */
-static void choose_lines(const struct view *view, const struct volume *volume, struct written *to)
-{
-	uint64_t probes[PROBES_MAX];
-	unsigned int n = view_probes(view, volume, probes);
-
-	*to = (struct written){ 0 };
-	memcpy(to->name, volume->name, sizeof(to->name));
-	for (unsigned int i = 0; i < n && to->lines < LINES_MAX; i += 1 + n / 40) {
-		unsigned int j = 0;
-
-		while (j < to->lines && to->line[j].block != probes[i])
-			j++;
-		if (j == to->lines)
-			to->line[to->lines++].block = probes[i];
-	}
-}
-
-static void write_volume(struct kmemblk *h, const struct view *view, const struct volume *volume,
-			 struct written *to)
-{
-	struct kmemblk_volume *v;
-
-	choose_lines(view, volume, to);
-	EXPECT_OK(kmemblk_volume_open(h, volume->name, &v));
-	for (unsigned int i = 0; i < to->lines; i++) {
-		fill_line(v, view, volume, &to->line[i]);
-		change_line(v, &to->line[i], i % 4);
-	}
-	cross_all(v, to);
-	EXPECT(kmemblk_write(v, buf, 1, volume->blocks * PAGE) == -EINVAL, "write past the end");
-	EXPECT_OK(kmemblk_flush(v));
-	kmemblk_volume_close(v);
-}
-
-static void expect_lines(struct kmemblk *h, const struct written *what)
-{
-	struct kmemblk_volume *v;
-
-	EXPECT_OK(kmemblk_volume_open(h, what->name, &v));
-	for (unsigned int i = 0; i < what->lines; i++)
-		expect_line(v, &what->line[i]);
-	kmemblk_volume_close(v);
-}
-
-/* ---- managing -------------------------------------------------------------------------------- */
-
-#define NEW "made-by-fuzz.1"
-
-static void make_new(struct kmemblk *h)
-{
-	struct line line = { .block = 599 };
-	struct kmemblk_volume *v;
-
-	if (!done(kmemblk_volume_create(h, NEW, 600 * PAGE, 0)))
-		return;
-	EXPECT(kmemblk_volume_create(h, NEW, PAGE, 0) == -EEXIST, "a second of its name");
-	EXPECT_OK(kmemblk_volume_open(h, NEW, &v));
-	change_line(v, &line, 1);
-	EXPECT(kmemblk_volume_delete(h, NEW) == -EBUSY, "deleted while in use");
-	/* Higher while it is in use. */
-	if (done(kmemblk_volume_resize(h, NEW, 300000ull * PAGE, 0))) {
-		struct line far = { .block = 299999 };
-
-		change_line(v, &far, 0);
-		expect_line(v, &line);
-	}
-	kmemblk_volume_close(v);
-	EXPECT_OK(kmemblk_volume_rename(h, NEW, NEW "b"));
-	EXPECT_OK(kmemblk_volume_delete(h, NEW "b"));
-	if (done(kmemblk_volume_create(h, NEW, 5 * PAGE, KMEMBLK_VOLUME_PREALLOC)))
-		EXPECT_OK(kmemblk_volume_delete(h, NEW));
-}
-
-/* Half as large, and again as it was: what was cut off reads as zeroes. */
-static void cut(struct kmemblk *h, struct written *what, uint64_t blocks)
-{
-	uint64_t half = blocks / 2 + 1;
-
-	if (half >= blocks)
-		return;
-	EXPECT_OK(kmemblk_volume_resize(h, what->name, half * PAGE, KMEMBLK_VOLUME_FORCE));
-	if (!done(kmemblk_volume_resize(h, what->name, blocks * PAGE, 0)))
-		return;
-	for (unsigned int i = 0; i < what->lines; i++)
-		if (what->line[i].block >= half)
-			memset(what->line[i].bytes, 0, PAGE);
-	expect_lines(h, what);
-}
-
-/* A level higher, if there is one. */
-static void raise(struct kmemblk *h, const struct written *what, uint64_t blocks)
-{
-	if (blocks <= 1ull << 30 &&
-	    done(kmemblk_volume_resize(h, what->name, (blocks << 9) * PAGE, 0)))
-		expect_lines(h, what);
-}
-
-static void manage(struct kmemblk *h, const struct view *view, unsigned int *count)
-{
-	if (view->volumes < VOLUMES_MAX)
-		make_new(h);
-	else
-		EXPECT(kmemblk_volume_create(h, NEW, PAGE, 0) == -ENOSPC, "a volume too many");
-	if (*count > 1) {
-		EXPECT(kmemblk_volume_rename(h, written[0].name, written[1].name) == -EEXIST,
-		       "two of one name");
-		EXPECT_OK(kmemblk_volume_delete(h, written[--*count].name));
-		EXPECT(kmemblk_volume_delete(h, written[*count].name) == -ENOENT,
-		       "deleted and still there");
-	}
-	if (*count > 0) {
-		cut(h, &written[0], view->volume[0].blocks);
-		raise(h, &written[*count - 1], view->volume[*count - 1].blocks);
-	}
-}
-
-/* What the last session has left: sound, and as it was written. */
-static void expect_written(unsigned int count, bool sound)
-{
-	static struct view view;
-	struct kmemblk_check_result result;
-	struct kmemblk *h;
-
-	EXPECT_OK(kmemblk_check(fuzz_path, NULL, &result));
-	EXPECT(result.left == 0 || !sound, "damaged by writes");
-	view_look(&view);
-	EXPECT(view_damage(&view) == 0, "damaged by writes, and check finds nothing");
-	for (unsigned int i = 0; i < view.volumes; i++)
-		EXPECT(view.volume[i].past == 0, "%s: something is past its end",
-		       view.volume[i].name);
-	EXPECT(result.entries == view.blocks && result.pages_used == view.used,
-	       "check counts %llu pages of %llu", (unsigned long long)result.pages_used,
-	       (unsigned long long)view.used);
-	EXPECT_OK(kmemblk_open(fuzz_path, KMEMBLK_OPEN_READONLY, &h));
-	EXPECT_OK(kmemblk_start(h));
-	for (unsigned int i = 0; i < count; i++)
-		expect_lines(h, &written[i]);
-	kmemblk_close(h);
-}
-
-/* Only a device without damage opens. */
-void use_write(const struct view *view, bool sound)
-{
-	unsigned int count = 0;
-	struct kmemblk *h;
-	int rc = kmemblk_open(fuzz_path, 0, &h);
-
-	if (rc != 0) {
-		use_expect_clear(rc);
-		EXPECT(!sound || (rc == -EMEDIUMTYPE && view->ro_compat != 0),
-		       "a sound device does not open: %s", kmemblk_error());
-		return;
-	}
-	EXPECT(view_damage(view) == 0, "a damaged device opens for writing");
-	EXPECT_OK(kmemblk_start(h));
-	for (; count < view->volumes && count < WRITTEN; count++)
-		write_volume(h, view, &view->volume[count], &written[count]);
-	if (view->data_start > 1)
-		manage(h, view, &count);
-	kmemblk_close(h);
-	expect_written(count, sound);
 }

@@ -49,7 +49,7 @@ static bool all_zero(const uint8_t *at, size_t len)
 static void expect_super(uint8_t *super)
 {
 	uint64_t type = number_at(super + 12, 4), spare = number_at(super + 72, 8);
-	uint64_t all = number_at(super + 48, 8);
+	uint64_t all = number_at(super + 48, 8), directory = number_at(super + 64, 8);
 
 	EXPECT(memcmp(super, "KMEMBLK\n", 8) == 0 && number_at(super + 8, 4) == 2 &&
 		       number_at(super + 32, 8) == 0 &&
@@ -59,11 +59,11 @@ static void expect_super(uint8_t *super)
 		       super[175] == 0,
 	       "reserved bytes were accepted, or a label without an end");
 	EXPECT(number_at(super + 40, 4) == PAGE && number_at(super + 56, 8) == 1 &&
-		       number_at(super + 80, 8) != 0 && number_at(super + 64, 8) == type &&
-		       all <= image.pages,
+		       number_at(super + 80, 8) != 0 && directory >= type &&
+		       directory <= 128 * type && all <= image.pages,
 	       "an impossible field was accepted");
 	/* Two superblocks, two directories, a record, a table, a block. */
-	EXPECT(type == 1   ? spare > 0 && spare <= all && all - spare >= 7
+	EXPECT(type == 1   ? spare > 0 && spare <= all && all - spare >= 5 + 2 * directory
 	       : type == 0 ? spare == 0 && all >= 3
 			   : false,
 	       "an impossible size was accepted");
@@ -115,17 +115,12 @@ static bool name(struct view *view, uint64_t page)
 
 /* ---- directory and records ------------------------------------------------------------------- */
 
-static uint64_t record_page(struct view *view, unsigned int number)
+/* The page of a volume's record, as its entry says, or the copy: 0 for none, or LOST. */
+static uint64_t record_page(const struct view *view, unsigned int number, bool copy)
 {
-	uint64_t first = entry_at(1, number), second = entry_at(2, number);
-	uint64_t page = first == 0 ? 0 : place_of(view, first, 0, 63, number);
-	uint64_t copy = second == 0 ? 0 : place_of(view, second, 0, 63, number);
+	uint64_t entry = entry_at(1 + (copy ? view->directory : 0), number);
 
-	view->problems += (page == LOST) + (copy == LOST) +
-			  (page == 0 && copy != 0 && copy != LOST) + (page == 0 && copy == LOST);
-	if (page == LOST || page == 0)
-		page = copy == LOST ? 0 : copy;
-	return page;
+	return entry == 0 ? 0 : place_of(view, entry, 0, 63, number);
 }
 
 static bool is_name(const uint8_t *at)
@@ -149,20 +144,27 @@ static bool is_record(uint8_t *at)
 	return memcmp(at, "KMEMREC\n", 8) == 0 &&
 	       number_at(at + 4084, 4) == (uint32_t)~crc32_iscsi(at, 4084, ~0u) && blocks > 0 &&
 	       blocks <= 1ull << 39 && height >= 1 && height <= 5 && blocks <= 1ull << 9 * height &&
-	       number_at(at + 12, 4) <= 1 && is_name(at + 56) && all_zero(at + 120, 4084 - 120);
+	       number_at(at + 12, 4) <= 2 && is_name(at + 56) && all_zero(at + 160, 4084 - 160) &&
+	       !all_zero(at + 120, 16) == (number_at(at + 12, 4) == 2) &&
+	       (number_at(at + 152, 8) != 0) == (number_at(at + 12, 4) == 2);
 }
 
-static void look_at_volume(struct view *view, unsigned int number)
+/* True if they may not both be there: two volumes of one name, or two snapshots of one volume. */
+static bool are_namesakes(const struct volume *a, const struct volume *b)
 {
-	uint64_t page = record_page(view, number);
+	return strcmp(a->own, b->own) == 0 && a->is_snapshot == b->is_snapshot &&
+	       memcmp(a->of, b->of, 16) == 0;
+}
+
+/* True if the record is a volume's. */
+static bool add_volume(struct view *view, unsigned int number, uint64_t page)
+{
 	struct volume *volume = &view->volume[view->volumes];
 	uint8_t *at = bytes + page * PAGE;
 
-	if (page == 0)
-		return;
 	if (!is_record(at)) {
 		view->problems++;
-		return;
+		return false;
 	}
 	*volume = (struct volume){
 		.number = number,
@@ -170,18 +172,74 @@ static void look_at_volume(struct view *view, unsigned int number)
 		.height = (unsigned int)number_at(at + 8, 4),
 		.blocks = number_at(at + 16, 8),
 		.family = number_at(at + 24, 8),
+		.is_snapshot = number_at(at + 12, 4) == 2,
+		.sequence = number_at(at + 152, 8),
 	};
-	memcpy(volume->name, at + 56, sizeof(volume->name));
+	memcpy(volume->uuid, at + 40, 16);
+	memcpy(volume->own, at + 56, sizeof(volume->own));
+	memcpy(volume->of, at + 120, 16);
+	memcpy(volume->origin, at + 136, 16);
 	for (unsigned int i = 0; i < view->volumes; i++)
-		if (view->volume[i].page == page ||
-		    strcmp(view->volume[i].name, volume->name) == 0) {
+		if (view->volume[i].page == page || are_namesakes(&view->volume[i], volume)) {
 			view->problems++;
-			return;
+			return false;
 		}
 	name(view, page);
 	view->volumes++;
 	view->blocks += volume->blocks;
 	view->tables++;
+	return true;
+}
+
+/* True if both are records, and the families or uuids differ. */
+static bool differ(uint64_t page, uint64_t other)
+{
+	uint8_t *a = bytes + page * PAGE, *b = bytes + other * PAGE;
+
+	return is_record(a) && is_record(b) &&
+	       (memcmp(a + 24, b + 24, 8) != 0 || memcmp(a + 40, b + 40, 16) != 0);
+}
+
+static void look_at_volume(struct view *view, unsigned int number)
+{
+	uint64_t first = record_page(view, number, false), copy = record_page(view, number, true);
+	bool named = first != 0 && first != LOST, copied = copy != 0 && copy != LOST, whole = false;
+
+	if (named || copied)
+		whole = add_volume(view, number, named ? first : copy);
+	/* Damaged, or lost; and the other one is whole. */
+	view->problems += (first == LOST || (first == 0 && copied)) + (copy == LOST);
+	view->mendable += whole && (named ? copy == LOST : true);
+	view->problems += whole && named && copied && differ(first, copy);
+}
+
+/* ---- predecessors ---------------------------------------------------------------------------- */
+
+/* The entry that a volume has for a place, where there is a way to it; 0 if not. */
+static uint64_t entry_of_place(const struct view *view, const struct volume *volume,
+			       unsigned int level, uint64_t number)
+{
+	uint64_t page = volume->page, index = ENTRIES - 1;
+
+	if (level > volume->height || number >> 9 * (volume->height - level) != 0)
+		return 0;
+	for (unsigned int here = volume->height; here > level; here--) {
+		page = place_of(view, entry_at(page, index), volume->family, here,
+				number >> 9 * (here - level));
+		if (page == LOST)
+			return 0;
+		index = number >> 9 * (here - 1 - level) & (ENTRIES - 1);
+	}
+	return entry_at(page, index);
+}
+
+/* What a volume's predecessor has at a place. */
+static uint64_t entry_before(const struct view *view, const struct volume *volume,
+			     unsigned int level, uint64_t number)
+{
+	return volume->before < 0
+		       ? 0
+		       : entry_of_place(view, &view->volume[volume->before], level, number);
 }
 
 /* ---- tables ---------------------------------------------------------------------------------- */
@@ -199,7 +257,9 @@ static void look_at_table_entry(struct view *view, unsigned int v, uint64_t entr
 		view->bad++;
 		return;
 	}
-	if (!name(view, page))
+	if (page == place_of(view, entry_before(view, volume, level, number), volume->family, level,
+			     number) ||
+	    !name(view, page))
 		return;
 	volume->past += number << 9 * level >= volume->blocks;
 	view->tables++;
@@ -212,7 +272,7 @@ static void look_at_table_entry(struct view *view, unsigned int v, uint64_t entr
 static void look_at_block_entry(struct view *view, struct volume *volume, uint64_t entry,
 				uint64_t block)
 {
-	uint64_t page = block_of(view, entry);
+	uint64_t page = block_of(view, entry), before;
 
 	if (entry == 0)
 		return;
@@ -220,10 +280,16 @@ static void look_at_block_entry(struct view *view, struct volume *volume, uint64
 		view->bad++;
 		return;
 	}
-	view->used++;
-	volume->past += block >= volume->blocks;
-	name(view, page);
-	view->mismatched += view->checks && !is_whole(volume, block, entry);
+	before = entry_before(view, volume, 0, block);
+	if (block_of(view, before) != page) {
+		view->used++;
+		volume->past += block >= volume->blocks;
+		name(view, page);
+	}
+	if (entry != before) {
+		view->verified++;
+		view->mismatched += view->checks && !is_whole(volume, block, entry);
+	}
 }
 
 static void look_at_table(struct view *view, unsigned int i)
@@ -240,22 +306,62 @@ static void look_at_table(struct view *view, unsigned int i)
 	}
 }
 
+/* True if two superblocks differ by size, generation and checksum at most. */
+static bool of_one_device(const uint8_t *a, const uint8_t *b)
+{
+	return memcmp(a, b, 48) == 0 && memcmp(a + 56, b + 56, 24) == 0 &&
+	       memcmp(a + 88, b + 88, CRC_AT - 88) == 0;
+}
+
+static bool is_sealed(uint8_t *super)
+{
+	return number_at(super + CRC_AT, 4) == (uint32_t)~crc32_iscsi(super, CRC_AT, ~0u);
+}
+
+/* The superblock that an open goes by: as GROWTH in kmemblk-format(5) has it, the copy where the primary was cut. */
+static uint8_t *find_super(void)
+{
+	uint8_t *copy = bytes + (image.pages - 1) * PAGE;
+
+	if (is_sealed(bytes))
+		return bytes;
+	EXPECT(of_one_device(bytes, copy) &&
+		       number_at(bytes + CRC_AT, 4) == number_at(copy + CRC_AT, 4) &&
+		       number_at(copy + 48, 8) == image.pages &&
+		       number_at(bytes + 48, 8) <= image.pages && number_at(copy + 80, 8) > 1 &&
+		       number_at(copy + 80, 8) - number_at(bytes + 80, 8) <= 1,
+	       "a primary was accepted that no growth has left");
+	return copy;
+}
+
+static bool is_growing(const uint8_t *super)
+{
+	uint8_t *copy = bytes + (image.pages - 1) * PAGE;
+
+	return is_sealed(copy) && of_one_device(super, copy) &&
+	       number_at(copy + 48, 8) == image.pages && number_at(super + 48, 8) < image.pages &&
+	       number_at(copy + 80, 8) == number_at(super + 80, 8) + 1;
+}
+
 void view_look(struct view *view)
 {
-	bool is_disk = false;
+	uint8_t *super;
 
 	memset(view, 0, sizeof(*view));
 	memset(bytes, 0, sizeof(bytes));
 	EXPECT(pread(fuzz_fd, bytes, image.pages * PAGE, 0) == (ssize_t)(image.pages * PAGE),
 	       "cannot read back the device");
-	expect_super(bytes);
-	is_disk = number_at(bytes + 12, 4) == 1;
-	view->checks = number_at(bytes + 44, 4) == 1;
-	view->data_start = is_disk ? 3 : 1;
-	view->data_end = number_at(bytes + 48, 8) - 1;
-	view->ro_compat = number_at(bytes + 24, 8);
-	for (unsigned int i = 0; is_disk && i < VOLUMES_MAX; i++)
+	super = find_super();
+	expect_super(super);
+	view->growing = is_growing(super);
+	view->checks = number_at(super + 44, 4) == 1;
+	view->directory = number_at(super + 64, 8);
+	view->data_start = 1 + 2 * view->directory;
+	view->data_end = number_at(super + 48, 8) - 1;
+	view->ro_compat = number_at(super + 24, 8);
+	for (unsigned int i = 0; i < view->directory * ENTRIES; i++)
 		look_at_volume(view, i);
+	view_relate(view);
 	queued = 0;
 	for (unsigned int i = 0; i < view->volumes; i++)
 		look_at_table_entry(view, i, entry_at(view->volume[i].page, ENTRIES - 1),
@@ -346,6 +452,11 @@ unsigned int view_probes(const struct view *view, const struct volume *volume,
 			}
 	}
 	return n;
+}
+
+bool view_is_zero(const uint8_t *page)
+{
+	return all_zero(page, PAGE);
 }
 
 void view_expect_flawless(const struct view *view)

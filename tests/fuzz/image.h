@@ -9,7 +9,7 @@
 #include "fuzz.h"
 
 #define PAGES_MAX   768u
-#define VOLUMES_MAX 512u
+#define VOLUMES_MAX 1024u /* that an input speaks of: of two pages of the directory */
 #define ENTRIES	    512u
 #define CRC_AT	    4092u
 #define PAGE_MASK   ((1ull << 39) - 1)
@@ -57,22 +57,31 @@ struct volume {
 	uint64_t page; /* of its record */
 	uint64_t blocks, family;
 	uint64_t past; /* entries past its end */
-	char name[64];
+	uint64_t sequence;
+	uint8_t uuid[16], of[16], origin[16]; /* `of`: of a snapshot, its volume's */
+	bool is_snapshot;
+	int before; /* its predecessor, in view.volume; -1: none */
+	unsigned int walk;
+	char own[64], name[128]; /* as in its record; of a snapshot VOLUME@SNAPSHOT */
 };
 
 struct view {
+	uint64_t directory; /* pages of it */
 	uint64_t data_start, data_end, ro_compat;
 	bool checks;
-	struct volume volume[VOLUMES_MAX];
+	bool growing; /* a growth was cut before the primary; check goes by what is to be */
+	struct volume volume[PAGES_MAX];
 	unsigned int volumes;
 	uint8_t names[PAGES_MAX]; /* entries that name a page, at most 2 */
 	uint64_t blocks;	  /* of all volumes */
 	uint64_t used, tables;
 	uint64_t problems, bad, shared; /* with directory and records; entries; pages */
-	uint64_t mismatched;		/* blocks that do not hold what was written there */
+	uint64_t mendable;   /* of the problems: entries of the directory, from the other */
+	uint64_t verified;   /* entries of blocks that check looks behind */
+	uint64_t mismatched; /* of these, blocks that do not hold what was written there */
 };
 
-/* Read the device, whose primary the library has found sound, into `bytes`; and what it says. */
+/* Read the device, which the library has opened, into `bytes`; and what it says. */
 void view_look(struct view *view);
 
 static inline uint64_t view_damage(const struct view *view)
@@ -90,12 +99,19 @@ const uint8_t *view_contents(uint64_t page);
 unsigned int view_probes(const struct view *view, const struct volume *volume,
 			 uint64_t probes[PROBES_MAX]);
 
+bool view_is_zero(const uint8_t *page);
+
 /* Check has found nothing at all: there is nothing. */
 void view_expect_flawless(const struct view *view);
 
 uint64_t number_at(const uint8_t *bytes, unsigned int width);
 
-/* ---- image-use.c: reading and writing -------------------------------------------------------- */
+/* ---- image-family.c: which comes before which ------------------------------------------------ */
+
+/* Find predecessors and names, and count what is wrong with them. */
+void view_relate(struct view *view);
+
+/* ---- image-use.c: reading -------------------------------------------------------------------- */
 
 /* An error is one of those that are documented, and none of an access. */
 void use_expect_clear(int rc);
@@ -103,7 +119,27 @@ bool use_speaks_of_access(const char *text);
 
 /* True if the device opens read-only; then `view` is what it holds. */
 bool use_read(struct view *view);
+
+/* ---- image-write.c: writing ------------------------------------------------------------------ */
+
 /* `sound`: check finds nothing. */
 void use_write(const struct view *view, bool sound);
+
+/* ---- image-kin.c: snapshots and clones ------------------------------------------------------- */
+
+#define KIN_BLOCKS 12u
+
+/* A volume, and blocks of it. */
+struct kin {
+	const char *name;
+	uint64_t blocks;
+	uint64_t block[KIN_BLOCKS];
+	unsigned int count;
+};
+
+/* Make a snapshot of it and a clone; afterwards the volume's blocks hold anything.  `keep`: these two. */
+void kin_use(struct kmemblk *h, const struct kin *kin, bool keep);
+/* Delete some of the snapshots that the device had. */
+void kin_delete(struct kmemblk *h, const struct view *view);
 
 #endif /* IMAGE_H */

@@ -13,6 +13,9 @@ import sys
 
 SEAL, SEAL_COPY, NO_COPY, AT_END, HOLES, PROBE = 1, 2, 4, 8, 16, 32
 WRONG_PAGE, WRONG_CHECK, NO_CHECK, WRONG_PARITY = 1, 32, 64, 128
+SNAPSHOT, ORIGIN, OTHER_FAMILY, ROOT, SAME_UUID, KIN_UNSEALED, LARGE, ALL = (
+    1 << bit for bit in range(8)
+)
 DEFAULT, UNSEALED, WITHOUT_COPY, ONLY_COPY, NAME_OF_0, ELSEWHERE, RESERVED = 1, 2, 4, 8, 16, 32, 64
 
 
@@ -73,6 +76,16 @@ def volumes(count, page, blocks, height=0, how=0):
     return struct.pack("<BHHBHBB", 4, count, page, height, *size(blocks), how)
 
 
+def kin(number, how=0, volume=1023, origin=1023, root=255, sequence=0):
+    """Makes a volume a snapshot or a clone."""
+    return struct.pack("<BHHHBBB", 5, number, volume, origin, root, sequence, how)
+
+
+def own(volume, level, number):
+    """Copies the tables on the way to a place, down to its level."""
+    return b"\6" + table(volume, level, number, 0)[1:]
+
+
 FIRST = [volume(0, 3, 520, how=DEFAULT)] + [
     block(0, number, page)
     for number, page in ((0, 7), (1, 8), (5, 24), (7, 25), (511, 11), (512, 13), (519, 14))
@@ -83,6 +96,42 @@ TALL = [volume(1, 4, 300000)] + [
 GOLDEN = FIRST + TALL
 # Tables are made from the end: the first volume's on 698 to 696, the second's from there on.
 UPPER, LEAF_0, LEAF_1, TALL_3, TALL_2, TALL_LEAF, TALL_2B = range(698, 691, -1)
+
+# v0@v2 and v0@v3, of which v0 has got another block, and has dropped the second leaf.
+OLD = [volume(0, 3, 520), volume(2, 5, 520), kin(2, SNAPSHOT, volume=0, sequence=1)] + [
+    block(2, number, page) for number, page in ((0, 30), (1, 31), (519, 32))
+]
+OLD_UPPER, OLD_LEAF_0, OLD_LEAF_1 = UPPER, LEAF_0, LEAF_1
+CHAIN = OLD + [
+    volume(3, 6, 520),
+    kin(3, SNAPSHOT | ROOT, volume=0, root=2, sequence=2),
+    own(3, 1, 0),
+    block(3, 0, 33),
+    kin(0, ROOT, root=3),
+    own(0, 1, 0),
+    block(0, 1, 34),
+    block(0, 2, 35),
+    table(0, 1, 1, 0),
+]
+# v4 of v0@v2.
+CLONE = CHAIN + [
+    volume(4, 7, 520),
+    kin(4, ORIGIN | ROOT, origin=2, root=2),
+    own(4, 1, 1),
+    block(4, 513, 36),
+]
+CIRCLE = [
+    volume(1, 4, 9),
+    volume(2, 5, 9),
+    kin(2, SNAPSHOT | ORIGIN, volume=1, origin=4, sequence=1),
+    volume(3, 6, 9),
+    kin(3, ORIGIN, origin=2),
+    volume(4, 7, 9),
+    kin(4, SNAPSHOT | ORIGIN, volume=3, origin=2, sequence=1),
+    kin(1, ORIGIN, origin=4),
+    block(1, 0, 30),
+    block(4, 3, 31),
+]
 
 
 def image(
@@ -109,6 +158,9 @@ IMAGES = {
     "copy-newer": image(second=superblock(generation=2)),
     "copy-older": image(first=superblock(generation=2), second=superblock()),
     "device-larger": image(pages=720),
+    "growth-cut": image(
+        flags=SEAL | SEAL_COPY | AT_END, pages=720, second=superblock(pages=720, generation=2)
+    ),
     "device-smaller": image(pages=690),
     "too-small": image(pages=2),
     "holes": image(flags=SEAL | SEAL_COPY | HOLES),
@@ -153,6 +205,18 @@ IMAGES = {
     "directory-copy-turned": changed(directory(1, 4, 2, wrong=WRONG_CHECK)),
     "directory-both-turned": changed(directory(1, 4, 3, wrong=NO_CHECK)),
     "directory-lost": changed(directory(1, 0, 1)),
+    "directory-cleared": changed(directory(0, 0, 1), directory(1, 0, 1)),
+    "directory-turned-in-a-change": changed(
+        volume(1, 5, 300000), directory(1, 5, 1, wrong=WRONG_PARITY), directory(1, 4, 2)
+    ),
+    "directory-turned-and-record": changed(
+        directory(1, 4, 1, wrong=WRONG_PARITY), poke(4, 24, 1, 0)
+    ),
+    "directory-many-turned": image(
+        statements=[volumes(150, 3, 9, how=ONLY_COPY), block(0, 5, 600)]
+    ),
+    "directory-turned-from-copy": changed(directory(1, 4, 1, wrong=WRONG_PARITY), flags=SEAL_COPY),
+    "directory-copy-of-another": changed(volume(2, 5, 9), directory(1, 5, 2)),
     "directory-copy-behind": changed(directory(1, 0, 2)),
     "directory-copy-other": changed(directory(1, 30, 2)),
     "directory-elsewhere": image(statements=FIRST + [volume(1, 4, 9, how=ELSEWHERE)]),
@@ -183,6 +247,120 @@ IMAGES = {
     ),
     "all-volumes-large": image(statements=[volumes(512, 3, 2**39), block(400, 65535 << 23, 600)]),
     "all-of-one-name": image(statements=[volumes(512, 3, 9, how=NAME_OF_0)]),
+    "two-pages": image(
+        first=superblock(directory=2),
+        statements=[volume(0, 5, 520, how=DEFAULT), volume(511, 6, 9), volume(512, 7, 300000)]
+        + [volume(1023, 8, 1), block(0, 3, 20), block(512, 299998, 21), block(1023, 0, 22)],
+    ),
+    "two-pages-turned": image(
+        first=superblock(directory=2),
+        statements=[volume(600, 5, 520), block(600, 519, 20), volume(601, 6, 9)]
+        + [directory(600, 5, 1, wrong=WRONG_PARITY), directory(601, 6, 2, wrong=WRONG_CHECK)],
+    ),
+    "two-pages-full": image(
+        pages=768,
+        first=superblock(pages=768, directory=2, spare=1),
+        statements=[volumes(600, 5, 1000), block(5, 5, 700), block(599, 999, 701)],
+    ),
+    "most-pages": image(
+        pages=768,
+        first=superblock(pages=768, directory=128),
+        statements=[volume(1000, 300, 520), block(1000, 519, 400)],
+    ),
+    "pages-too-many": image(pages=768, first=superblock(pages=768, directory=129)),
+    "snapshots": image(statements=CHAIN),
+    "snapshots-unchecked": image(statements=CHAIN, first=NO_CHECKS),
+    "snapshots-holes": image(flags=SEAL | SEAL_COPY | HOLES, statements=CHAIN),
+    "clone": image(statements=CLONE),
+    "clone-unchecked": image(statements=CLONE, first=NO_CHECKS),
+    "clone-with-snapshot": image(
+        statements=CLONE
+        + [volume(5, 8, 520), kin(5, SNAPSHOT | ORIGIN | ROOT, 4, 2, 4, 1), own(4, 1, 0)]
+        + [block(4, 0, 37), table(4, 1, 1, 0)]
+    ),
+    "clone-higher": image(
+        statements=OLD
+        + [volume(4, 7, 300000), kin(4, ORIGIN, origin=2), table(4, 2, 0, OLD_UPPER)]
+        + [block(4, 262144, 36)]
+    ),
+    "clone-bare": image(statements=OLD + [volume(4, 7, 520), kin(4, ORIGIN, origin=2)]),
+    "clones": image(
+        statements=[volumes(512, 3, 520), kin(1, SNAPSHOT, 0, sequence=1), block(1, 0, 600)]
+        + [block(1, 519, 601), kin(2, ORIGIN | ROOT | ALL, origin=1, root=1)]
+        + [own(9, 1, 0), block(9, 5, 602)]
+    ),
+    "clones-bare": image(
+        statements=[volumes(512, 3, 520), kin(1, SNAPSHOT, 0, sequence=1), block(1, 0, 600)]
+        + [block(1, 519, 601), kin(2, ORIGIN | ALL, origin=1)]
+    ),
+    "snapshots-many": image(
+        statements=[volumes(300, 3, 520), block(1, 0, 600), block(1, 519, 601)]
+        + [kin(1, SNAPSHOT | ROOT | ALL | OTHER_FAMILY, 0, root=1, sequence=1)]
+    ),
+    "snapshots-many-of-one": image(
+        statements=[volumes(300, 3, 520), kin(0, ALL, origin=1), kin(1, SNAPSHOT, 0, sequence=1)]
+        + [block(1, 0, 600), block(1, 519, 601)]
+        + [kin(2, SNAPSHOT | ROOT | ALL, 0, root=1, sequence=2), own(100, 1, 0), block(100, 0, 602)]
+        + [kin(101, SNAPSHOT | ROOT | ALL, 0, root=100, sequence=101), kin(0, ROOT, root=100)]
+    ),
+    "circle": image(statements=CIRCLE),
+    "circle-of-one": image(
+        statements=[volume(1, 4, 9), volume(2, 5, 9)]
+        + [kin(2, SNAPSHOT | ORIGIN, 1, 2, sequence=1), kin(1, ORIGIN | OTHER_FAMILY, origin=2)]
+    ),
+    "circle-of-all": image(
+        statements=[volumes(200, 3, 9), kin(0, SNAPSHOT | ORIGIN | ALL, 0, 7, sequence=1)]
+    ),
+    "origin-gone": image(statements=CLONE + [kin(4, ORIGIN | OTHER_FAMILY, origin=77)]),
+    # Nothing else is wrong.
+    "origin-gone-bare": image(
+        statements=FIRST + [volume(1, 4, 9), kin(1, ORIGIN | OTHER_FAMILY, origin=77)]
+    ),
+    "family-differs-bare": image(
+        statements=FIRST + [volume(2, 5, 9), kin(2, SNAPSHOT | OTHER_FAMILY, 0, sequence=1)]
+    ),
+    "snapshot-higher-bare": image(
+        statements=FIRST + [volume(2, 5, 9, height=3), kin(2, SNAPSHOT, 0, sequence=1)]
+    ),
+    "origin-a-volume": image(statements=CLONE + [kin(4, ORIGIN, origin=0)]),
+    "origin-other": image(statements=CLONE + [kin(4, ORIGIN, origin=3)]),
+    "origin-differs": image(statements=CHAIN + [kin(3, ORIGIN | OTHER_FAMILY, origin=2)]),
+    "origin-unsealed": image(statements=CLONE + [poke(5, 24, 1, 0)]),
+    "snapshot-cleared": image(statements=CHAIN + [directory(2, 0)]),
+    "snapshot-lost": image(statements=CHAIN + [directory(3, 0, 1)]),
+    "snapshot-turned": image(statements=CHAIN + [directory(2, 5, 1, wrong=WRONG_PARITY)]),
+    "volume-gone": image(statements=CHAIN + [directory(0, 0)]),
+    "volume-of-nobody": image(
+        statements=[volume(2, 5, 9), kin(2, SNAPSHOT, 99, sequence=3), block(2, 0, 30)]
+        + [volume(4, 7, 9), kin(4, ORIGIN | ROOT, origin=2, root=2)]
+    ),
+    "sequences-equal": image(
+        statements=CHAIN + [kin(3, SNAPSHOT, volume=0, sequence=1)]
+    ),
+    "sequence-last": image(statements=OLD + [kin(2, SNAPSHOT | LARGE, 0, sequence=1)]),
+    "sequence-none": image(statements=OLD + [kin(2, SNAPSHOT, 0)]),
+    "uuids-equal": image(statements=CLONE + [kin(4, SAME_UUID, origin=2)]),
+    "uuids-all-equal": image(
+        statements=[volumes(200, 3, 9), kin(0, SAME_UUID | ALL | OTHER_FAMILY, origin=0)]
+    ),
+    "snapshots-of-one-name": image(statements=CHAIN + [poke(6, 57, 0x32 ^ 0x33)]),
+    "snapshot-named-like-a-volume": image(statements=CHAIN + [poke(6, 57, 0x30 ^ 0x33)]),
+    "family-differs": image(statements=CHAIN + [poke(6, 24, 1)]),
+    "snapshot-higher": image(statements=OLD + [poke(5, 8, 2 ^ 3)]),
+    "snapshot-past": image(statements=CLONE + [poke(5, 16, 520 ^ 1), poke(7, 16, 520 ^ 9)]),
+    "snapshot-default": image(statements=CHAIN + [poke(6, 12, 1)]),
+    "snapshot-of-a-snapshot": image(statements=CHAIN + [kin(3, SNAPSHOT, 2, sequence=9)]),
+    "shared-turned": image(statements=CLONE + [block(2, 1, 31, WRONG_PARITY)]),
+    "shared-mismatch": image(statements=CLONE + [block(4, 0, 30, WRONG_CHECK)]),
+    "shared-leaf-turned": image(statements=CLONE + [table(2, 1, 1, OLD_LEAF_1, WRONG_CHECK)]),
+    "shared-leaf-twice": image(statements=CLONE + [table(2, 1, 1, OLD_LEAF_0)]),
+    "shared-comes-back": image(statements=CHAIN + [kin(0, ROOT, root=2)]),
+    "shared-as-data": image(statements=CLONE + [block(0, 5, OLD_LEAF_0), block(4, 6, 5)]),
+    "shared-with-another": image(
+        statements=CLONE + [volume(1, 4, 520), table(1, 1, 0, OLD_LEAF_0), block(1, 512, 32)]
+    ),
+    "shared-with-the-volume": image(statements=CLONE + [block(4, 2, 35), block(2, 3, 34)]),
+    "shared-elsewhere": image(statements=CLONE + [table(4, 1, 0, OLD_LEAF_1)]),
     "many-in-few": image(
         pages=80,
         first=superblock(pages=80, spare=2),

@@ -13,7 +13,9 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "io/handle.h"
+#include "io/volume.h"
+#include "map/ancestry.h"
+#include "map/ownership.h"
 #include "map/scan.h"
 
 static bool is(const char *name)
@@ -205,6 +207,9 @@ int __wrap_scan_open(struct scan *scan, const struct device *device, const struc
 	if (is("range-one-too-far"))
 		other.device_pages++;
 	rc = __real_scan_open(scan, device, &other);
+	for (unsigned int i = 0; i < scan->view_count && is("shared-counted-twice"); i++)
+		if (scan->views[i].predecessor != NULL && scan->views[i].used > 0)
+			scan->used++;
 	if (is("shared-unseen"))
 		scan->named_twice = 0;
 	for (uint64_t page = 0; page < super_data_pages(super) && is("volumes-share-unseen");
@@ -214,6 +219,107 @@ int __wrap_scan_open(struct scan *scan, const struct device *device, const struc
 			scan->named_twice--;
 	return rc;
 }
+
+/* ---- snapshots and clones --------------------------------------------------------------------- */
+
+int __real_ancestry_find(struct scan_view *views, unsigned int count, ancestry_problem_fn problem,
+			 void *opaque);
+int __wrap_ancestry_find(struct scan_view *views, unsigned int count, ancestry_problem_fn problem,
+			 void *opaque);
+
+struct telling {
+	ancestry_problem_fn problem;
+	void *opaque;
+};
+
+static void tell_others(void *opaque, const struct scan_view *view, const char *text)
+{
+	static const struct {
+		const char *mutant, *words;
+	} unseen[] = {
+		{ "uuids-unseen", " has the uuid of " },
+		{ "sequences-unseen", " has the sequence of " },
+		{ "origin-gone-unseen", " is not there" },
+		{ "origin-differs-unseen", " its origin is not " },
+		{ "family-unseen", " its family is not " },
+		{ "height-unseen", " is less high " },
+		{ "circle-unseen", " came of itself" },
+	};
+	const struct telling *telling = opaque;
+
+	for (size_t i = 0; i < sizeof(unseen) / sizeof(unseen[0]); i++)
+		if (is(unseen[i].mutant) && strstr(text, unseen[i].words) != NULL)
+			return;
+	telling->problem(telling->opaque, view, text);
+}
+
+/* A rule is not looked at; or nobody has a predecessor; or who has none has the first, too. */
+int __wrap_ancestry_find(struct scan_view *views, unsigned int count, ancestry_problem_fn problem,
+			 void *opaque)
+{
+	struct telling telling = { problem, opaque };
+	int rc = __real_ancestry_find(views, count, tell_others, &telling);
+
+	for (unsigned int i = 0; i < count; i++) {
+		if (is("predecessor-forgotten"))
+			views[i].predecessor = NULL;
+		if (is("predecessor-of-another") && i > 0 && views[i].predecessor == NULL &&
+		    views[i - 1].predecessor != &views[i])
+			views[i].predecessor = &views[i - 1];
+	}
+	return rc;
+}
+
+bool __real_record_read(const struct device *device, uint64_t page, struct record *record,
+			struct record_verdict *verdict);
+bool __wrap_record_read(const struct device *device, uint64_t page, struct record *record,
+			struct record_verdict *verdict);
+
+/* Half of a snapshot is a volume. */
+bool __wrap_record_read(const struct device *device, uint64_t page, struct record *record,
+			struct record_verdict *verdict)
+{
+	bool whole = __real_record_read(device, page, record, verdict);
+	struct device other = *device;
+	struct layout_record media;
+
+	if (whole || !is("half-a-snapshot-unseen") || strstr(verdict->reason, "half") == NULL)
+		return whole;
+	memcpy(&media, pm_page(&device->pm, page), sizeof(media));
+	media.flags.raw = 0;
+	media.sequence.raw = 0;
+	memset(media.volume, 0, sizeof(media.volume));
+	media.crc.raw = htole32(~crc32_iscsi((unsigned char *)&media,
+					     (int)offsetof(struct layout_record, crc), ~0u));
+	other.pm.base = (uint8_t *)&media;
+	return __real_record_read(&other, 0, record, verdict);
+}
+
+void __real_volume_set_predecessor(struct kmemblk_volume *v, struct kmemblk_volume *predecessor);
+void __wrap_volume_set_predecessor(struct kmemblk_volume *v, struct kmemblk_volume *predecessor);
+
+/* What a volume has is its own, and it changes it. */
+void __wrap_volume_set_predecessor(struct kmemblk_volume *v, struct kmemblk_volume *predecessor)
+{
+	__real_volume_set_predecessor(v, predecessor);
+	if (is("shared-changed"))
+		atomic_store(&v->map.predecessor, NULL);
+}
+
+bool __real_ownership_visit(const struct map *map, const struct map *predecessor,
+			    const struct map *successor, const struct ownership_visitor *visitor);
+bool __wrap_ownership_visit(const struct map *map, const struct map *predecessor,
+			    const struct map *successor, const struct ownership_visitor *visitor);
+
+/* A deletion frees what the successor has, too; or what the predecessor has. */
+bool __wrap_ownership_visit(const struct map *map, const struct map *predecessor,
+			    const struct map *successor, const struct ownership_visitor *visitor)
+{
+	return __real_ownership_visit(map, is("frees-the-predecessors") ? NULL : predecessor,
+				      is("frees-the-successors") ? NULL : successor, visitor);
+}
+
+/* ---- repair ---------------------------------------------------------------------------------- */
 
 int __real_super_write(const struct device *device, uint64_t page, const struct super *super,
 		       enum pm_order order);

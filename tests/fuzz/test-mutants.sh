@@ -35,7 +35,10 @@ for mutant in read-gives-the-neighbour trim-forgets read-past-the-end write-past
 	finds ops $mutant
 done
 for mutant in checksum-unseen reserved-unseen copy-unseen range-one-too-far shared-unseen \
-	repair-takes-an-entry repair-takes-a-page table-out-of-place-followed volumes-share-unseen; do
+	repair-takes-an-entry repair-takes-a-page table-out-of-place-followed volumes-share-unseen \
+	uuids-unseen sequences-unseen origin-gone-unseen origin-differs-unseen family-unseen height-unseen \
+	circle-unseen half-a-snapshot-unseen predecessor-forgotten predecessor-of-another \
+	shared-counted-twice shared-changed frees-the-predecessors frees-the-successors; do
 	finds image $mutant
 done
 test ${#missed[@]} -eq 0 || fail "not found: ${missed[*]}"

@@ -17,22 +17,28 @@ belongs to it:
                    more is there
     zeroes VOLUME BLOCK..., ...  what reads as zeroes and has contents in the base image: nothing
                    tells it
+    other VOLUME BLOCK..., ...  what reads as that block was or is in another view of its family: check
+                   tells that two have its page or its table, but its check value is right
     repair N       the exit status of `kmemblk check --repair`; then its output; or `same`: as check
     becomes same   what repair made: no change; or `base`, the base image; or a RECIPE
     then all       what can be read after it; without this line, the same as before
 
-`DEVICE` in a message stands for the name of the file.  A recipe is steps, with `;` between them:
+`DEVICE` in a message stands for the name of the file.  VOLUME is a snapshot, too: VOLUME@SNAPSHOT, or as UUID@SNAPSHOT one
+whose volume is not there.  A recipe is steps, with `;` between them:
 
     put OFFSET HEX            bytes, checksums or not
     zero PAGE                 a whole page
     primary FIELD=VALUE...    fields of the superblock, and a right checksum
     copy, both FIELD=VALUE... the same of its copy, or of each
-    record VOLUME FIELD=VALUE... the same of a volume's record
+    record VOLUME FIELD=VALUE... the same of a volume's record; VALUE `=VOLUME` is that one's uuid
     duplicate VOLUME PAGE     its record on another page, too
     set PLACE VALUE           an entry
     size BYTES                cut off, or longer by zeroes
+    grow PAGES STEPS          longer by zeroes, and so many steps of a growth to that: the copy at the end; the
+                              former copy cleared; of the superblock its checksum, its size, and all of it
+    keep PAGE                 as it is in the base image
 
-Where an entry is, in the volumes as the base image has them:
+Where an entry is, in the volumes as the base image has them (one in a table that is shared is one for all who share it):
 
     directory NUMBER          that of a record
     second NUMBER             the same in the directory's copy
@@ -48,6 +54,7 @@ rightly there (a block: with check value 0).
 import pathlib
 import subprocess
 import sys
+import uuid
 
 from crc32c import crc32c
 from map import PAGE, PAGE_MASK, place_entry, with_parity
@@ -85,7 +92,13 @@ RECORD_FIELDS = {
     "name1": (57, 1),
     "name62": (118, 1),
     "name63": (119, 1),
-    "reserved": (120, 1),
+    "uuid": (40, 16),
+    "volume": (120, 16),
+    "volume0": (120, 1),
+    "origin": (136, 16),
+    "origin0": (136, 1),
+    "sequence": (152, 8),
+    "reserved": (160, 1),
     "reserved_end": (4083, 1),
 }
 RECORD_CRC = 4084
@@ -114,18 +127,26 @@ def page_of(image, at):
     return number(image, at) & PAGE_MASK
 
 
-def set_fields(image, page, fields, crc_at, settings):
+def set_fields(image, page, fields, crc_at, settings, uuids=None):
     at = page * PAGE
     for setting in settings:
-        field, value = setting.split("=")
+        field, value = setting.split("=", 1)
         offset, width = fields[field]
-        image[at + offset : at + offset + width] = int(value, 0).to_bytes(width, "little")
+        if value[0] == "=":
+            value = uuids[value[1:]]
+        else:
+            value = int(value, 0).to_bytes(width, "little")
+        image[at + offset : at + offset + width] = value
     crc = crc32c(image[at : at + crc_at])
     image[at + crc_at : at + crc_at + 4] = crc.to_bytes(4, "little")
 
 
+def directory_pages(image):
+    return number(image, 64)
+
+
 class Volume:
-    """A volume of a sound image."""
+    """A volume of a sound image, or a snapshot."""
 
     def __init__(self, image, slot):
         self.image, self.slot = image, slot
@@ -133,6 +154,7 @@ class Volume:
         at = self.record * PAGE
         self.height, self.blocks = number(image, at + 8, 4), number(image, at + 16)
         self.family = number(image, at + 24)
+        self.uuid, self.volume = image[at + 40 : at + 56], image[at + 120 : at + 136]
         self.name = image[at + 56 : at + 120].rstrip(b"\0").decode()
 
     def find(self, level, place):
@@ -164,8 +186,14 @@ class Volume:
 
 
 def volumes_of(image):
-    slots = range(ENTRIES)
-    return [Volume(image, slot) for slot in slots if page_of(image, PAGE + 8 * slot)]
+    slots = range(ENTRIES * directory_pages(image))
+    volumes = [Volume(image, slot) for slot in slots if page_of(image, PAGE + 8 * slot)]
+    names = {bytes(volume.uuid): volume.name for volume in volumes}
+    for volume in volumes:
+        if any(volume.volume):
+            whose = names.get(bytes(volume.volume), str(uuid.UUID(bytes=bytes(volume.volume))))
+            volume.name = f"{whose}@{volume.name}"
+    return volumes
 
 
 class Maker:
@@ -180,7 +208,8 @@ class Maker:
         kind, *words = words
         if kind in ("directory", "second", "each"):
             slot = int(words[0])
-            pages = {"directory": [1], "second": [2], "each": [1, 2]}[kind]
+            second = 1 + directory_pages(self.base)
+            pages = {"directory": [1], "second": [second], "each": [1, second]}[kind]
             right = lambda page: place_entry(0, page, LEVEL_RECORD, slot)
             return [page * PAGE + 8 * slot for page in pages], right
         if kind == "below":
@@ -203,6 +232,17 @@ class Maker:
                 entry = int(value, 0)
             image[at : at + 8] = entry.to_bytes(8, "little")
 
+    def grow(self, image, pages, steps):
+        end = (pages - 1) * PAGE
+        image += bytes(pages * PAGE - len(image))
+        image[end:] = image[:PAGE]
+        fields = [f"device_pages={pages}", f"generation={number(image, 80) + 1}"]
+        set_fields(image, pages - 1, FIELDS, PAGE - 4, fields)
+        if steps > 1:
+            image[self.last * PAGE : (self.last + 1) * PAGE] = bytes(PAGE)
+        for part in [slice(PAGE - 8, PAGE), slice(48, 56), slice(0, PAGE)][: max(0, steps - 2)]:
+            image[part] = image[end:][part]
+
     def step(self, image, what, words):
         if what == "put":
             data = bytes.fromhex(words[1])
@@ -214,10 +254,16 @@ class Maker:
             self.set_entry(image, words[:-1], words[-1])
         elif what == "record":
             page = self.volumes[words[0]].record
-            set_fields(image, page, RECORD_FIELDS, RECORD_CRC, words[1:])
+            uuids = {volume.name: volume.uuid for volume in self.volumes.values()}
+            set_fields(image, page, RECORD_FIELDS, RECORD_CRC, words[1:], uuids)
         elif what == "duplicate":
             old, new = self.volumes[words[0]].record * PAGE, int(words[1]) * PAGE
             image[new : new + PAGE] = image[old : old + PAGE]
+        elif what == "grow":
+            self.grow(image, int(words[0]), int(words[1]))
+        elif what == "keep":
+            at = int(words[0]) * PAGE
+            image[at : at + PAGE] = self.base[at : at + PAGE]
         elif what == "size":
             size = int(words[0])
             image[:] = image[:size] + bytes(max(0, size - len(image)))
@@ -251,9 +297,9 @@ def read_table(path):
     return cases
 
 
-def zeroes_of(case):
-    """Blocks of each volume that read as zeroes, as a case says."""
-    volumes = [part.split() for part in case.get("zeroes", "").split(",") if part.strip()]
+def blocks_of(case, word):
+    """Blocks of each volume that read as zeroes, or as others, as a case says."""
+    volumes = [part.split() for part in case.get(word, "").split(",") if part.strip()]
     return {name: [int(block) for block in blocks] for name, *blocks in volumes}
 
 
@@ -266,7 +312,7 @@ class Bench:
         self.device = pathlib.Path(device)
         self.copy = pathlib.Path(folder) / "blocks"
         self.kmemblk, self.read_all, self.server = kmemblk, read_all, server
-        self.case, self.zeroes, self.wrong = "", {}, 0
+        self.case, self.zeroes, self.other, self.wrong = "", {}, {}, 0
 
     def disk_of(self, volume):
         """The blocks that are not zeroes."""
@@ -307,8 +353,9 @@ class Bench:
         disk = self.disks[volume.name]
         zeroes = self.zeroes.get(volume.name, [])
         wanted = {block: disk[block] for block in disk if not gone(block) and block not in zeroes}
+        other = self.other.get(volume.name, [])
         for block in wanted.keys() | data.keys():
-            if wanted.get(block) != data.get(block):
+            if (wanted.get(block) == data.get(block)) == (block in other):
                 self.expect("contents", f"{volume.name}: {block} as it was", "something else")
         return [f"{part[0]}-{part[-1]}" if len(part) > 1 else f"{part[0]}" for part in lost]
 
@@ -353,7 +400,7 @@ class Bench:
         used = set()
         for volume in volumes_of(image):
             used |= {volume.record} | {page for _, _, page in volume.named()}
-        for page in set(range(3, 699)) - used:
+        for page in set(range(1 + 2 * directory_pages(image), number(image, 48) - 1)) - used:
             image[page * PAGE : (page + 1) * PAGE] = bytes(PAGE)
         return image
 
@@ -363,7 +410,8 @@ class Bench:
         self.expect(f"the device's bytes {when}", "as expected", "as expected" if same else "not")
 
     def try_case(self, case):
-        self.case, self.zeroes = case["case"], zeroes_of(case)
+        self.case = case["case"]
+        self.zeroes, self.other = blocks_of(case, "zeroes"), blocks_of(case, "other")
         image = self.maker.made(case["image"])
         self.device.write_bytes(image)
         self.expect("check", case["check"], self.checked())

@@ -20,7 +20,7 @@
 
 #define NAMES_MAX 512u
 
-static char names[NAMES_MAX][64];
+static char names[NAMES_MAX][sizeof(((struct kmemblk_volume_info *)NULL)->name)];
 static unsigned int count;
 
 static int note_name(void *opaque, const struct kmemblk_volume_info *info)

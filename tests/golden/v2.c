@@ -2,21 +2,14 @@
 /*
  * v2.c - the stored image of format version 2 is what kmemblk-format(5) says, opens, and reads as
  * it did.
- *
- * The bytes are taken apart here with the numbers of the manual page, not those of layout.h, so
- * that a change of the format cannot change the test along with the library.
  */
 #include "config.h"
 
-#include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "unit.h"
+#include "image.h"
 #include "common/disk.h"
 
 #define PAGES 700u
@@ -38,73 +31,6 @@ static const struct volume volumes[] = {
 	{ "tall", 0xfedcba9876543210, 300000, 3, false, 7, { 0, 262144, 299999 }, 3 },
 };
 #define VOLUMES (sizeof(volumes) / sizeof(volumes[0]))
-
-/* ---- the image, from od(1)'s text ------------------------------------------------------------ */
-
-#define LINE 32u
-
-static uint8_t image[PAGES * PAGE];
-
-static void parse_line(const char *text, uint8_t *line)
-{
-	for (unsigned int i = 0; i < LINE; i++) {
-		unsigned int byte;
-		int used = 0;
-
-		ck_assert_int_eq(sscanf(text, "%2x%n", &byte, &used), 1);
-		line[i] = (uint8_t)byte;
-		text += used;
-	}
-}
-
-/* A line is an offset and its bytes; "*" stands for repetitions of the line before it. */
-static void read_image(void)
-{
-	const char *source = getenv("abs_top_srcdir");
-	char path[4096], text[256];
-	uint8_t line[LINE] = { 0 };
-	uint64_t at = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/tests/golden/v2.od", source == NULL ? "../.." : source);
-	file = fopen(path, "re");
-	ck_assert_msg(file != NULL, "%s cannot be read", path);
-	while (fgets(text, sizeof(text), file) != NULL) {
-		char *bytes;
-		uint64_t offset;
-
-		if (text[0] == '*')
-			continue;
-		offset = strtoull(text, &bytes, 16);
-		for (; at < offset; at += LINE)
-			memcpy(image + at, line, LINE);
-		if (at < sizeof(image)) {
-			parse_line(bytes, line);
-			memcpy(image + at, line, LINE);
-			at += LINE;
-		}
-	}
-	ck_assert_uint_eq(at, sizeof(image));
-	fclose(file);
-}
-
-/* unit_device becomes the image, with holes where it has zeroes. */
-static void make(void)
-{
-	read_image();
-	unit_make_file(unit_device, sizeof(image));
-	for (uint64_t page = 0; page < PAGES; page++)
-		if (!unit_is_zero(image + page * PAGE, PAGE))
-			unit_poke(page * PAGE, image + page * PAGE, PAGE);
-}
-
-static bool says(const uint8_t *page, const char *text)
-{
-	for (unsigned int i = 0; i < PAGE; i += 16)
-		if (memcmp(page + i, text, 16) != 0)
-			return false;
-	return true;
-}
 
 /* What each block holds: a text again and again; NULL for zeroes.  Block 1 of the first is apart. */
 static const char *text_of(const struct volume *volume, uint64_t block)
@@ -134,46 +60,10 @@ static bool is_right(const struct volume *volume, uint64_t block, const uint8_t 
 		return unit_is_zero(page, 100) &&
 		       memcmp(page + 100, "a part of a block", 17) == 0 &&
 		       unit_is_zero(page + 117, PAGE - 117);
-	return text == NULL ? unit_is_zero(page, PAGE) : says(page, text);
+	return text == NULL ? unit_is_zero(page, PAGE) : image_says(page, text);
 }
 
 /* ---- by hand --------------------------------------------------------------------------------- */
-
-static uint64_t number(uint64_t at, unsigned int width)
-{
-	uint64_t value = 0;
-
-	while (width-- > 0)
-		value = value << 8 | image[at + width];
-	return value;
-}
-
-/* CRC-24, a bit at a time, begun with `value`. */
-static uint32_t crc24(uint32_t value, const void *bytes, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		value ^= ((const uint8_t *)bytes)[i];
-		for (unsigned int bit = 0; bit < 8; bit++)
-			value = value >> 1 ^ (value & 1 ? 0xdf3261 : 0);
-	}
-	return value;
-}
-
-/* Of family, number and contents. */
-static uint64_t check_value(uint64_t family, uint64_t block, const uint8_t *page)
-{
-	uint64_t before[2] = { htole64(family), htole64(block) };
-
-	return crc24(crc24(0, before, sizeof(before)), page, PAGE);
-}
-
-/* Of family, page, level and number. */
-static uint64_t place_value(uint64_t family, uint64_t page, uint64_t level, uint64_t place)
-{
-	uint64_t words[4] = { htole64(family), htole64(page), htole64(level), htole64(place) };
-
-	return crc24(0, words, sizeof(words));
-}
 
 static void expect_superblock(uint64_t at)
 {
@@ -181,42 +71,28 @@ static void expect_superblock(uint64_t at)
 					  0x8f, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd };
 
 	ck_assert_mem_eq(image + at, "KMEMBLK\n", 8);
-	ck_assert_uint_eq(number(at + 8, 4), 2);	    /* version */
-	ck_assert_uint_eq(number(at + 12, 4), 1);	    /* type: blk */
-	ck_assert(unit_is_zero(image + at + 16, 24));	    /* feature words */
-	ck_assert_uint_eq(number(at + 40, 4), 4096);	    /* page size */
-	ck_assert_uint_eq(number(at + 44, 4), 1);	    /* check: CRC-24 */
-	ck_assert_uint_eq(number(at + 48, 8), 700);	    /* device pages */
-	ck_assert_uint_eq(number(at + 56, 8), 1);	    /* directory start */
-	ck_assert_uint_eq(number(at + 64, 8), 1);	    /* directory pages */
-	ck_assert_uint_eq(number(at + 72, 8), 20);	    /* spare pages */
-	ck_assert_uint_eq(number(at + 80, 8), 1);	    /* generation */
-	ck_assert_uint_eq(number(at + 88, 8), 10000000000); /* created */
+	ck_assert_uint_eq(image_number(at + 8, 4), 2);		  /* version */
+	ck_assert_uint_eq(image_number(at + 12, 4), 1);		  /* type: blk */
+	ck_assert(unit_is_zero(image + at + 16, 24));		  /* feature words */
+	ck_assert_uint_eq(image_number(at + 40, 4), 4096);	  /* page size */
+	ck_assert_uint_eq(image_number(at + 44, 4), 1);		  /* check: CRC-24 */
+	ck_assert_uint_eq(image_number(at + 48, 8), 700);	  /* device pages */
+	ck_assert_uint_eq(image_number(at + 56, 8), 1);		  /* directory start */
+	ck_assert_uint_eq(image_number(at + 64, 8), 1);		  /* directory pages */
+	ck_assert_uint_eq(image_number(at + 72, 8), 20);	  /* spare pages */
+	ck_assert_uint_eq(image_number(at + 80, 8), 1);		  /* generation */
+	ck_assert_uint_eq(image_number(at + 88, 8), 10000000000); /* created */
 	ck_assert_mem_eq(image + at + 96, uuid, 16);
 	ck_assert_str_eq((const char *)image + at + 112, "golden \xc3\xa9 v2");
 	ck_assert(unit_is_zero(image + at + 124, 4092 - 124));
-	ck_assert_uint_eq(number(at + 4092, 4), unit_crc32c(image + at, 4092));
+	ck_assert_uint_eq(image_number(at + 4092, 4), unit_crc32c(image + at, 4092));
 }
 
-/* The data page that an entry names, by no other entry so far; its bits are even in number. */
-static uint64_t page_named(uint64_t at, bool *named)
+/* By no other entry so far. */
+static uint64_t name(uint64_t page, bool *named)
 {
-	uint64_t entry = number(at, 8), page = entry & 0x7fffffffff;
-
-	ck_assert(page >= 3 && page <= 698);
 	ck_assert_msg(!named[page], "page %llu is named twice", (unsigned long long)page);
 	named[page] = true;
-	ck_assert_int_eq(__builtin_popcountll(entry) % 2, 0);
-	return page;
-}
-
-/* The page of what is at a place, which the entry's check value must be of. */
-static uint64_t page_of_place(uint64_t at, uint64_t family, unsigned int level, uint64_t place,
-			      bool *named)
-{
-	uint64_t page = page_named(at, named);
-
-	ck_assert_uint_eq(number(at, 8) >> 39 & 0xffffff, place_value(family, page, level, place));
 	return page;
 }
 
@@ -224,20 +100,20 @@ static uint64_t expect_record(const struct volume *volume, unsigned int i, bool 
 {
 	static const uint8_t uuid[15] = { 0xfe, 0xdc, 0xba, 0x98, 0x76, 0x54, 0x43, 0x21,
 					  0x8f, 0xed, 0xcb, 0xa9, 0x87, 0x65, 0x43 };
-	uint64_t at = page_of_place(4096 + 8 * i, 0, 63, i, named) * 4096;
+	uint64_t at = name(image_page_of_place(4096 + 8 * i, 0, 63, i), named) * 4096;
 	size_t length = strlen(volume->name);
 
 	ck_assert_mem_eq(image + at, "KMEMREC\n", 8);
-	ck_assert_uint_eq(number(at + 8, 4), volume->height);
-	ck_assert_uint_eq(number(at + 12, 4), volume->is_default);
-	ck_assert_uint_eq(number(at + 16, 8), volume->blocks);
-	ck_assert_uint_eq(number(at + 24, 8), volume->family);
-	ck_assert_uint_eq(number(at + 32, 8), 10000000000); /* created */
+	ck_assert_uint_eq(image_number(at + 8, 4), volume->height);
+	ck_assert_uint_eq(image_number(at + 12, 4), volume->is_default);
+	ck_assert_uint_eq(image_number(at + 16, 8), volume->blocks);
+	ck_assert_uint_eq(image_number(at + 24, 8), volume->family);
+	ck_assert_uint_eq(image_number(at + 32, 8), 10000000000); /* created */
 	ck_assert_mem_eq(image + at + 40, uuid, 15);
 	ck_assert_uint_eq(image[at + 55], i);
 	ck_assert_mem_eq(image + at + 56, volume->name, length);
 	ck_assert(unit_is_zero(image + at + 56 + length, 4084 - 56 - length));
-	ck_assert_uint_eq(number(at + 4084, 4), unit_crc32c(image + at, 4084));
+	ck_assert_uint_eq(image_number(at + 4084, 4), unit_crc32c(image + at, 4084));
 	return at + 4088;
 }
 
@@ -250,13 +126,13 @@ struct found {
 
 static void expect_block(struct found *found, uint64_t at, uint64_t block)
 {
-	const uint8_t *contents = image + page_named(at, found->named) * 4096;
+	const uint8_t *contents = image + name(image_page_of(at), found->named) * 4096;
 
 	ck_assert_uint_lt(found->blocks, found->volume->count);
 	ck_assert_uint_eq(block, found->volume->mapped[found->blocks++]);
 	ck_assert(is_right(found->volume, block, contents));
-	ck_assert_uint_eq(number(at, 8) >> 39 & 0xffffff,
-			  check_value(found->volume->family, block, contents));
+	ck_assert_uint_eq(image_number(at, 8) >> 39 & 0xffffff,
+			  image_check_value(found->volume->family, block, contents));
 }
 
 /* The entry of what is at a place, and all below. */
@@ -264,14 +140,14 @@ static void expect_entry(struct found *found, uint64_t at, unsigned int level, u
 {
 	uint64_t page;
 
-	if (number(at, 8) == 0)
+	if (image_number(at, 8) == 0)
 		return;
 	if (level == 0) {
 		expect_block(found, at, place);
 		return;
 	}
 	found->tables++;
-	page = page_of_place(at, found->volume->family, level, place, found->named);
+	page = name(image_page_of_place(at, found->volume->family, level, place), found->named);
 	for (unsigned int i = 0; i < 512; i++)
 		expect_entry(found, page * 4096 + 8 * i, level - 1, 512 * place + i);
 }
@@ -280,7 +156,7 @@ START_TEST(test_bytes_are_as_documented)
 {
 	bool named[PAGES] = { false };
 
-	read_image();
+	image_read("v2.od", PAGES);
 	expect_superblock(0);
 	expect_superblock(COPY);
 	/* The directory, and its copy. */
@@ -346,7 +222,7 @@ START_TEST(test_opens_and_reads)
 	struct kmemblk_info info;
 	struct kmemblk *h;
 
-	make();
+	image_make("v2.od", PAGES);
 	unit_expect_clean();
 	for (unsigned int flags = 0; flags < 2; flags++) {
 		h = unit_open(flags);
@@ -379,7 +255,7 @@ START_TEST(test_is_written_to)
 	struct kmemblk *h;
 	uint8_t page[PAGE];
 
-	make();
+	image_make("v2.od", PAGES);
 	h = unit_open(0);
 	for (uint64_t block = 100; block < 400; block++)
 		unit_write(h, block, block);
@@ -399,7 +275,7 @@ START_TEST(test_volumes_are_changed)
 {
 	struct kmemblk *h;
 
-	make();
+	image_make("v2.od", PAGES);
 	h = unit_open(0);
 	ck_assert_int_eq(kmemblk_volume_create(h, "third", 10 * PAGE, 0), 0);
 	/* Higher by a level, and back. */
@@ -408,11 +284,11 @@ START_TEST(test_volumes_are_changed)
 	unit_expect_clean();
 	h = unit_open(0);
 	ck_assert_int_eq(kmemblk_volume_resize(h, "tall", 300000ull * PAGE, 0), 0);
-	ck_assert_int_eq(kmemblk_volume_delete(h, "third"), 0);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "third", 0), 0);
 	expect_volumes(h);
 	expect_contents(h);
-	ck_assert_int_eq(kmemblk_volume_delete(h, "tall"), 0);
-	ck_assert_int_eq(kmemblk_volume_delete(h, "kmem0"), 0);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "tall", 0), 0);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "kmem0", 0), 0);
 	ck_assert_uint_eq(unit_info(h).pages_used + unit_info(h).pages_tables, 0);
 	unit_close_clean(h);
 }
@@ -423,7 +299,7 @@ START_TEST(test_the_same_is_written_today)
 {
 	uint8_t page[PAGE];
 
-	read_image();
+	image_read("v2.od", PAGES);
 	unit_format_with(&(struct kmemblk_format_options){ .label = "golden \xc3\xa9 v2",
 							   .create_size = PAGES * PAGE,
 							   .disk_size = 520 * PAGE,
@@ -436,8 +312,8 @@ START_TEST(test_the_same_is_written_today)
 		ck_assert_mem_eq(page, image, PAGE);
 	}
 	ck_assert_uint_eq(unit_record(), 3);
-	ck_assert_uint_eq(unit_peek_number(PAGE, 8), number(PAGE, 8));
-	ck_assert_uint_eq(unit_peek_number(2 * PAGE, 8), number(2 * PAGE, 8));
+	ck_assert_uint_eq(unit_peek_number(PAGE, 8), image_number(PAGE, 8));
+	ck_assert_uint_eq(unit_peek_number(2 * PAGE, 8), image_number(2 * PAGE, 8));
 	unit_poke(3 * PAGE + 24, image + 3 * PAGE + 24, 32);
 	unit_seal_record(3);
 	unit_peek(3 * PAGE, page, PAGE);

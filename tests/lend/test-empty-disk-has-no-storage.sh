@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# An empty thin disk takes storage for its metadata only, before it is served, while it is and after.
+# An empty sparse disk takes storage for its metadata only, before it is served, while it is and after.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/lend/free-pages.sh"
 

@@ -8,17 +8,23 @@
 #include "common/disk.h"
 #include "harness.h"
 
-char *test_make_device(uint64_t size, uint64_t spare)
+char *test_make_device_with(uint64_t size, const struct kmemblk_format_options *options)
 {
-	struct kmemblk_format_options options = { .spare_pages = spare };
 	int fd = memfd_create(TEST_DEVICE_NAME, MFD_CLOEXEC);
 	char *path;
 
 	CHECK(fd != -1 && ftruncate(fd, (off_t)size) == 0, "memfd of %llu bytes: %m",
 	      (unsigned long long)size);
 	CHECK(asprintf(&path, "/proc/self/fd/%d", fd) != -1, "out of memory");
-	CHECK_CALL(kmemblk_format(path, &options));
+	CHECK_CALL(kmemblk_format(path, options));
 	return path;
+}
+
+char *test_make_device(uint64_t size, uint64_t spare)
+{
+	struct kmemblk_format_options options = { .spare_pages = spare };
+
+	return test_make_device_with(size, &options);
 }
 
 struct kmemblk *test_open(const char *path)

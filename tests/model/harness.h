@@ -22,6 +22,7 @@
 
 /* Make and format a device; 0 for `spare` means the default.  Its path, to be freed. */
 char *test_make_device(uint64_t size, uint64_t spare);
+char *test_make_device_with(uint64_t size, const struct kmemblk_format_options *options);
 
 /* Open for writing, and start; its disk is in use from now on. */
 struct kmemblk *test_open(const char *path);

@@ -7,9 +7,12 @@
  * it held before.  With --kill each phase runs in a child process that is killed at a random moment
  * of it; what the reference had seen acknowledged must be there.
  *
+ * With --snapshots some of the operations are about snapshots of the disk (views.c).
+ *
  * What is wrong is counted: torn (a mixture of versions), lost (older than what was certainly
- * written), foreign (another block's).  whole.c and parts.c state the rules.  Every other error, an
- * ENOSPC included, ends the test: the disk never has more blocks than the device has pages.
+ * written), foreign (another block's), late (in a snapshot, and begun after it), changed (in a snapshot, since it was
+ * taken).  whole.c and parts.c state the rules.  Every other error, an ENOSPC included, ends the test: the disks never
+ * have more blocks than the device has pages.
  *
  * The seed is printed, and gives the same operations again, though not the same order.
  */
@@ -24,8 +27,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "model.h"
+#include "common/audit.h"
 #include "common/disk.h"
+#include "model.h"
 
 struct reference *reference;
 unsigned int threads = 16;
@@ -35,8 +39,15 @@ static unsigned int seconds; /* 0: no limit */
 static unsigned int phases = 4;
 static bool kill_phases;
 static uint64_t seed;
-static uint64_t size = 24 << 20;
+static uint64_t size; /* 0: the default */
 static uint64_t spare = 16;
+static unsigned int snapshots; /* how many there are at the same time */
+
+/* Of a device with one disk; and of the disk, if there are snapshots: a map of several leaves. */
+#define DEVICE_SIZE (24ull << 20)
+#define DISK_BLOCKS 1040ull
+/* Of a thousand operations so many are about snapshots, if there are any. */
+#define VIEW_WEIGHT 8u
 
 static const char *const names[OPERATIONS] = {
 	[READ] = "read",
@@ -52,7 +63,13 @@ static const char *const names[OPERATIONS] = {
 	[PART_ZERO] = "zero parts",
 	[EXTENTS] = "extents",
 	[FLUSH] = "flush",
+	[SNAPSHOT] = "snapshots taken",
+	[SNAPSHOT_READ] = "snapshots read back whole",
+	[SNAPSHOT_CLONE] = "snapshots cloned, and the clones read whole and deleted",
+	[SNAPSHOT_DELETE] = "snapshots deleted",
 };
+
+static const char *const kinds[WRONGS] = { "torn", "lost", "foreign", "late", "changed" };
 
 /* Of a thousand operations. */
 static const unsigned int weights[OPERATIONS] = {
@@ -72,7 +89,6 @@ void *share(size_t length)
 
 void wrong(enum wrong kind, const char *format, ...)
 {
-	static const char *const kinds[WRONGS] = { "torn", "lost", "foreign" };
 	char text[256];
 	va_list args;
 
@@ -100,6 +116,8 @@ static enum operation choose(struct worker *worker)
 {
 	unsigned int at = random_below(&worker->random, 1000), operation = 0;
 
+	if (snapshots > 0 && random_below(&worker->random, 1000) < VIEW_WEIGHT)
+		return SNAPSHOT;
 	while (at >= weights[operation])
 		at -= weights[operation++];
 	return (enum operation)operation;
@@ -111,8 +129,10 @@ static enum operation do_one(struct worker *worker)
 
 	switch (operation) {
 	case FLUSH:
-		CHECK_CALL(kmemblk_flush(disk_in_use(worker->handle)));
+		CHECK_CALL(kmemblk_flush(worker->disk));
 		return operation;
+	case SNAPSHOT:
+		return views_do(worker);
 	case PART_READ:
 	case PART_WRITE:
 		return parts_do(worker, operation);
@@ -145,6 +165,7 @@ static void run_phase(struct kmemblk *handle, struct worker *workers, unsigned i
 {
 	for (unsigned int i = 0; i < threads; i++) {
 		workers[i].handle = handle;
+		workers[i].disk = disk_in_use(handle);
 		workers[i].number = i;
 		workers[i].random = seed + ((uint64_t)phase << 32) + i + 1;
 		CHECK(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0,
@@ -183,16 +204,38 @@ static void run_killed(const char *path, struct worker *workers, unsigned int ph
 
 static void settle(struct kmemblk *handle, struct worker *worker)
 {
+	char why[200];
+
 	worker->handle = handle;
+	worker->disk = disk_in_use(handle);
 	worker->number = 0;
+	views_settle(worker);
 	whole_settle(worker);
 	parts_settle(worker);
+	if (snapshots > 0)
+		CHECK(audit(handle, why, sizeof(why)), "%s", why);
+}
+
+/*
+ * Large enough for all snapshots and for a clone of each thread, should they have nothing in common.
+ */
+static char *make_device(void)
+{
+	uint64_t disk = size == 0 ? DISK_BLOCKS : size / BLOCK_SIZE;
+	struct kmemblk_format_options options = { .spare_pages = spare };
+
+	if (snapshots == 0)
+		return test_make_device(size == 0 ? DEVICE_SIZE : size, spare);
+	options.disk_size = disk * BLOCK_SIZE;
+	return test_make_device_with(
+		((disk + disk / 256 + 8) * (1 + snapshots + threads) + spare + 1024) * BLOCK_SIZE,
+		&options);
 }
 
 static void run_phases(void)
 {
 	struct worker *workers = calloc(threads, sizeof(workers[0]));
-	char *path = test_make_device(size, spare);
+	char *path = make_device();
 	struct kmemblk *handle;
 	struct kmemblk_info info;
 
@@ -202,6 +245,8 @@ static void run_phases(void)
 	CHECK(info.blocks >= 64 && info.blocks < UINT32_MAX / 2, "unsuitable size");
 	whole_create((uint32_t)(info.blocks / 2), (uint32_t)(per_thread() * threads));
 	parts_create((uint32_t)(info.blocks / 2), (uint32_t)(info.blocks - info.blocks / 2), seed);
+	if (snapshots > 0)
+		views_create(snapshots, (uint32_t)info.blocks);
 	settle(handle, workers);
 	for (unsigned int phase = 0; phase < phases; phase++) {
 		if (kill_phases) {
@@ -230,7 +275,8 @@ static const struct argp_option options[] = {
 	{ "phases", 'p', "N", 0, "close, check and open between them", 0 },
 	{ "seconds", 't', "N", 0, "stop after so many, if there are operations left", 0 },
 	{ "seed", 's', "N", 0, "repeat the operations of another run", 0 },
-	{ "size", 'S', "MIB", 0, "of the device", 0 },
+	{ "size", 'S', "MIB", 0, "of the device; with --snapshots of the disk", 0 },
+	{ "snapshots", 'N', "N", 0, "that there are at the same time", 0 },
 	{ "spare", 'P', "PAGES", 0, "of the device; 1 makes writers wait most", 0 },
 	{ "threads", 'T', "N", 0, NULL, 0 },
 	{ 0 },
@@ -265,6 +311,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'S':
 		size = number << 20;
 		return 0;
+	case 'N':
+		snapshots = (unsigned int)number;
+		return 0;
 	case 'P':
 		spare = number;
 		return 0;
@@ -278,19 +327,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static bool report(void)
 {
-	uint64_t sum = 0;
+	uint64_t sum = 0, bad = 0;
 
 	for (unsigned int i = 0; i < OPERATIONS; i++) {
 		printf("%12llu %s\n", (unsigned long long)LOAD(reference->done[i]), names[i]);
 		sum += LOAD(reference->done[i]);
 	}
-	printf("%12llu operations by %u threads: %llu torn, %llu lost, %llu foreign\n",
-	       (unsigned long long)sum, threads, (unsigned long long)LOAD(reference->wrong[TORN]),
-	       (unsigned long long)LOAD(reference->wrong[LOST]),
-	       (unsigned long long)LOAD(reference->wrong[FOREIGN]));
-	return LOAD(reference->wrong[TORN]) + LOAD(reference->wrong[LOST]) +
-		       LOAD(reference->wrong[FOREIGN]) ==
-	       0;
+	printf("%12llu operations by %u threads:", (unsigned long long)sum, threads);
+	for (unsigned int i = 0; i < WRONGS; i++) {
+		printf("%s %llu %s", i == 0 ? "" : ",",
+		       (unsigned long long)LOAD(reference->wrong[i]), kinds[i]);
+		bad += LOAD(reference->wrong[i]);
+	}
+	printf("\n");
+	return bad == 0;
 }
 
 int main(int argc, char **argv)

@@ -4,7 +4,7 @@
  *
  * The first half of the disk is for whole blocks, any of which any thread may change at any time
  * (whole.c); the second half is cut into pieces of any length and alignment, each of which only one
- * thread changes (parts.c).
+ * thread changes (parts.c).  Snapshots of all of it are taken meanwhile (views.c).
  *
  * All of the reference is in memory shared with forked children, so that it outlives one that is
  * killed.
@@ -61,6 +61,10 @@ enum operation {
 	PART_ZERO,
 	EXTENTS,
 	FLUSH,
+	SNAPSHOT,
+	SNAPSHOT_READ,
+	SNAPSHOT_CLONE,
+	SNAPSHOT_DELETE,
 	OPERATIONS
 };
 
@@ -68,6 +72,8 @@ enum wrong {
 	TORN,	 /* a mixture */
 	LOST,	 /* what was certainly overwritten */
 	FOREIGN, /* another's contents, or nobody's */
+	LATE,	 /* in a snapshot: what was begun after it was taken */
+	CHANGED, /* in a snapshot, or a clone: what was something else before */
 	WRONGS
 };
 
@@ -81,6 +87,7 @@ struct reference {
 struct worker {
 	pthread_t thread;
 	struct kmemblk *handle;
+	struct kmemblk_volume *disk;
 	unsigned int number;
 	uint64_t random;
 	uint8_t buf[MOST_BLOCKS * BLOCK_SIZE];
@@ -106,11 +113,36 @@ void whole_do(struct worker *worker, enum operation operation);
  */
 void whole_settle(struct worker *worker);
 
+/*
+ * A snapshot: before the call, after it, and what is in it, block by block; then whether all of that can have been
+ * there at one instant.  `snapshot` is as many bytes as whole_snapshot_size() says, of memory of share().
+ */
+size_t whole_snapshot_size(void);
+void whole_snapshot_before(void *snapshot);
+void whole_snapshot_after(void *snapshot);
+void whole_snapshot_block(void *snapshot, uint32_t block, const void *bytes);
+void whole_snapshot_judge(void *snapshot);
+
 /* ---- parts.c: bytes from block `first` on --------------------------------------------------- */
 
 void parts_create(uint32_t first, uint32_t blocks, uint64_t seed);
 /* PART_READ, or the next change of some piece: what it was. */
 enum operation parts_do(struct worker *worker, enum operation operation);
 void parts_settle(struct worker *worker);
+
+/* As for whole blocks. */
+size_t parts_snapshot_size(void);
+void parts_snapshot_before(void *snapshot);
+void parts_snapshot_after(void *snapshot);
+void parts_snapshot_block(const void *snapshot, uint32_t block, const void *bytes);
+
+/* ---- views.c: snapshots of all blocks -------------------------------------------------------- */
+
+/* `most`: how many snapshots there are at the same time. */
+void views_create(unsigned int most, uint32_t blocks);
+/* One of this worker's snapshots is taken, read, cloned or deleted; which of these. */
+enum operation views_do(struct worker *worker);
+/* Before whole_settle() and parts_settle(). */
+void views_settle(struct worker *worker);
 
 #endif /* MODEL_H */

@@ -16,7 +16,6 @@
 
 #include "common/block.h"
 #include "model.h"
-#include "common/disk.h"
 
 /* Pieces that a read looks at, at most. */
 #define MOST_PIECES 256u
@@ -132,10 +131,8 @@ static enum wrong classify(const struct fragment *fragment, uint32_t oldest)
 	return TORN;
 }
 
-static void check_fragment(const struct fragment *fragment, uint32_t oldest)
+static void check_fragment(const struct fragment *fragment, uint32_t oldest, uint32_t newest)
 {
-	uint32_t newest = LOAD(pieces[fragment->number].issued);
-
 	/* Most often it is the newest. */
 	for (uint32_t version = newest; version + 1 > oldest; version--) {
 		if (is_version(fragment, version))
@@ -166,7 +163,7 @@ static void check_range(struct worker *worker, uint64_t from, uint64_t to)
 	     last++)
 		oldest[last - first] = LOAD(pieces[last].acknowledged);
 	to = min(to, pieces[last - 1].from + pieces[last - 1].length);
-	CHECK_CALL(kmemblk_read(disk_in_use(worker->handle), worker->buf, to - from, from));
+	CHECK_CALL(kmemblk_read(worker->disk, worker->buf, to - from, from));
 	for (uint32_t i = first; i < last; i++) {
 		struct fragment fragment = { .number = i };
 		uint64_t stop = min(to, pieces[i].from + pieces[i].length);
@@ -178,7 +175,7 @@ static void check_range(struct worker *worker, uint64_t from, uint64_t to)
 
 			fragment.length = (uint32_t)(min(stop, block_end) - fragment.at);
 			fragment.bytes = worker->buf + (fragment.at - from);
-			check_fragment(&fragment, oldest[i - first]);
+			check_fragment(&fragment, oldest[i - first], LOAD(pieces[i].issued));
 			fragment.at += fragment.length;
 		}
 	}
@@ -194,7 +191,7 @@ static void change(struct worker *worker, uint32_t number, uint32_t version)
 	STORE(piece->issued, version);
 	if (is_zero(number, version)) {
 		CHECK_CALL(
-			kmemblk_zero(disk_in_use(worker->handle), piece->length, piece->from,
+			kmemblk_zero(worker->disk, piece->length, piece->from,
 				     random_below(&worker->random, 2) ? KMEMBLK_ZERO_NO_HOLE : 0));
 	} else {
 		block_fill(contents, PIECE | number, version);
@@ -205,8 +202,7 @@ static void change(struct worker *worker, uint32_t number, uint32_t version)
 			memcpy(worker->buf + at, contents + in_block, length);
 			at += length;
 		}
-		CHECK_CALL(kmemblk_write(disk_in_use(worker->handle), worker->buf, piece->length,
-					 piece->from));
+		CHECK_CALL(kmemblk_write(worker->disk, worker->buf, piece->length, piece->from));
 	}
 	STORE(piece->acknowledged, version);
 }
@@ -244,6 +240,51 @@ enum operation parts_do(struct worker *worker, enum operation operation)
 	version = LOAD(piece->issued) + 1;
 	change(worker, number, version);
 	return is_zero(number, version) ? PART_ZERO : PART_WRITE;
+}
+
+/* ---- snapshots ------------------------------------------------------------------------------ */
+
+struct versions {
+	uint32_t oldest; /* acknowledged when the snapshot was asked for */
+	uint32_t newest; /* issued when it was there */
+};
+
+size_t parts_snapshot_size(void)
+{
+	return count * sizeof(struct versions);
+}
+
+void parts_snapshot_before(void *snapshot)
+{
+	struct versions *versions = snapshot;
+
+	for (uint32_t i = 0; i < count; i++)
+		versions[i].oldest = LOAD(pieces[i].acknowledged);
+}
+
+void parts_snapshot_after(void *snapshot)
+{
+	struct versions *versions = snapshot;
+
+	for (uint32_t i = 0; i < count; i++)
+		versions[i].newest = LOAD(pieces[i].issued);
+}
+
+void parts_snapshot_block(const void *snapshot, uint32_t block, const void *bytes)
+{
+	const struct versions *versions = snapshot;
+	uint64_t from = (uint64_t)block * BLOCK_SIZE, to = from + BLOCK_SIZE;
+
+	for (uint32_t i = piece_at[(from - start) / BLOCK_SIZE]; i < count && pieces[i].from < to;
+	     i++) {
+		uint64_t piece_end = pieces[i].from + pieces[i].length;
+		struct fragment fragment = { .number = i };
+
+		fragment.at = from > pieces[i].from ? from : pieces[i].from;
+		fragment.length = (uint32_t)(min(to, piece_end) - fragment.at);
+		fragment.bytes = (const uint8_t *)bytes + (fragment.at - from);
+		check_fragment(&fragment, versions[i].oldest, versions[i].newest);
+	}
 }
 
 void parts_settle(struct worker *worker)

@@ -18,6 +18,10 @@
  * may be returned if any change to zeroes is under way, or the latest acknowledgement of one is not
  * before F; the same for a hole and the changes that make one.
  *
+ * A snapshot is taken between two looks at the clock.  All that was acknowledged before the first must be in it, and
+ * nothing that was issued after the second; and all of it must be of one instant: if it has a change, then also each
+ * that was acknowledged before that one was issued, or what came after.
+ *
  * When nobody is at work (whole_settle) each block holds exactly one thing, the base.  A new tick,
  * the epoch, then stands for "written and acknowledged now", and no older version is right any
  * more: not that of a change that was cut by a kill either.
@@ -28,7 +32,6 @@
 
 #include "common/block.h"
 #include "model.h"
-#include "common/disk.h"
 
 /* Changes to zeroes, or to holes. */
 struct clearing {
@@ -43,19 +46,28 @@ struct whole {
 	struct clearing holes;
 };
 
+struct change {
+	_Atomic uint32_t first, count; /* blocks */
+	_Atomic uint32_t acknowledged; /* 0 while it is not */
+};
+
 static struct whole *whole;
 static uint32_t blocks;
-/* Of version epoch + i: its acknowledgement, 0 while there is none. */
-static _Atomic uint32_t *acknowledged;
+static struct change *change; /* of version epoch + i */
 static uint32_t changes;
 static uint32_t epoch;
+/* Of each thread: no version below it is under way; of a thread without one, the greatest number. */
+static _Atomic uint32_t *under_way;
 
 void whole_create(uint32_t count, uint32_t changes_per_phase)
 {
 	blocks = count;
 	changes = changes_per_phase + 1;
 	whole = share(blocks * sizeof(whole[0]));
-	acknowledged = share(changes * sizeof(acknowledged[0]));
+	change = share(changes * sizeof(change[0]));
+	under_way = share(threads * sizeof(under_way[0]));
+	for (unsigned int i = 0; i < threads; i++)
+		STORE(under_way[i], UINT32_MAX);
 }
 
 /* ---- what may be read ----------------------------------------------------------------------- */
@@ -66,6 +78,14 @@ static bool may_be_clear(const struct clearing *clearing, uint32_t floor)
 	return LOAD(clearing->under_way) > 0 || LOAD(clearing->latest) >= floor;
 }
 
+/* Of a version of a block, 0: there is none yet. */
+static uint32_t acknowledgement(uint32_t block, uint32_t version)
+{
+	if (version <= epoch)
+		return version == whole[block].base ? epoch : version;
+	return LOAD(change[version - epoch].acknowledged);
+}
+
 static void check_version(uint32_t block, uint32_t floor, uint32_t version)
 {
 	uint32_t now = LOAD(reference->clock), ack;
@@ -74,10 +94,7 @@ static void check_version(uint32_t block, uint32_t floor, uint32_t version)
 		wrong(FOREIGN, "block %u: version %u, which nobody wrote", block, version);
 		return;
 	}
-	if (version <= epoch)
-		ack = version == whole[block].base ? epoch : version;
-	else
-		ack = LOAD(acknowledged[version - epoch]);
+	ack = acknowledgement(block, version);
 	if (ack != 0 && ack < floor)
 		wrong(LOST, "block %u: version %u of base %u, acknowledged %u, floor %u, epoch %u",
 		      block, version, whole[block].base, ack, floor, epoch);
@@ -113,7 +130,7 @@ static void do_read(struct worker *worker, uint32_t first, uint32_t count, unsig
 
 	for (uint32_t i = 0; i < count; i++)
 		floor[i] = LOAD(whole[first + i].floor);
-	CHECK_CALL(kmemblk_read(disk_in_use(worker->handle), worker->buf, to - from, from));
+	CHECK_CALL(kmemblk_read(worker->disk, worker->buf, to - from, from));
 	for (uint32_t i = 0; i < count; i++) {
 		/* Whole words only. */
 		unsigned int begin = i == 0 ? (cut_front + 7) / 8 : 0;
@@ -169,37 +186,47 @@ static void do_extents(struct worker *worker, uint32_t first, uint32_t count)
 
 	for (uint32_t i = 0; i < count; i++)
 		floor[i] = LOAD(whole[first + i].floor);
-	CHECK_CALL(kmemblk_extents(disk_in_use(worker->handle), to - from, from, on_extent, &walk));
+	CHECK_CALL(kmemblk_extents(worker->disk, to - from, from, on_extent, &walk));
 	CHECK(walk.next == to, "extents end at %llu instead of %llu", (unsigned long long)walk.next,
 	      (unsigned long long)to);
 }
 
 /* ---- changes -------------------------------------------------------------------------------- */
 
-static uint32_t issue(void)
+static uint32_t issue(struct worker *worker, uint32_t first, uint32_t count)
 {
-	uint32_t version = ADD(reference->clock, 1) + 1;
+	uint32_t version;
 
+	STORE(under_way[worker->number], LOAD(reference->clock) + 1);
+	version = ADD(reference->clock, 1) + 1;
 	CHECK(version - epoch < changes, "the model is out of versions");
+	STORE(change[version - epoch].first, first);
+	STORE(change[version - epoch].count, count);
 	return version;
 }
 
-static void took_effect(uint32_t first, uint32_t count, uint32_t version)
+static void took_effect(struct worker *worker, uint32_t first, uint32_t count, uint32_t version)
 {
 	for (uint32_t i = 0; i < count; i++)
 		raise_to(&whole[first + i].floor, version);
+	STORE(under_way[worker->number], UINT32_MAX);
+}
+
+static void acknowledge(uint32_t version)
+{
+	STORE(change[version - epoch].acknowledged, LOAD(reference->clock));
 }
 
 static void do_write(struct worker *worker, uint32_t first, uint32_t count)
 {
-	uint32_t version = issue();
+	uint32_t version = issue(worker, first, count);
 
 	for (uint32_t i = 0; i < count; i++)
 		block_fill(worker->buf + i * BLOCK_SIZE, first + i, version);
-	CHECK_CALL(kmemblk_write(disk_in_use(worker->handle), worker->buf,
-				 (size_t)count * BLOCK_SIZE, (uint64_t)first * BLOCK_SIZE));
-	STORE(acknowledged[version - epoch], LOAD(reference->clock));
-	took_effect(first, count, version);
+	CHECK_CALL(kmemblk_write(worker->disk, worker->buf, (size_t)count * BLOCK_SIZE,
+				 (uint64_t)first * BLOCK_SIZE));
+	acknowledge(version);
+	took_effect(worker, first, count, version);
 }
 
 static void clearing_begins(struct clearing *clearing)
@@ -223,13 +250,13 @@ static void trim(struct worker *worker, uint32_t first, uint32_t count)
 		from -= random_below(&worker->random, BLOCK_SIZE);
 	if (first + count < blocks)
 		to += random_below(&worker->random, BLOCK_SIZE);
-	CHECK_CALL(kmemblk_trim(disk_in_use(worker->handle), to - from, from));
+	CHECK_CALL(kmemblk_trim(worker->disk, to - from, from));
 }
 
 static void do_clear(struct worker *worker, uint32_t first, uint32_t count,
 		     enum operation operation)
 {
-	uint32_t version = issue();
+	uint32_t version = issue(worker, first, count);
 	bool holes = operation != ZERO_NO_HOLE;
 
 	for (uint32_t i = first; i < first + count; i++) {
@@ -240,7 +267,7 @@ static void do_clear(struct worker *worker, uint32_t first, uint32_t count,
 	if (operation == TRIM)
 		trim(worker, first, count);
 	else
-		CHECK_CALL(kmemblk_zero(disk_in_use(worker->handle), (uint64_t)count * BLOCK_SIZE,
+		CHECK_CALL(kmemblk_zero(worker->disk, (uint64_t)count * BLOCK_SIZE,
 					(uint64_t)first * BLOCK_SIZE,
 					holes ? 0 : KMEMBLK_ZERO_NO_HOLE));
 	for (uint32_t i = first; i < first + count; i++) {
@@ -248,7 +275,8 @@ static void do_clear(struct worker *worker, uint32_t first, uint32_t count,
 			clearing_ends(&whole[i].holes);
 		clearing_ends(&whole[i].zeroes);
 	}
-	took_effect(first, count, version);
+	acknowledge(version);
+	took_effect(worker, first, count, version);
 }
 
 /* ---- what model.c calls --------------------------------------------------------------------- */
@@ -302,9 +330,107 @@ static bool is_hole(struct worker *worker, uint32_t block)
 
 	walk.end = walk.next + BLOCK_SIZE;
 	walk.floor = &floor;
-	CHECK_CALL(kmemblk_extents(disk_in_use(worker->handle), BLOCK_SIZE, walk.next, on_extent,
-				   &walk));
+	CHECK_CALL(kmemblk_extents(worker->disk, BLOCK_SIZE, walk.next, on_extent, &walk));
 	return walk.mapped == 0;
+}
+
+/* ---- snapshots ------------------------------------------------------------------------------ */
+
+struct in_snapshot {
+	uint32_t floor;	  /* when it was asked for */
+	uint32_t cleared; /* the last acknowledgement of a change to zeroes when it was there */
+	uint32_t version; /* that is in it, 0 for zeroes */
+};
+
+struct snapshot {
+	uint32_t first; /* no version before it was under way when it was asked for */
+	uint32_t after; /* the clock when it was there */
+	struct in_snapshot block[];
+};
+
+size_t whole_snapshot_size(void)
+{
+	return sizeof(struct snapshot) + blocks * sizeof(struct in_snapshot);
+}
+
+void whole_snapshot_before(void *opaque)
+{
+	struct snapshot *snapshot = opaque;
+
+	/* In this order: what begins between the two has a version past the clock. */
+	snapshot->first = LOAD(reference->clock) + 1;
+	for (unsigned int i = 0; i < threads; i++) {
+		uint32_t oldest = LOAD(under_way[i]);
+
+		snapshot->first = oldest < snapshot->first ? oldest : snapshot->first;
+	}
+	for (uint32_t i = 0; i < blocks; i++)
+		snapshot->block[i].floor = LOAD(whole[i].floor);
+}
+
+void whole_snapshot_after(void *opaque)
+{
+	struct snapshot *snapshot = opaque;
+
+	snapshot->after = LOAD(reference->clock);
+	for (uint32_t i = 0; i < blocks; i++)
+		snapshot->block[i].cleared = LOAD(whole[i].zeroes.under_way) > 0
+						     ? UINT32_MAX
+						     : LOAD(whole[i].zeroes.latest);
+}
+
+void whole_snapshot_block(void *opaque, uint32_t block, const void *bytes)
+{
+	struct snapshot *snapshot = opaque;
+	struct content content = block_recognise(bytes, 0, BLOCK_WORDS);
+
+	snapshot->block[block].version = content.kind == CONTENT_VERSION ? content.version : 0;
+	if (content.kind == CONTENT_MIXED)
+		wrong(TORN, "block %u of a snapshot: a mixture", block);
+	else if (content.kind == CONTENT_VERSION &&
+		 (content.number != block || content.version > LOAD(reference->clock)))
+		wrong(FOREIGN, "block %u of a snapshot: holds block %u, version %u", block,
+		      content.number, content.version);
+}
+
+/* What was acknowledged before the newest change that is in it was issued must be in it. */
+static void raise_floors(struct snapshot *snapshot)
+{
+	uint32_t newest = 0;
+
+	for (uint32_t i = 0; i < blocks; i++)
+		if (snapshot->block[i].version > newest)
+			newest = snapshot->block[i].version;
+	for (uint32_t version = snapshot->first > epoch ? snapshot->first : epoch + 1;
+	     version < newest; version++) {
+		const struct change *c = &change[version - epoch];
+		uint32_t ack = LOAD(c->acknowledged), first = LOAD(c->first);
+
+		if (ack == 0 || ack >= newest)
+			continue;
+		for (uint32_t i = first; i < first + LOAD(c->count); i++)
+			if (snapshot->block[i].floor < version)
+				snapshot->block[i].floor = version;
+	}
+}
+
+void whole_snapshot_judge(void *opaque)
+{
+	struct snapshot *snapshot = opaque;
+
+	raise_floors(snapshot);
+	for (uint32_t i = 0; i < blocks; i++) {
+		const struct in_snapshot *in = &snapshot->block[i];
+
+		if (in->version > snapshot->after)
+			wrong(LATE, "block %u of a snapshot: version %u, taken at %u", i,
+			      in->version, snapshot->after);
+		else if (in->version != 0)
+			check_version(i, in->floor, in->version);
+		else if (in->cleared < in->floor)
+			wrong(LOST, "block %u of a snapshot: zeroes, cleared at %u, floor %u", i,
+			      in->cleared, in->floor);
+	}
 }
 
 void whole_settle(struct worker *worker)
@@ -325,5 +451,7 @@ void whole_settle(struct worker *worker)
 		STORE(whole[i].holes.latest, hole ? next : 0);
 	}
 	epoch = next;
-	memset((void *)acknowledged, 0, changes * sizeof(acknowledged[0]));
+	memset((void *)change, 0, changes * sizeof(change[0]));
+	for (unsigned int i = 0; i < threads; i++)
+		STORE(under_way[i], UINT32_MAX);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * block-status.c - which parts of the disk have pages, also in requests of 4 GiB - 1 byte on a
- * thin disk over 8 GiB.
+ * sparse disk over 8 GiB.
  */
 #include "config.h"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# A thin disk on a tmpfs that is too small for it: a block that has no page gets ENOSPC, a block that
+# A sparse disk on a tmpfs that is too small for it: a block that has no page gets ENOSPC, a block that
 # has one can be overwritten, and the server lives.  Needs root, to mount a tmpfs of its own.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/functions.sh"

@@ -13,11 +13,13 @@ lend=$tmp/lend
 
 # refused WHAT PATH: and what is there stays as it is.
 refused() {
-	local before
-	before=$(stat -c '%i %f %s %Y' "$2")
+	local before what='%i %f %s %Y'
+	# The server has the device itself open for writing, which sets its time; its sum is compared below.
+	test "$2" != "$device" || what='%i %f %s'
+	before=$(stat -c "$what" "$2")
 	expect_error 1 "lend: $2: $1 is there, not a socket: choose another name" \
 		nbdkit -U "$tmp/nbd" "$plugin" "$device" lend="$2"
-	test "$(stat -c '%i %f %s %Y' "$2")" = "$before" || fail "$2 has changed"
+	test "$(stat -c "$what" "$2")" = "$before" || fail "$2 has changed"
 }
 sum=$(sha256sum < "$device")
 refused 'a regular file' "$device"

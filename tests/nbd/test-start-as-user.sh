@@ -28,6 +28,8 @@ cleanup_fn rm -rf "$private"
 mv "$device" "$private/disk"
 device=$private/disk
 chmod 666 "$device"
+# Which the other user cannot remove.
+cleanup_fn rm -f "$(control_socket)"
 for option in --threads=16 -f; do
 	expect_error 1 "error: lend: $device.loans: cannot make this folder, .*type: install -d -m 0700 -o nobody $device.loans" \
 		nbdkit $option -U "$tmp/nbd" -u nobody "$plugin" "$device" lend="$tmp/lend"

@@ -10,7 +10,7 @@ exports() {
 }
 
 # A call is declared in column 0, its name before the first parenthesis; types end in _fn.
-grep -hE '^[a-z].*[ *]kmemblk_[a-z_]+\(' "$abs_top_srcdir"/include/kmemblk{,-borrower,-volume}.h |
+grep -hE '^[a-z].*[ *]kmemblk_[a-z_]+\(' "$abs_top_srcdir"/include/kmemblk{,-borrower,-control,-volume}.h |
 	grep -v '^typedef' | sed -E 's/.*[ *](kmemblk_[a-z_]+)\(.*/\1/' | sort > "$tmp/header"
 test "$(wc -l < "$tmp/header")" -ge 15 || fail "calls of the header not found"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# check of a sound device, thin or thick, says clean, finds nothing and exits with 0.
+# check of a sound device, sparse or thick, says clean, finds nothing and exits with 0.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tools/helpers.sh"
 

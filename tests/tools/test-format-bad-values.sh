@@ -32,11 +32,14 @@ for option in --create --size; do
 	status 16 "$kmemblk" format $option
 	says err "option '$option' requires an argument"
 done
-bad 16 '^kmemblk format: --spare=0: not a number of pages' --spare=0
-bad 16 '^kmemblk format: --spare=-1: not a number of pages' --spare=-1
-bad 16 '^kmemblk format: --spare=1K: not a number of pages' --spare=1K
-bad 16 '^kmemblk format: --spare=: not a number of pages' --spare=
-bad 16 '^kmemblk format: --spare=18446744073709551616: not a number' --spare=18446744073709551616
+for option in spare:pages views:volumes; do
+	what=${option#*:}
+	option=--${option%:*}
+	for value in 0 -1 1K '' 18446744073709551616; do
+		bad 16 "^kmemblk format: $option=$value: not a number of $what: write 1 or more" \
+			"$option=$value"
+	done
+done
 bad 16 "unrecognized option '--bogus'" --bogus
 bad 16 "one PATH at a time" "$device.other"
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Without options, format makes a thin disk of all of the file, and says what to type next.
+# Without options, format makes a sparse disk of all of the file, and says what to type next.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tools/helpers.sh"
 
@@ -9,7 +9,7 @@ device d
 truncate -s 64M "$device"
 status 0 "$kmemblk" format "$device"
 silent err
-says out "^$device: a disk of [0-9.]+ MiB \([0-9]+ blocks\), thin, on tmpfs$"
+says out "^$device: a disk of [0-9.]+ MiB \([0-9]+ blocks\), sparse, on tmpfs$"
 says out "nbdkit .*kmemblk.* $device$"
 
 status 0 "$kmemblk" info --json "$device"

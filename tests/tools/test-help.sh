@@ -7,10 +7,10 @@
 
 status 0 "$kmemblk" --help
 silent err
-for subcommand in format info check run stat top; do
+for subcommand in format info check grow list create delete rename resize snapshot clone rollback thin run stat top; do
 	says out "^  $subcommand +[a-z]"
 done
-for subcommand in '' format info check run stat top; do
+for subcommand in '' format info check grow list create delete rename resize snapshot clone rollback thin run stat top; do
 	status 0 "$kmemblk" $subcommand --help
 	silent err
 	says out "^Usage: kmemblk $subcommand"

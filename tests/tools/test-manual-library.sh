@@ -8,7 +8,7 @@
 
 pod=$abs_top_srcdir/man/libkmemblk.pod
 
-grep -ho '\bkmemblk_[a-z_]*(' "$abs_top_srcdir"/include/kmemblk{,-borrower,-volume}.h | tr -d '(' | sort -u |
+grep -ho '\bkmemblk_[a-z_]*(' "$abs_top_srcdir"/include/kmemblk{,-borrower,-control,-volume}.h | tr -d '(' | sort -u |
 	while read -r call; do
 		grep -q "^=item B<$call>" "$pod" || fail "$call is not in $pod"
 	done

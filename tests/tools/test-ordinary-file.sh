@@ -16,7 +16,7 @@ if findmnt -n -o OPTIONS -T "$device" | grep -qE '(^|,)dax(=always)?(,|$)'; then
 fi
 truncate -s 16M "$device"
 status 0 "$kmemblk" format "$device"
-says out ' thin, on file$'
+says out ' sparse, on file$'
 status 0 "$kmemblk" info --json "$device"
 json_is 'j["media"]' file
 # The build may be anywhere; tests/vm/test-persistence.sh knows where its files are.

@@ -23,7 +23,8 @@ int bare_try_open(uint64_t count, uint64_t spare, uint64_t used)
 		.count = count,
 		.spare = spare,
 		.named = named,
-		.used = used,
+		.blocks = used,
+		.reserved = used,
 	};
 	int rc;
 

@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include <endian.h>
 #include <stdlib.h>
 
 #include "unit.h"
@@ -69,27 +70,31 @@ void unit_seal_record(uint64_t page)
 	unit_poke_number(page * PAGE + 4084, 4, unit_crc32c(bytes, 4084));
 }
 
-/* Mark what the entries of a table name, and all below. */
-static void mark(uint64_t at, unsigned int count, unsigned int level, bool *used)
+/* Mark what the entries of a table name, and all below.  A table is read at once: there are many. */
+static void mark(uint64_t at, unsigned int count, unsigned int level, bool *used, uint64_t pages)
 {
-	for (unsigned int i = 0; i < count; i++) {
-		uint64_t page = unit_peek_number(at + 8ull * i, 8) & PAGE_MASK;
+	uint64_t *entry = calloc(count, sizeof(entry[0]));
 
-		if (page == 0 || page >= unit_peek_number(48, 8))
+	unit_peek(at, entry, count * sizeof(entry[0]));
+	for (unsigned int i = 0; i < count; i++) {
+		uint64_t page = le64toh(entry[i]) & PAGE_MASK;
+
+		if (page == 0 || page >= pages)
 			continue;
 		used[page] = true;
 		if (level > 0)
-			mark(page * PAGE, ENTRIES, level - 1, used);
+			mark(page * PAGE, ENTRIES, level - 1, used, pages);
 	}
+	free(entry);
 }
 
 /* A page that nothing names; from the end, where tests put nothing. */
 static uint64_t free_page(unsigned int height)
 {
-	uint64_t page = unit_peek_number(48, 8) - 2;
-	bool *used = calloc(page + 2, sizeof(used[0]));
+	uint64_t pages = unit_peek_number(48, 8), page = pages - 2;
+	bool *used = calloc(pages, sizeof(used[0]));
 
-	mark(unit_record() * PAGE + 4088, 1, height, used);
+	mark(unit_record() * PAGE + 4088, 1, height, used, pages);
 	while (used[page])
 		page--;
 	free(used);

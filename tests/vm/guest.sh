@@ -35,7 +35,7 @@ requires qemu-system-x86_64 --version
 
 declare -A guest_pids=()
 
-# In memory where there is room: the file is as sparse as the device is thin.
+# In memory where there is room: the file takes as little as the device does.
 nvdimm() {
 	local folder=$tmp free
 	free=$(df --output=avail -B1M /dev/shm | tail -n 1)
@@ -160,9 +160,11 @@ guest_options() {
 		options+=(-object "memory-backend-file,id=nv$i,share=on,mem-path=$file,size=$(stat -c %s "$file"),align=2M"
 			-device "nvdimm,id=nvdimm$i,memdev=nv$i${node:+,node=$node}")
 	done
-	# Before the network: the first virtio device gives /dev/vport0p1 its name.
+	# Before the network: the first virtio device gives /dev/vport0p1 its name.  Without ioeventfd and
+	# event_idx the processor that writes has it in the file before it goes on; else QEMU's main thread
+	# takes it later, and a guest that is killed meanwhile has acknowledged what the file does not have.
 	if test -n "$acks_file"; then
-		options+=(-device virtio-serial-pci
+		options+=(-device virtio-serial-pci,ioeventfd=off,event_idx=off
 			-chardev "file,id=acks,path=$acks_file,append=on" -device virtserialport,chardev=acks)
 	fi
 	if test -n "$peer"; then

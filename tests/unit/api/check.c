@@ -7,6 +7,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,10 +231,179 @@ START_TEST(test_features_that_allow_reading_only_forbid_repair)
 	unit_poke_number(COPY + 200, 1, 1);
 	unit_expect_error(check_repair(), EMEDIUMTYPE, "can only read (ro-compat 0x1)");
 	unit_poke_number(COPY + 200, 1, 0);
+	unit_poke_number(PAGE, 8, 0);
+	unit_expect_error(check_repair(), EMEDIUMTYPE, "can only read (ro-compat 0x1)");
+	ck_assert_uint_eq(unit_peek_number(PAGE, 8), 0);
 	/* Also when only the copy is left to say so. */
 	unit_poke_number(0, 8, 0);
 	unit_expect_error(check_repair(), EMEDIUMTYPE, "can only read (ro-compat 0x1)");
 	ck_assert_uint_eq(unit_peek_number(0, 8), 0);
+}
+END_TEST
+
+/* ---- the directory --------------------------------------------------------------------------- */
+
+/* One of two volumes: the entries of the second. */
+#define ENTRY (PAGE + 8)
+#define OTHER (2 * PAGE + 8)
+
+static uint64_t make_second(void)
+{
+	struct kmemblk *h;
+
+	make();
+	h = unit_open(0);
+	ck_assert_int_eq(kmemblk_volume_create(h, "second", 100 * PAGE, 0), 0);
+	kmemblk_close(h);
+	return unit_peek_number(ENTRY, 8);
+}
+
+/* Whichever way one of the two is wrong, it becomes the other. */
+START_TEST(test_entry_of_the_directory)
+{
+	uint64_t entry = make_second(), page = entry & ((1ull << 39) - 1);
+	const uint64_t wrongs[] = {
+		entry ^ 1,
+		entry ^ 1ull << 50,
+		entry ^ 1ull << 63,
+		unit_record_entry(page, 2),
+		~0ull,
+		page,
+	};
+
+	for (size_t i = 0; i < sizeof(wrongs) / sizeof(wrongs[0]); i++) {
+		unit_poke_number(ENTRY, 8, wrongs[i]);
+		expect_finding(
+			"correctable",
+			"entry 1 of the directory is damaged; its copy is whole: add --repair to "
+			"write it anew from there");
+		repair(1, 0,
+		       "corrected: entry 1 of the directory is damaged; written anew from its copy");
+		ck_assert_uint_eq(unit_peek_number(ENTRY, 8), entry);
+		unit_poke_number(OTHER, 8, wrongs[i]);
+		expect_finding(
+			"correctable",
+			"entry 1 of the directory's copy is damaged; the directory's is whole: "
+			"add --repair to write it anew from there");
+		repair(1, 0,
+		       "corrected: entry 1 of the directory's copy is damaged; written anew from the "
+		       "directory");
+		ck_assert_uint_eq(unit_peek_number(OTHER, 8), entry);
+	}
+	unit_poke_number(ENTRY, 8, 0);
+	expect_finding("correctable", "entry 1 of the directory is lost; its copy is whole");
+	repair(1, 0, "corrected: entry 1 of the directory is lost; written anew from its copy");
+	ck_assert_uint_eq(unit_peek_number(ENTRY, 8), entry);
+	unit_expect_clean();
+}
+END_TEST
+
+/* As a crash leaves it: nothing is said, and nothing done. */
+START_TEST(test_directory_after_a_crash)
+{
+	uint64_t entry = make_second();
+
+	unit_poke_number(OTHER, 8, 0);
+	repair(0, 0, "");
+	ck_assert_uint_eq(unit_peek_number(OTHER, 8), 0);
+	kmemblk_close(unit_open(0));
+	ck_assert_uint_eq(unit_peek_number(OTHER, 8), entry);
+}
+END_TEST
+
+/* Neither has a record that is whole, or both have, and they are of different volumes. */
+START_TEST(test_directory_that_is_left)
+{
+	uint64_t entry = make_second(), first = unit_peek_number(PAGE, 8);
+	uint64_t page = entry & ((1ull << 39) - 1);
+	uint8_t record[PAGE];
+
+	unit_poke_number(ENTRY, 8, entry ^ 4);
+	unit_poke_number(OTHER, 8, entry ^ 8);
+	expect_finding("left", "entry 1 of the directory is damaged\nleft: entry 1 of the "
+			       "directory's copy is damaged\nnote: opened read-only");
+	repair(0, 2, "left: entry 1");
+	unit_poke_number(OTHER, 8, 0);
+	expect_finding("left", "entry 1 of the directory is damaged\nnote: opened read-only");
+	repair(0, 1, "left: entry 1");
+	/* The first volume's record, rightly named. */
+	unit_poke_number(OTHER, 8, unit_record_entry(unit_record(), 1));
+	expect_finding("left",
+		       "volume 1 has the name or the record of another, kmem0\nleft: entry 1 "
+		       "of the directory is damaged");
+	repair(0, 2, "left: volume 1");
+	unit_poke_number(ENTRY, 8, entry);
+	expect_finding("left",
+		       "entry 1 of the directory and its copy name different volumes, second "
+		       "and kmem0");
+	repair(0, 1, "left: entry 1");
+	ck_assert_uint_eq(unit_peek_number(OTHER, 8), unit_record_entry(unit_record(), 1));
+	unit_poke_number(ENTRY, 8, entry ^ 4);
+	unit_poke_number(OTHER, 8, entry);
+	/* The record, a bit of its name. */
+	unit_peek(page * PAGE, record, PAGE);
+	unit_poke_number(page * PAGE + 57, 1, record[57] ^ 2);
+	expect_finding("left", "the record of volume 1 is damaged: wrong checksum");
+	repair(0, 2, "left: entry 1 of the directory is damaged");
+	ck_assert_uint_eq(unit_peek_number(ENTRY, 8), entry ^ 4);
+	ck_assert_uint_eq(unit_peek_number(PAGE, 8), first);
+}
+END_TEST
+
+/* Of more than a hundred, the others are counted, and mended all the same; in the second page, too. */
+START_TEST(test_many_entries_of_the_directory)
+{
+	struct kmemblk_check_result result;
+	const uint8_t zeroes[2 * PAGE] = { 0 };
+	struct kmemblk *h;
+	const char *text;
+	char name[16];
+
+	unit_format_with(&(struct kmemblk_format_options){
+		.create_size = PAGES * PAGE, .disk_size = 9 * PAGE, .views = 1024 });
+	h = unit_open(0);
+	for (unsigned int i = 1; i < 600; i++) {
+		snprintf(name, sizeof(name), "v%u", i);
+		ck_assert_int_eq(kmemblk_volume_create(h, name, PAGE, 0), 0);
+	}
+	kmemblk_close(h);
+	unit_poke(PAGE, zeroes, sizeof(zeroes));
+	text = unit_check(0, &result);
+	ck_assert(strstr(text, "correctable: entry 99 of the directory is lost; its copy is") !=
+		  NULL);
+	ck_assert(strstr(text, "entry 100 ") == NULL);
+	ck_assert(strstr(text, "correctable: directory: 500 more entries to be written anew\n") !=
+		  NULL);
+	ck_assert_uint_eq(result.correctable, 101);
+	repair(101, 0, "corrected: directory: 500 more entries written anew\n");
+	unit_expect_clean();
+	h = unit_open(0);
+	ck_assert_uint_eq(unit_info(h).volumes, 600);
+	kmemblk_close(h);
+	/* One in the second page. */
+	unit_poke_number(2 * PAGE + 8 * 87, 8, 5);
+	repair(1, 0,
+	       "corrected: entry 599 of the directory is damaged; written anew from its copy");
+	unit_poke_number(4 * PAGE + 8 * 87, 8, 5);
+	repair(1, 0, "corrected: entry 599 of the directory's copy is damaged; written anew");
+	unit_expect_clean();
+}
+END_TEST
+
+/* A page of the directory that has no storage gets some. */
+START_TEST(test_directory_without_storage)
+{
+	struct kmemblk_info info;
+	int fd;
+
+	make_second();
+	fd = open(unit_device, O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, PAGE, PAGE), 0);
+	close(fd);
+	repair(2, 0, "corrected: entry 1 of the directory is lost; written anew from its copy");
+	ck_assert_int_eq(kmemblk_probe(unit_device, &info), 0);
+	ck_assert_uint_eq(info.volumes, 2);
+	expect_whole();
 }
 END_TEST
 
@@ -307,11 +477,14 @@ END_TEST
 START_TEST(test_grown_device_is_a_note)
 {
 	struct kmemblk_check_result result;
+	const char *text;
 
 	make();
 	ck_assert_int_eq(truncate(unit_device, 3000 * PAGE), 0);
-	ck_assert_str_eq(unit_check(0, &result),
-			 "note: the device has 3000 pages, of which the format uses 2000\n");
+	text = unit_check(0, &result);
+	ck_assert_ptr_nonnull(strstr(text,
+				     "note: the device has 3000 pages, of which the format uses "
+				     "2000; to use all, type: kmemblk grow /dev/shm/"));
 }
 END_TEST
 
@@ -359,6 +532,8 @@ UNIT_MAIN("check", test_sound_device, test_primary_damaged, test_primary_gone,
 	  test_copy_damaged_or_gone, test_both_damaged, test_copy_differs, test_copy_is_newer,
 	  test_newer_copy_of_another_size_changes_nothing, test_mkfs_was_there,
 	  test_newer_format_is_left_alone, test_features_that_allow_reading_only_forbid_repair,
-	  test_wild_entry, test_shared_page, test_many_wild_entries_are_counted,
-	  test_what_is_past_the_end_is_a_note, test_grown_device_is_a_note, test_device_cut_short,
-	  test_not_a_device, test_busy_and_bad_flags)
+	  test_entry_of_the_directory, test_directory_after_a_crash, test_directory_that_is_left,
+	  test_many_entries_of_the_directory, test_directory_without_storage, test_wild_entry,
+	  test_shared_page, test_many_wild_entries_are_counted, test_what_is_past_the_end_is_a_note,
+	  test_grown_device_is_a_note, test_device_cut_short, test_not_a_device,
+	  test_busy_and_bad_flags)

@@ -47,7 +47,7 @@ START_TEST(test_defaults)
 	ck_assert_uint_eq(info.generation, 1);
 	ck_assert(info.created >= (uint64_t)before && info.created <= (uint64_t)time(NULL));
 	ck_assert_uint_eq(info.pages_used, 0);
-	/* Thin: superblocks, directories, the record. */
+	/* Sparse: superblocks, directories, the record. */
 	ck_assert_uint_eq(unit_storage(unit_device), 5 * PAGE);
 	unit_expect_clean();
 }

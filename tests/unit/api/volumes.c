@@ -12,36 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blocks.h"
 #include "io/volume.h"
+#include "map/tree.h"
 #include "unit.h"
 
 static struct kmemblk *h;
-
-static struct kmemblk_volume *open_volume(const char *name)
-{
-	struct kmemblk_volume *v;
-
-	ck_assert_msg(kmemblk_volume_open(h, name, &v) == 0, "%s", kmemblk_error());
-	return v;
-}
-
-static void write_to(struct kmemblk_volume *v, uint64_t block, uint64_t number)
-{
-	uint8_t bytes[PAGE];
-
-	unit_fill(bytes, number);
-	ck_assert_msg(kmemblk_write(v, bytes, PAGE, block * PAGE) == 0, "%s", kmemblk_error());
-}
-
-static void expect_in(struct kmemblk_volume *v, uint64_t block, uint64_t number)
-{
-	uint8_t bytes[PAGE];
-
-	ck_assert_msg(kmemblk_read(v, bytes, PAGE, block * PAGE) == 0, "%s", kmemblk_error());
-	ck_assert_msg(number == 0 ? unit_is_zero(bytes, PAGE) : unit_is(bytes, number),
-		      "block %llu of %s is not %llu", (unsigned long long)block, v->map.record.name,
-		      (unsigned long long)number);
-}
 
 static void create(const char *name, uint64_t size)
 {
@@ -90,10 +66,10 @@ START_TEST(test_several_share_the_pages)
 	create("b.c-d_E9", PAGE);
 	expect_names("kmem0* a b.c-d_E9 ");
 	for (unsigned int i = 0; i < 3; i++)
-		v[i] = open_volume(names[i]);
+		v[i] = unit_open_volume(h, names[i]);
 	for (unsigned int i = 0; i < 3; i++)
-		write_to(v[i], 0, 10 + i);
-	write_to(v[1], (1ull << 28) - 1, 20);
+		unit_write_to(v[i], 0, 10 + i);
+	unit_write_to(v[1], (1ull << 28) - 1, 20);
 	unit_expect_error(kmemblk_write(v[2], "x", 1, PAGE), EINVAL, "disk of 4096 bytes");
 	expect_sum();
 	for (unsigned int i = 0; i < 3; i++)
@@ -101,14 +77,14 @@ START_TEST(test_several_share_the_pages)
 	reopen();
 	expect_names("kmem0* a b.c-d_E9 ");
 	for (unsigned int i = 0; i < 3; i++) {
-		v[i] = open_volume(names[i]);
-		expect_in(v[i], 0, 10 + i);
+		v[i] = unit_open_volume(h, names[i]);
+		unit_expect_in(v[i], 0, 10 + i);
 	}
-	expect_in(v[1], (1ull << 28) - 1, 20);
-	expect_in(v[1], 1ull << 27, 0);
+	unit_expect_in(v[1], (1ull << 28) - 1, 20);
+	unit_expect_in(v[1], 1ull << 27, 0);
 	ck_assert_int_eq(kmemblk_trim(v[1], 1ull << 40, 0), 0);
-	expect_in(v[0], 0, 10);
-	expect_in(v[2], 0, 12);
+	unit_expect_in(v[0], 0, 10);
+	unit_expect_in(v[2], 0, 12);
 	kmemblk_close(h);
 	unit_expect_clean();
 }
@@ -134,14 +110,14 @@ START_TEST(test_names_and_sizes_that_are_refused)
 	unit_expect_error(kmemblk_volume_create(h, "a", 0, 0), EINVAL, "multiple of 4096");
 	unit_expect_error(kmemblk_volume_create(h, "a", 100, 0), EINVAL, "multiple of 4096");
 	unit_expect_error(kmemblk_volume_create(h, "a", (1ull << 51) + PAGE, 0), EINVAL, "2 PiB");
-	unit_expect_error(kmemblk_volume_create(h, "a", PAGE, 2), EINVAL, "unknown flags 0x2");
-	unit_expect_error(kmemblk_volume_delete(h, "b"), ENOENT,
+	unit_expect_error(kmemblk_volume_create(h, "a", PAGE, 4), EINVAL, "unknown flags 0x4");
+	unit_expect_error(kmemblk_volume_delete(h, "b", 0), ENOENT,
 			  "there is no volume b; there are: kmem0, xxx");
 	unit_expect_error(kmemblk_volume_resize(h, "kmem0", PAGE, 2), EINVAL, "unknown flags 0x2");
 	kmemblk_close(h);
 	h = unit_open(KMEMBLK_OPEN_READONLY);
 	unit_expect_error(kmemblk_volume_create(h, "a", PAGE, 0), EROFS, "opened read-only");
-	unit_expect_error(kmemblk_volume_delete(h, "kmem0"), EROFS, "opened read-only");
+	unit_expect_error(kmemblk_volume_delete(h, "kmem0", 0), EROFS, "opened read-only");
 	kmemblk_close(h);
 }
 END_TEST
@@ -155,14 +131,67 @@ START_TEST(test_directory_full)
 		snprintf(name, sizeof(name), "v%u", i);
 		create(name, 1ull << 51);
 	}
-	unit_expect_error(kmemblk_volume_create(h, "more", PAGE, 0), ENOSPC,
-			  "its directory is full: it has 512 volumes");
+	unit_expect_error(
+		kmemblk_volume_create(h, "more", PAGE, 0), ENOSPC,
+		"its directory is full: it has room for 512 volumes and snapshots; kmemblk format "
+		"--views= makes more, and what the device holds is lost by that");
 	reopen();
 	expect_sum();
 	ck_assert_uint_eq(unit_info(h).volumes, 512);
 	ck_assert_uint_eq(unit_info(h).pages_tables, 512);
-	ck_assert_int_eq(kmemblk_volume_delete(h, "v300"), 0);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "v300", 0), 0);
 	create("more", PAGE);
+	kmemblk_close(h);
+	unit_expect_clean();
+}
+END_TEST
+
+/* Volumes whose entries are in three pages of the directory; the last of each page is written to. */
+START_TEST(test_several_pages_of_the_directory)
+{
+	struct kmemblk_volume *v;
+	char name[16];
+
+	unit_format_with(
+		&(struct kmemblk_format_options){ .create_size = 16 * MIB, .views = 1025 });
+	h = unit_open(0);
+	for (unsigned int i = 1; i < 1536; i++) {
+		snprintf(name, sizeof(name), "v%u", i);
+		create(name, 1ull << 51);
+		if (i % 512 == 511) {
+			v = unit_open_volume(h, name);
+			unit_write_to(v, 77, i);
+			kmemblk_volume_close(v);
+		}
+	}
+	unit_expect_error(kmemblk_volume_create(h, "more", PAGE, 0), ENOSPC,
+			  "its directory is full: it has room for 1536 volumes");
+	/* The name of one that is found in another page. */
+	unit_expect_error(kmemblk_volume_rename(h, "v3", "v1300"), EEXIST, "already");
+	ck_assert_int_eq(kmemblk_volume_delete(h, "v700", 0), 0);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "v1400", 0), 0);
+	ck_assert_int_eq(kmemblk_volume_rename(h, "v1024", "renamed"), 0);
+	reopen();
+	expect_sum();
+	ck_assert_uint_eq(unit_info(h).volumes, 1534);
+	for (unsigned int i = 511; i < 1536; i += 512) {
+		snprintf(name, sizeof(name), "v%u", i);
+		v = unit_open_volume(h, name);
+		unit_expect_in(v, 77, i);
+		kmemblk_volume_close(v);
+	}
+	v = unit_open_volume(h, "renamed");
+	ck_assert_uint_eq(v->number, 1024);
+	kmemblk_volume_close(v);
+	/* The first that is free. */
+	create("more", PAGE);
+	v = unit_open_volume(h, "more");
+	ck_assert_uint_eq(v->number, 700);
+	kmemblk_volume_close(v);
+	/* By what the manual page says: page 2 of the directory, and of its copy, entry 188. */
+	ck_assert_uint_eq(unit_peek_number(2 * PAGE + 8 * 188, 8),
+			  unit_peek_number(5 * PAGE + 8 * 188, 8));
+	ck_assert_uint_ne(unit_peek_number(2 * PAGE + 8 * 188, 8), 0);
 	kmemblk_close(h);
 	unit_expect_clean();
 }
@@ -179,13 +208,13 @@ START_TEST(test_which_is_the_default)
 	expect_names("first* b c ");
 	reopen();
 	expect_names("first* b c ");
-	ck_assert_int_eq(kmemblk_volume_delete(h, "first"), 0);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "first", 0), 0);
 	unit_expect_error(kmemblk_volume_open(h, NULL, &v), ENOENT,
 			  "name a volume; there are: b, c");
 	ck_assert_uint_eq(unit_info(h).blocks, 0);
-	ck_assert_int_eq(kmemblk_volume_delete(h, "b"), 0);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "b", 0), 0);
 	expect_names("c* ");
-	ck_assert_int_eq(kmemblk_volume_delete(h, "c"), 0);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "c", 0), 0);
 	unit_expect_error(kmemblk_volume_open(h, NULL, &v), ENOENT, "there are: none");
 	reopen();
 	expect_names("");
@@ -202,12 +231,13 @@ START_TEST(test_deleting_gives_all_back)
 	h = unit_make(8 * MIB);
 	before = unit_info(h).pages_free;
 	create("a", 1ull << 41);
-	v = open_volume("a");
+	v = unit_open_volume(h, "a");
 	for (uint64_t i = 0; i < 400; i++)
-		write_to(v, i * i * 1000, i);
-	unit_expect_error(kmemblk_volume_delete(h, "a"), EBUSY, "volume a is open: it has 1 users");
+		unit_write_to(v, i * i * 1000, i);
+	unit_expect_error(kmemblk_volume_delete(h, "a", 0), EBUSY,
+			  "volume a is open: it has 1 users");
 	kmemblk_volume_close(v);
-	ck_assert_int_eq(kmemblk_volume_delete(h, "a"), 0);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "a", 0), 0);
 	AWAIT(unit_info(h).pages_retired == 0);
 	ck_assert_uint_eq(unit_info(h).pages_free, before);
 	/* The pages serve again, all of them. */
@@ -231,7 +261,7 @@ START_TEST(test_a_full_device)
 		&(struct kmemblk_format_options){ .create_size = 4 * MIB, .spare_pages = 1 });
 	h = unit_open(0);
 	create("a", 1ull << 40);
-	v = open_volume("a");
+	v = unit_open_volume(h, "a");
 	unit_fill(bytes, 7);
 	while (kmemblk_write(v, bytes, PAGE, block * PAGE) == 0)
 		block++;
@@ -239,13 +269,13 @@ START_TEST(test_a_full_device)
 	/* These need none. */
 	ck_assert_int_eq(kmemblk_volume_rename(h, "a", "renamed"), 0);
 	ck_assert_int_eq(kmemblk_volume_resize(h, "renamed", (1ull << 40) + PAGE, 0), 0);
-	write_to(v, 0, 8);
-	expect_in(v, 0, 8);
-	expect_in(v, block - 1, 7);
+	unit_write_to(v, 0, 8);
+	unit_expect_in(v, 0, 8);
+	unit_expect_in(v, block - 1, 7);
 	kmemblk_volume_close(v);
 	unit_expect_error(kmemblk_volume_resize(h, "renamed", PAGE, 0), EEXIST, "add --force");
 	ck_assert_int_eq(kmemblk_volume_resize(h, "renamed", PAGE, KMEMBLK_VOLUME_FORCE), 0);
-	ck_assert_int_eq(kmemblk_volume_delete(h, "kmem0"), 0);
+	ck_assert_int_eq(kmemblk_volume_delete(h, "kmem0", 0), 0);
 	AWAIT(unit_info(h).pages_retired == 0);
 	ck_assert_uint_eq(unit_info(h).pages_used, 1);
 	expect_sum();
@@ -266,9 +296,9 @@ START_TEST(test_growing_keeps_what_there_is_and_adds_zeroes)
 	h = unit_make(8 * MIB);
 	create("v", sizes[0] * PAGE);
 	create("empty", sizes[0] * PAGE);
-	v = open_volume("v");
-	empty = open_volume("empty");
-	write_to(v, 0, 100);
+	v = unit_open_volume(h, "v");
+	empty = unit_open_volume(h, "empty");
+	unit_write_to(v, 0, 100);
 	for (unsigned int i = 1; i < n; i++) {
 		struct kmemblk_volume_info info;
 
@@ -276,19 +306,19 @@ START_TEST(test_growing_keeps_what_there_is_and_adds_zeroes)
 		ck_assert_int_eq(kmemblk_volume_resize(h, "empty", sizes[i] * PAGE, 0), 0);
 		kmemblk_volume_get_info(v, &info);
 		ck_assert_uint_eq(info.blocks, sizes[i]);
-		expect_in(v, sizes[i] - 1, 0);
-		expect_in(empty, sizes[i] - 1, 0);
-		write_to(v, sizes[i] - 1, 100 + i);
+		unit_expect_in(v, sizes[i] - 1, 0);
+		unit_expect_in(empty, sizes[i] - 1, 0);
+		unit_write_to(v, sizes[i] - 1, 100 + i);
 		for (unsigned int j = 0; j <= i; j++)
-			expect_in(v, sizes[j] - 1, 100 + j);
+			unit_expect_in(v, sizes[j] - 1, 100 + j);
 		expect_sum();
 	}
-	write_to(empty, 5, 5);
+	unit_write_to(empty, 5, 5);
 	ck_assert_uint_eq(unit_info(h).pages_used, n + 1);
 	reopen();
-	v = open_volume("v");
+	v = unit_open_volume(h, "v");
 	for (unsigned int i = 0; i < n; i++)
-		expect_in(v, sizes[i] - 1, 100 + i);
+		unit_expect_in(v, sizes[i] - 1, 100 + i);
 	expect_sum();
 	kmemblk_close(h);
 	unit_expect_clean();
@@ -303,11 +333,11 @@ START_TEST(test_what_was_cut_off_does_not_come_back)
 	h = unit_make(8 * MIB);
 	tables = unit_info(h).pages_tables;
 	create("v", 1ull << 40);
-	v = open_volume("v");
+	v = unit_open_volume(h, "v");
 	for (uint64_t block = 0; block < 600; block++)
-		write_to(v, block, block + 1);
-	write_to(v, 1ull << 20, 7);
-	write_to(v, (1ull << 28) - 1, 8);
+		unit_write_to(v, block, block + 1);
+	unit_write_to(v, 1ull << 20, 7);
+	unit_write_to(v, (1ull << 28) - 1, 8);
 	unit_expect_error(kmemblk_volume_resize(h, "v", PAGE, KMEMBLK_VOLUME_FORCE), EBUSY,
 			  "is open");
 	kmemblk_volume_close(v);
@@ -317,14 +347,53 @@ START_TEST(test_what_was_cut_off_does_not_come_back)
 	/* Its record, a leaf, and what is above it, since the height stays. */
 	ck_assert_uint_eq(unit_info(h).pages_tables, tables + 1 + 4);
 	ck_assert_int_eq(kmemblk_volume_resize(h, "v", 1ull << 40, 0), 0);
-	v = open_volume("v");
+	v = unit_open_volume(h, "v");
 	for (uint64_t block = 0; block < 600; block++)
-		expect_in(v, block, block < 300 ? block + 1 : 0);
-	expect_in(v, 1ull << 20, 0);
-	expect_in(v, (1ull << 28) - 1, 0);
+		unit_expect_in(v, block, block < 300 ? block + 1 : 0);
+	unit_expect_in(v, 1ull << 20, 0);
+	unit_expect_in(v, (1ull << 28) - 1, 0);
 	expect_sum();
 	kmemblk_close(h);
 	unit_expect_clean();
+}
+END_TEST
+
+static bool cut_fails;
+
+int __real_tree_cut(struct map *map, uint64_t blocks, struct pool *pool, struct tree_sums *sums);
+int __wrap_tree_cut(struct map *map, uint64_t blocks, struct pool *pool, struct tree_sums *sums);
+
+int __wrap_tree_cut(struct map *map, uint64_t blocks, struct pool *pool, struct tree_sums *sums)
+{
+	return cut_fails ? -EIO : __real_tree_cut(map, blocks, pool, sums);
+}
+
+/* It has its new size; what is past that stays until it can be cut, and does not come back. */
+START_TEST(test_a_cut_that_fails_is_made_later)
+{
+	struct kmemblk *h = unit_make(32 * MIB);
+	struct kmemblk_volume *v;
+
+	ck_assert_int_eq(kmemblk_volume_create(h, "v", 1000 * PAGE, 0), 0);
+	v = unit_open_volume(h, "v");
+	unit_write_to(v, 0, 1);
+	unit_write_to(v, 600, 2);
+	kmemblk_volume_close(v);
+	cut_fails = true;
+	ck_assert_int_eq(kmemblk_volume_resize(h, "v", 10 * PAGE, KMEMBLK_VOLUME_FORCE), -EIO);
+	/* It would show again. */
+	ck_assert_int_eq(kmemblk_volume_resize(h, "v", 1000 * PAGE, 0), -EIO);
+	v = unit_open_volume(h, "v");
+	ck_assert_uint_eq(map_blocks(&v->map), 10);
+	unit_expect_in(v, 0, 1);
+	kmemblk_volume_close(v);
+	cut_fails = false;
+	ck_assert_int_eq(kmemblk_volume_resize(h, "v", 1000 * PAGE, 0), 0);
+	v = unit_open_volume(h, "v");
+	unit_expect_in(v, 0, 1);
+	unit_expect_in(v, 600, 0);
+	kmemblk_volume_close(v);
+	unit_close_clean(h);
 }
 END_TEST
 
@@ -343,11 +412,12 @@ START_TEST(test_prealloc)
 	ck_assert_int_eq(kmemblk_volume_create(h, "v", 1000 * PAGE, KMEMBLK_VOLUME_PREALLOC), 0);
 	ck_assert_uint_eq(unit_info(h).pages_used, 1000);
 	/* The rest is used up; it needs none of it. */
-	for (uint64_t block = 0; kmemblk_write(open_volume("kmem0"), "x", 1, block * PAGE) == 0;)
+	for (uint64_t block = 0;
+	     kmemblk_write(unit_open_volume(h, "kmem0"), "x", 1, block * PAGE) == 0;)
 		block++;
-	v = open_volume("v");
+	v = unit_open_volume(h, "v");
 	for (uint64_t block = 0; block < 1000; block++)
-		write_to(v, block, block + 1);
+		unit_write_to(v, block, block + 1);
 	kmemblk_close(h);
 	unit_expect_clean();
 }
@@ -363,8 +433,8 @@ START_TEST(test_a_map_that_is_damaged_meanwhile)
 
 	h = unit_make(32 * MIB);
 	create("v", 1024 * PAGE);
-	v = open_volume("v");
-	write_to(v, 600, 1);
+	v = unit_open_volume(h, "v");
+	unit_write_to(v, 600, 1);
 	byte = (uint8_t *)map_table(&v->map, layout_entry_page(atomic_load(v->map.root)));
 	kmemblk_volume_close(v);
 	/* The second leaf's entry in the table above. */
@@ -372,13 +442,13 @@ START_TEST(test_a_map_that_is_damaged_meanwhile)
 	ck_assert_int_eq(kmemblk_volume_open(h, "v", &v), -EUCLEAN);
 	ck_assert_ptr_nonnull(strstr(kmemblk_error(), "volume v: its map has been damaged"));
 	/* The others go on. */
-	v = open_volume("kmem0");
-	write_to(v, 0, 2);
+	v = unit_open_volume(h, "kmem0");
+	unit_write_to(v, 0, 2);
 	kmemblk_volume_close(v);
 	kmemblk_close(h);
 
 	h = unit_open(KMEMBLK_OPEN_READONLY);
-	v = open_volume("v");
+	v = unit_open_volume(h, "v");
 	ck_assert_int_eq(kmemblk_read(v, bytes, PAGE, 600 * PAGE), -EIO);
 	kmemblk_volume_close(v);
 	kmemblk_close(h);
@@ -398,8 +468,8 @@ static void *write_far(void *opaque)
 	while (!atomic_load(&stop) && i < 700) {
 		uint64_t blocks = map_blocks(&v->map);
 
-		write_to(v, i * 7919 % blocks, i * 7919 % blocks + 1);
-		expect_in(v, i * 7919 % blocks, i * 7919 % blocks + 1);
+		unit_write_to(v, i * 7919 % blocks, i * 7919 % blocks + 1);
+		unit_expect_in(v, i * 7919 % blocks, i * 7919 % blocks + 1);
 		i++;
 	}
 	return NULL;
@@ -413,7 +483,7 @@ START_TEST(test_changes_beside_a_writer)
 
 	h = unit_make(32 * MIB);
 	create("v", blocks * PAGE);
-	v = open_volume("v");
+	v = unit_open_volume(h, "v");
 	pthread_create(&thread, NULL, write_far, v);
 	for (unsigned int i = 0; i < 60; i++) {
 		char name[16];
@@ -424,10 +494,10 @@ START_TEST(test_changes_beside_a_writer)
 		blocks = blocks * 3 / 2 + 1 < 1ull << 38 ? blocks * 3 / 2 + 1 : blocks + 1;
 		ck_assert_int_eq(kmemblk_volume_resize(h, name, blocks * PAGE, 0), 0);
 		create("other", 1ull << 40);
-		other = open_volume("other");
-		write_to(other, i, i);
+		other = unit_open_volume(h, "other");
+		unit_write_to(other, i, i);
 		kmemblk_volume_close(other);
-		ck_assert_int_eq(kmemblk_volume_delete(h, "other"), 0);
+		ck_assert_int_eq(kmemblk_volume_delete(h, "other", 0), 0);
 	}
 	atomic_store(&stop, true);
 	pthread_join(thread, NULL);
@@ -437,8 +507,10 @@ START_TEST(test_changes_beside_a_writer)
 }
 END_TEST
 
-UNIT_MAIN("volumes", test_several_share_the_pages, test_names_and_sizes_that_are_refused,
-	  test_directory_full, test_which_is_the_default, test_deleting_gives_all_back,
-	  test_a_full_device, test_growing_keeps_what_there_is_and_adds_zeroes,
+UNIT_MAIN("volumes", test_a_cut_that_fails_is_made_later, test_several_share_the_pages,
+	  test_names_and_sizes_that_are_refused, test_directory_full,
+	  test_several_pages_of_the_directory, test_which_is_the_default,
+	  test_deleting_gives_all_back, test_a_full_device,
+	  test_growing_keeps_what_there_is_and_adds_zeroes,
 	  test_what_was_cut_off_does_not_come_back, test_prealloc,
 	  test_a_map_that_is_damaged_meanwhile, test_changes_beside_a_writer)

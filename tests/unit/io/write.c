@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "io/handle.h"
+#include "blocks.h"
+#include "common/audit.h"
 #include "unit.h"
 #include "common/disk.h"
 
@@ -247,6 +249,49 @@ START_TEST(test_a_spare_of_one_serves_sixteen_writers_of_a_full_disk)
 }
 END_TEST
 
+/* More blocks than there is room for, in one request: each is what it was, or what was written, and no sum is wrong. */
+START_TEST(test_a_request_that_room_runs_out_for)
+{
+	const uint64_t kept = 100, more = 180;
+	struct kmemblk *h = unit_make(MIB);
+	struct kmemblk_volume *v = unit_open_volume(h, "kmem0"), *s;
+	static uint8_t bytes[180 * PAGE], block[PAGE];
+	uint64_t written = 0;
+	char why[200];
+
+	for (uint64_t i = 0; i < kept; i++)
+		unit_write_to(v, i, 1 + i);
+	/* What the snapshot has is beside what is to be overwritten. */
+	unit_take_snapshot(h, "kmem0@a");
+	ck_assert_uint_ge(disk_blocks(h), kept / 2 + more);
+	for (uint64_t i = 0; i < more; i++)
+		unit_fill(bytes + i * PAGE, 1000 + i);
+	unit_expect_error(kmemblk_write(v, bytes, more * PAGE, kept / 2 * PAGE), ENOSPC, "write");
+	for (uint64_t i = 0; i < more; i++) {
+		uint64_t at = kept / 2 + i;
+
+		ck_assert_int_eq(kmemblk_read(v, block, PAGE, at * PAGE), 0);
+		if (unit_is(block, 1000 + i))
+			written++;
+		else if (at < kept)
+			ck_assert(unit_is(block, 1 + at));
+		else
+			ck_assert(unit_is_zero(block, PAGE));
+	}
+	ck_assert_uint_gt(written, 0);
+	ck_assert_uint_lt(written, more);
+	s = unit_open_volume(h, "kmem0@a");
+	for (uint64_t i = 0; i < kept; i++) {
+		unit_write_to(v, i, 2000 + i);
+		unit_expect_in(s, i, 1 + i);
+	}
+	kmemblk_volume_close(s);
+	kmemblk_volume_close(v);
+	ck_assert_msg(audit(h, why, sizeof(why)), "%s", why);
+	unit_close_clean(h);
+}
+END_TEST
+
 START_TEST(test_media_error_in_a_leaf)
 {
 	struct kmemblk *h = unit_make(8 * MIB);
@@ -332,9 +377,9 @@ START_TEST(test_after_a_failure_to_persist_the_old_page_is_not_reused)
 }
 END_TEST
 
-UNIT_MAIN("write", test_written_is_read_and_stays, test_an_overwrite_goes_to_another_page,
-	  test_edges, test_random_ranges, test_out_of_range_changes_nothing,
-	  test_read_only_and_not_started, test_type_none_has_no_volume,
-	  test_a_spare_of_one_serves_sixteen_writers_of_a_full_disk, test_media_error_in_a_leaf,
-	  test_failure_to_persist_ends_writing,
+UNIT_MAIN("write", test_a_request_that_room_runs_out_for, test_written_is_read_and_stays,
+	  test_an_overwrite_goes_to_another_page, test_edges, test_random_ranges,
+	  test_out_of_range_changes_nothing, test_read_only_and_not_started,
+	  test_type_none_has_no_volume, test_a_spare_of_one_serves_sixteen_writers_of_a_full_disk,
+	  test_media_error_in_a_leaf, test_failure_to_persist_ends_writing,
 	  test_after_a_failure_to_persist_the_old_page_is_not_reused)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,8 +26,9 @@ static struct scan scan;
  * A device of so many pages with a volume of so many blocks, without check values, and nothing in it but what
  * the test puts there.
  */
-static void make(uint64_t pages, uint64_t blocks)
+static void make_with(uint64_t pages, uint64_t blocks, uint64_t directory_pages)
 {
+	uint64_t page = 1 + 2 * directory_pages;
 	struct record record = { .blocks = blocks,
 				 .height = record_height(blocks),
 				 .family = 0x0123456789abcdef,
@@ -35,7 +37,7 @@ static void make(uint64_t pages, uint64_t blocks)
 	ck_assert_int_eq(guard_install(), 0);
 	super = (struct super){ .type = type_by_id(1),
 				.directory_start = 1,
-				.directory_pages = 1,
+				.directory_pages = directory_pages,
 				.spare_pages = 1,
 				.generation = 1,
 				.device_pages = pages };
@@ -43,9 +45,14 @@ static void make(uint64_t pages, uint64_t blocks)
 	ck_assert_int_eq(device_open(&device, unit_device, false), 0);
 	ck_assert_int_eq(device_map(&device), 0);
 	ck_assert_int_eq(super_write(&device, 0, &super, PM_FORMAT_PRIMARY), 0);
-	ck_assert_int_eq(record_write(&device, RECORD, &record, 0, PM_RECORD), 0);
-	ck_assert_int_eq(directory_set(&device, &super, 0, RECORD), 0);
+	ck_assert_int_eq(record_write(&device, page, &record, 0, PM_RECORD, NULL), 0);
+	ck_assert_int_eq(directory_set(&device, &super, 0, page), 0);
 	device_close(&device);
+}
+
+static void make(uint64_t pages, uint64_t blocks)
+{
+	make_with(pages, blocks, 1);
 }
 
 static void scan_with(const struct scan *how)
@@ -371,6 +378,58 @@ START_TEST(test_directory)
 }
 END_TEST
 
+/* The first entry of each page, the last of all, and one that is of another page. */
+START_TEST(test_several_pages_of_the_directory)
+{
+	static const unsigned int numbers[] = { 512, 1024, 1535 };
+	char words[80];
+
+	make_with(200, 1000, 3);
+	ck_assert_int_eq(device_open(&device, unit_device, false), 0);
+	ck_assert_int_eq(device_map(&device), 0);
+	for (unsigned int i = 0; i < 3; i++) {
+		struct record record = { .blocks = 1, .height = 1, .uuid = { (uint8_t)(i + 1) } };
+
+		snprintf(record.name, sizeof(record.name), "v%u", numbers[i]);
+		ck_assert_int_eq(record_write(&device, 50 + i, &record, 0, PM_RECORD, NULL), 0);
+		ck_assert_int_eq(directory_set(&device, &super, numbers[i], 50 + i), 0);
+	}
+	device_close(&device);
+	scan_with(&(struct scan){ 0 });
+	ck_assert_msg(!scan_found_damage(&scan) && !scan.unequal, "%s", scan.problem);
+	ck_assert_uint_eq(scan.view_count, 4);
+	/* Six pages of the directory, four records. */
+	ck_assert_uint_eq(scan.page_count, 10);
+	for (unsigned int i = 0; i < 3; i++) {
+		ck_assert_uint_eq(scan.views[1 + i].number, numbers[i]);
+		ck_assert_uint_eq(scan.views[1 + i].page, 50 + i);
+	}
+	end();
+	for (unsigned int i = 0; i < 3; i++) {
+		uint64_t at = PAGE + 8 * numbers[i], entry = unit_peek_number(at, 8);
+
+		ck_assert_uint_eq(entry, unit_record_entry(50 + i, numbers[i]));
+		ck_assert_uint_eq(unit_peek_number(at + 3 * PAGE, 8), entry);
+		unit_poke_number(at, 8, entry ^ 16);
+		snprintf(words, sizeof(words), "entry %u of the directory is damaged", numbers[i]);
+		expect_problem(words, 4);
+		/* It is none in another page. */
+		unit_poke_number(at, 8, unit_record_entry(50 + i, numbers[i] % 512));
+		expect_problem(words, 4);
+		unit_poke_number(at, 8, entry);
+		unit_poke_number(at + 3 * PAGE, 8, entry ^ 16);
+		snprintf(words, sizeof(words), "entry %u of the directory's copy is damaged",
+			 numbers[i]);
+		expect_problem(words, 4);
+		unit_poke_number(at + 3 * PAGE, 8, entry);
+	}
+	/* The name of one in the first page. */
+	unit_poke(52 * PAGE + 56, "disk", 5);
+	unit_seal_record(52);
+	expect_problem("volume 1535 has the name or the record of another, disk", 3);
+}
+END_TEST
+
 START_TEST(test_record)
 {
 	static const struct {
@@ -382,13 +441,16 @@ START_TEST(test_record)
 		{ 8, 4, 0, "height 0 for 1000 blocks" },
 		{ 8, 4, 1, "height 1 for 1000 blocks" },
 		{ 8, 4, 6, "height 6 for 1000 blocks" },
-		{ 12, 4, 2, "reserved bytes are not zero" },
+		{ 12, 4, 8, "reserved bytes are not zero" },
+		{ 12, 4, 2, "half of a snapshot" },
+		{ 152, 8, 1, "half of a snapshot" },
 		{ 16, 8, 0, "impossible size: 0 blocks" },
 		{ 16, 8, (1ull << 39) + 1, "impossible size: 549755813889 blocks" },
 		{ 56, 1, '.', "a name that is none" },
 		{ 58, 1, ' ', "a name that is none" },
 		{ 119, 1, 'x', "a name that is none" },
-		{ 120, 1, 1, "reserved bytes are not zero" },
+		{ 120, 1, 1, "half of a snapshot" },
+		{ 160, 1, 1, "reserved bytes are not zero" },
 		{ 4083, 1, 1, "reserved bytes are not zero" },
 	};
 
@@ -488,6 +550,6 @@ END_TEST
 UNIT_MAIN("scan", test_empty_map_has_no_tables, test_height, test_sparse_maps_of_each_height,
 	  test_wild_entries, test_each_turned_bit_is_seen, test_tables_out_of_place,
 	  test_what_is_past_the_end_is_named_and_no_damage, test_media_errors_in_tables,
-	  test_directory, test_record, test_every_flipped_bit_of_a_record_is_seen,
-	  test_progress_reaches_its_end, test_persist_tells_a_media_error,
-	  test_type_none_has_no_volumes)
+	  test_directory, test_several_pages_of_the_directory, test_record,
+	  test_every_flipped_bit_of_a_record_is_seen, test_progress_reaches_its_end,
+	  test_persist_tells_a_media_error, test_type_none_has_no_volumes)

@@ -10,14 +10,24 @@
 
 static uint64_t planned; /* blocks */
 
-static int plan(struct super *super, const char *type, uint64_t pages, uint64_t blocks,
-		uint64_t spare)
+static int plan_views(struct super *super, const char *type, uint64_t pages, uint64_t blocks,
+		      uint64_t spare, uint64_t views)
 {
+	struct division division = { .blocks = blocks, .spare = spare, .views = views };
+	int rc;
+
 	*super = (struct super){ .type = type_by_name(type),
 				 .device_pages = pages,
 				 .directory_start = 1 };
-	planned = blocks;
-	return super->type->plan(super, &planned, spare, "disk");
+	rc = super->type->plan(super, &division, "disk");
+	planned = division.blocks;
+	return rc;
+}
+
+static int plan(struct super *super, const char *type, uint64_t pages, uint64_t blocks,
+		uint64_t spare)
+{
+	return plan_views(super, type, pages, blocks, spare, 0);
 }
 
 /* What a disk of so many blocks takes: a record, tables of up to five levels, blocks. */
@@ -122,6 +132,42 @@ START_TEST(test_blk_that_does_not_fit)
 }
 END_TEST
 
+START_TEST(test_views)
+{
+	static const struct {
+		uint64_t views, pages;
+	} cases[] = {
+		{ 0, 1 },   { 1, 1 },	 { 511, 1 },	 { 512, 1 },
+		{ 513, 2 }, { 1024, 2 }, { 65535, 128 }, { 65536, 128 },
+	};
+	struct super super;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t taken = 2 + 2 * cases[i].pages + 7;
+
+		ck_assert_int_eq(plan_views(&super, "blk", 4096, 0, 7, cases[i].views), 0);
+		ck_assert_uint_eq(super.directory_pages, cases[i].pages);
+		ck_assert(super.type->sound(&super));
+		ck_assert_uint_eq(super_data_start(&super), 1 + 2 * cases[i].pages);
+		ck_assert_uint_le(taken + disk_pages(planned), 4096);
+		ck_assert_uint_gt(taken + disk_pages(planned + 1), 4096);
+	}
+	unit_expect_error(plan_views(&super, "blk", 4096, 0, 7, 65537), EINVAL,
+			  "format: disk: --views=65537: there can be at most 65536");
+	unit_expect_error(plan_views(&super, "blk", 4096, 0, 7, ~0ull), EINVAL, "at most 65536");
+	/* An eighth, and a page each in any case. */
+	ck_assert_int_eq(plan_views(&super, "blk", 2048, 0, 7, 65536), 0);
+	unit_expect_error(
+		plan_views(&super, "blk", 2047, 0, 7, 65536), ENOSPC,
+		"format: disk: --views=65536: two directories of 128 pages are more than an eighth of "
+		"the device, which has 2047; at most 65024 views do");
+	unit_expect_error(plan_views(&super, "blk", 31, 0, 1, 513), ENOSPC, "at most 512 views do");
+	ck_assert_int_eq(plan_views(&super, "blk", 32, 0, 1, 1024), 0);
+	ck_assert_int_eq(plan_views(&super, "blk", 8, 0, 1, 512), 0);
+	unit_expect_error(plan_views(&super, "none", 100, 0, 0, 1), EINVAL, "give no views");
+}
+END_TEST
+
 START_TEST(test_none)
 {
 	struct super super;
@@ -139,7 +185,8 @@ END_TEST
 START_TEST(test_sound_refuses_every_other_division)
 {
 	static const uint64_t values[] = { 0,	       1,	   2,	       3,
-					   511,	       512,	   513,	       1000,
+					   128,	       129,	   511,	       512,
+					   513,	       985,	   986,	       1000,
 					   1ull << 32, 1ull << 40, 1ull << 52, 1ull << 63,
 					   ~0ull >> 9, ~0ull - 1,  ~0ull };
 	const size_t n = sizeof(values) / sizeof(values[0]);
@@ -149,7 +196,7 @@ START_TEST(test_sound_refuses_every_other_division)
 	for (size_t i = 0; i < n; i++) {
 		super = good;
 		super.directory_pages = values[i];
-		ck_assert(super.type->sound(&super) == (values[i] == 1));
+		ck_assert(super.type->sound(&super) == (values[i] >= 1 && values[i] <= 128));
 		super = good;
 		super.spare_pages = values[i];
 		ck_assert(super.type->sound(&super) == (values[i] >= 1 && values[i] <= 993));
@@ -170,11 +217,12 @@ START_TEST(test_sound_refuses_every_other_division)
 			super.spare_pages = values[i];
 			super.directory_pages = values[j];
 			ck_assert(!super.type->sound(&super) ||
-				  (values[i] < 1000 && values[j] == 1));
+				  (values[j] >= 1 && values[j] <= 128 &&
+				   values[i] <= 1000 - 2 - 2 * values[j] - 3));
 		}
 }
 END_TEST
 
 UNIT_MAIN("types", test_types_are_found, test_blk_uses_every_page, test_blk_default_spare,
-	  test_blk_smaller_disk, test_blk_that_does_not_fit, test_none,
+	  test_blk_smaller_disk, test_blk_that_does_not_fit, test_views, test_none,
 	  test_sound_refuses_every_other_division)

@@ -72,13 +72,13 @@ static void faults_inside(void)
 	/* Again and again: the second would kill if the signal stayed blocked. */
 	for (int i = 0; i < 100; i++) {
 		REQUIRE(!guard_read(pm, buf, pm_page(pm, GOOD), PAGE));
-		REQUIRE(guard_write(&device, pm_page(pm, GOOD + 1), buf, PAGE, PM_WRITE_DATA) ==
-			-EIO);
-		REQUIRE(guard_write(&device, pm_page(pm, GOOD + 1), NULL, PAGE, PM_WRITE_DATA) ==
-			-EIO);
+		REQUIRE(guard_write(&device, pm_page(pm, GOOD + 1), buf, PAGE, PM_WRITE_DATA,
+				    NULL) == -EIO);
+		REQUIRE(guard_write(&device, pm_page(pm, GOOD + 1), NULL, PAGE, PM_WRITE_DATA,
+				    NULL) == -EIO);
 	}
 	REQUIRE(guard_read(pm, buf, pm_page(pm, 1), PAGE) && buf[0] == 7);
-	REQUIRE(guard_write(&device, pm_page(pm, 1), NULL, PAGE, PM_WRITE_DATA) == 0);
+	REQUIRE(guard_write(&device, pm_page(pm, 1), NULL, PAGE, PM_WRITE_DATA, NULL) == 0);
 	REQUIRE(unit_is_zero(pm_page(pm, 1), PAGE));
 	close(device.fd);
 }

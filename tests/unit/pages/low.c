@@ -108,7 +108,7 @@ START_TEST(test_a_volume_that_is_deleted)
 	kmemblk_close(h);
 	h = unit_open(0);
 	for (unsigned int i = 0; i < 50; i++) {
-		ck_assert_int_eq(kmemblk_volume_delete(h, "v"), 0);
+		ck_assert_int_eq(kmemblk_volume_delete(h, "v", 0), 0);
 		ck_assert_uint_eq(h->pool.low.free, free);
 		ck_assert_int_eq(kmemblk_volume_create(h, "v", 4 * MIB, 0), 0);
 		v = open_volume("v");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * listen.c - the socket of a lending server takes the place of a dead socket and of nothing else, and
+ * listen.c - the socket of a server takes the place of a dead socket and of nothing else, and
  * only this socket is removed at the end; whatever is done to its name meanwhile.
  */
 #include "config.h"
@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/listen.h"
 #include "common/packet.h"
-#include "lend/listen.h"
 #include "unit.h"
 
 static char folder[128], path[160];
@@ -80,7 +80,18 @@ static int bound(int type, bool listening)
 	return fd;
 }
 
-static int make_with(struct listener *l, const struct kmemblk_lend_options *options)
+static struct listener_options usual(void)
+{
+	return (struct listener_options){
+		.what = "test",
+		.path = path,
+		.type = SOCK_SEQPACKET,
+		.owner = (uid_t)-1,
+		.group = (gid_t)-1,
+	};
+}
+
+static int make_with(struct listener *l, const struct listener_options *options)
 {
 	*l = (struct listener){ .fd = -1, .folder = -1 };
 	return listener_make(l, options);
@@ -88,7 +99,7 @@ static int make_with(struct listener *l, const struct kmemblk_lend_options *opti
 
 static int make(struct listener *l)
 {
-	struct kmemblk_lend_options options = { .socket = path, .owner = -1u, .group = -1u };
+	struct listener_options options = usual();
 
 	return make_with(l, &options);
 }
@@ -171,7 +182,7 @@ END_TEST
 
 START_TEST(test_it_has_its_mode_and_group)
 {
-	struct kmemblk_lend_options options = { .socket = path, .owner = -1u, .group = -1u };
+	struct listener_options options = usual();
 	struct listener l;
 	mode_t mask = umask(077);
 
@@ -361,17 +372,17 @@ END_TEST
 
 START_TEST(test_errors_say_what_is_wrong)
 {
-	struct kmemblk_lend_options options = { .owner = -1u, .group = -1u };
+	struct listener_options options = usual();
 	char name[200];
 	struct listener l;
 
 	memset(name, 'n', sizeof(name));
 	name[0] = '/';
 	name[199] = '\0';
-	options.socket = name;
+	options.path = name;
 	unit_expect_error(make_with(&l, &options), ENAMETOOLONG, "longer than the 107 bytes");
 	listener_close(&l);
-	options.socket = "/nonexistent/socket";
+	options.path = "/nonexistent/socket";
 	unit_expect_error(make_with(&l, &options), ENOENT, "cannot open its folder: No such");
 	listener_close(&l);
 }

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * snapshot-delete.c - delete snapshots, and volumes that have none.
+ *
+ * To delete a snapshot frees what it owns and its successor does not name: the next younger snapshot, or the volume.
+ * That is marked by a walk of both maps (map/ownership.h); then the directory's entry is cleared, and drained; then what is
+ * marked is retired (invariant 3).  Power lost before the entry is clear: the snapshot is there, whole.  After that: what
+ * only it had is free.
+ *
+ * The volume may be written to meanwhile, and its writers mark as well (map/doomed.h):
+ *
+ *  1. Let them see `doomed`; a grace period.  Whoever did not see it has made his exchange, and the walk finds it.
+ *  2. Walk, and mark.
+ *  3. Close the gate; a grace period.  All have marked, and nobody goes by the snapshot any more (invariant 12).
+ *  4. Clear the entry; the snapshot's predecessor becomes the volume's; open the gate with a new epoch.
+ *  5. A grace period, for who has only looked.  Then retire, and free the snapshot's struct.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <uuid/uuid.h>
+
+#include "api/change.h"
+#include "api/snapshots.h"
+#include "base/error.h"
+#include "base/names.h"
+#include "io/request.h"
+#include "io/volume.h"
+#include "map/directory.h"
+#include "map/doomed.h"
+#include "map/ownership.h"
+#include "pages/cache.h"
+#include "pages/grace.h"
+#include "pages/reserve.h"
+
+/* ---- pages that are given back --------------------------------------------------------------- */
+
+static void mark_block(void *opaque, uint64_t block, uint64_t page)
+{
+	(void)block;
+	doomed_mark_block(opaque, page);
+}
+
+static void mark_table(void *opaque, unsigned int level, uint64_t number, uint64_t page)
+{
+	(void)level;
+	(void)number;
+	doomed_mark_table(opaque, page);
+}
+
+bool snapshot_mark_owned(struct doomed *doomed, const struct map *map, const struct map *successor)
+{
+	struct ownership_visitor visitor = { mark_block, mark_table, doomed };
+
+	return ownership_visit(map, doomed->before, successor, &visitor);
+}
+
+/* Retire what is marked in one of the maps of bits; how many. */
+static uint64_t retire_bits(struct kmemblk *h, const struct doomed *doomed,
+			    const _Atomic uint64_t *bits, bool tables)
+{
+	uint64_t words = (super_data_pages(&h->super) + 63) / 64, count = 0;
+
+	for (uint64_t word = 0; word < words; word++) {
+		uint64_t value = atomic_load_explicit(&bits[word], memory_order_relaxed);
+		uint64_t page[64];
+		unsigned int n = 0;
+
+		for (; value != 0; value &= value - 1) {
+			page[n] = doomed->first + word * 64 + (unsigned int)__builtin_ctzll(value);
+			if (tables)
+				pool_forget_table(&h->pool, page[n]);
+			n++;
+		}
+		if (n > 0)
+			cache_retire(&h->pool, page, n);
+		count += n;
+	}
+	if (!tables)
+		atomic_fetch_sub_explicit(&h->pool.blocks, count, memory_order_relaxed);
+	return count;
+}
+
+void snapshot_retire_marked(struct kmemblk *h, const struct doomed *doomed,
+			    struct snapshot_retired *retired)
+{
+	retired->tables = retire_bits(h, doomed, doomed->tables, true);
+	retired->blocks = retire_bits(h, doomed, doomed->blocks, false);
+	pool_unblock_zones(&h->pool);
+}
+
+/* ---- deleting ------------------------------------------------------------------------------- */
+
+/* Who comes after a snapshot: the next of its volume; *clone: a volume that was made from it, or NULL. */
+static struct kmemblk_volume *successor_locked(struct kmemblk_volume *s,
+					       struct kmemblk_volume **clone)
+{
+	struct kmemblk *h = s->h;
+	struct kmemblk_volume *next = NULL;
+
+	*clone = NULL;
+	for (unsigned int i = 0; i < directory_size(&h->super); i++) {
+		struct kmemblk_volume *v = h->volumes[i];
+
+		if (v == NULL || v->predecessor != s)
+			continue;
+		if (memcmp(record_volume(&v->map.record), s->map.record.volume,
+			   sizeof(s->map.record.volume)) == 0)
+			next = v;
+		else
+			*clone = v;
+	}
+	return next;
+}
+
+/* The record is gone: its successor takes over, and what is marked is free. */
+static void free_locked(struct kmemblk_volume *s, struct kmemblk_volume *next,
+			struct doomed *doomed)
+{
+	struct kmemblk *h = s->h;
+	struct snapshot_retired retired;
+	uint64_t freed;
+
+	reserve_unmap_begin(&h->pool);
+	snapshot_retire_marked(h, doomed, &retired);
+	change_retire(h, s->page);
+	if (next != NULL) {
+		atomic_fetch_add_explicit(&next->map.owned, s->map.owned - retired.blocks,
+					  memory_order_relaxed);
+		atomic_fetch_add_explicit(&next->map.owned_tables,
+					  s->map.owned_tables - retired.tables,
+					  memory_order_relaxed);
+	}
+	/* What is taken over: a volume has reserved it, but if it is thin only tables; a snapshot has not. */
+	freed = retired.blocks + retired.tables;
+	if (next != NULL && !record_is_snapshot(&next->map.record))
+		freed = map_is_thin(&next->map) ? retired.blocks + s->map.owned_tables
+						: map_owns(&s->map);
+	reserve_unmap_end(&h->pool, freed + 1);
+	volume_free(s);
+}
+
+/* What cannot be followed stays out of use until the next open. */
+static void mark_unlocked(struct doomed *doomed, struct kmemblk_volume *v,
+			  struct kmemblk_volume *next)
+{
+	struct kmemblk *h = v->h;
+
+	/* It takes long, and others may open volumes meanwhile, but not this one. */
+	pthread_mutex_unlock(&h->volumes_lock);
+	(void)snapshot_mark_owned(doomed, &v->map, next == NULL ? NULL : &next->map);
+	pthread_mutex_lock(&h->volumes_lock);
+}
+
+static int delete_before_snapshot_locked(struct kmemblk_volume *s, struct kmemblk_volume *next,
+					 struct doomed *doomed)
+{
+	int rc;
+
+	mark_unlocked(doomed, s, next);
+	rc = change_clear(s->h, s->number);
+	if (rc != 0)
+		return rc;
+	s->h->volumes[s->number] = NULL;
+	if (next != NULL)
+		volume_set_predecessor(next, s->predecessor);
+	free_locked(s, next, doomed);
+	return 0;
+}
+
+static int delete_before_volume_locked(struct kmemblk_volume *s, struct kmemblk_volume *v,
+				       struct doomed *doomed)
+{
+	int rc;
+
+	/* Release: see map_doomed(). */
+	atomic_store_explicit(&v->map.doomed, doomed, memory_order_release);
+	/* After this, who replaces what the snapshot owns marks it; all else the walk finds. */
+	grace_wait();
+	mark_unlocked(doomed, s, v);
+	pthread_mutex_lock(&v->map.lock);
+	map_close_gate(&v->map);
+	/* After this all is marked, and no entry is changed by this predecessor (invariants 11 and 12). */
+	grace_wait();
+	rc = change_clear(s->h, s->number);
+	if (rc == 0) {
+		s->h->volumes[s->number] = NULL;
+		volume_set_predecessor(v, s->predecessor);
+	}
+	atomic_store_explicit(&v->map.doomed, NULL, memory_order_relaxed);
+	map_open_gate(&v->map);
+	pthread_mutex_unlock(&v->map.lock);
+	/* For sections that change nothing: after it nobody has the snapshot's map, or `doomed`. */
+	grace_wait();
+	if (rc == 0)
+		free_locked(s, v, doomed);
+	return rc;
+}
+
+int snapshot_retire_volume_locked(struct kmemblk_volume *v)
+{
+	struct kmemblk *h = v->h;
+	struct snapshot_retired retired;
+	struct doomed doomed;
+	int rc =
+		doomed_init(&doomed, v->predecessor == NULL ? NULL : &v->predecessor->map, &v->map);
+
+	if (rc != 0) {
+		rc = fail(ENOMEM, "delete: %s: out of memory", h->device.path);
+		goto out;
+	}
+	mark_unlocked(&doomed, v, NULL);
+	rc = change_clear(h, v->number);
+	if (rc != 0)
+		goto out;
+	h->volumes[v->number] = NULL;
+	reserve_unmap_begin(&h->pool);
+	snapshot_retire_marked(h, &doomed, &retired);
+	change_retire(h, v->page);
+	reserve_unmap_end(&h->pool, map_takes(&v->map) + 1);
+	volume_free(v);
+out:
+	doomed_destroy(&doomed);
+	return rc;
+}
+
+static int fail_clone(struct kmemblk_volume *s, struct kmemblk_volume *clone)
+{
+	char name[VOLUME_NAME_SIZE], clone_name[VOLUME_NAME_SIZE];
+
+	/* What comes after it may be the oldest snapshot of the clone. */
+	if (clone->of != NULL)
+		clone = clone->of;
+	volume_name(s, name);
+	volume_name(clone, clone_name);
+	return fail(EBUSY, "delete: %s: volume %s was made from %s: delete %s first",
+		    s->h->device.path, clone_name, name, clone_name);
+}
+
+int snapshot_check_locked(struct kmemblk_volume *s)
+{
+	struct kmemblk_volume *clone;
+	int rc = volume_claim_locked(s, "delete");
+
+	if (rc != 0)
+		return rc;
+	(void)successor_locked(s, &clone);
+	return clone == NULL ? 0 : fail_clone(s, clone);
+}
+
+int snapshot_delete_locked(struct kmemblk_volume *s)
+{
+	struct kmemblk *h = s->h;
+	struct kmemblk_volume *clone, *next = successor_locked(s, &clone);
+	struct doomed doomed;
+	int rc = snapshot_check_locked(s);
+
+	if (rc != 0)
+		return rc;
+	rc = doomed_init(&doomed, s->predecessor == NULL ? NULL : &s->predecessor->map, &s->map);
+	if (rc != 0)
+		rc = fail(ENOMEM, "delete: %s: out of memory", h->device.path);
+	else if (next != NULL && !record_is_snapshot(&next->map.record))
+		rc = delete_before_volume_locked(s, next, &doomed);
+	else
+		rc = delete_before_snapshot_locked(s, next, &doomed);
+	doomed_destroy(&doomed);
+	return rc;
+}
+
+/* ---- all snapshots of a volume --------------------------------------------------------------- */
+
+/* The next older snapshot of the same volume, or NULL. */
+static struct kmemblk_volume *older_locked(const struct kmemblk_volume *v)
+{
+	struct kmemblk_volume *s = v->predecessor;
+
+	return s == NULL || memcmp(s->map.record.volume, record_volume(&v->map.record),
+				   sizeof(s->map.record.volume)) != 0
+		       ? NULL
+		       : s;
+}
+
+int snapshot_check_none_locked(const struct kmemblk_volume *v)
+{
+	const struct kmemblk_volume *s = older_locked(v);
+	struct names names = { 0 };
+
+	if (s == NULL)
+		return 0;
+	for (; s != NULL; s = older_locked(s))
+		names_add(&names, s->map.record.name);
+	return fail(EBUSY,
+		    "delete: %s: volume %s has snapshots: %s; to delete them and it, add "
+		    "--recursive",
+		    v->h->device.path, v->map.record.name, names_text(&names));
+}
+
+int snapshot_delete_all_locked(struct kmemblk_volume *v)
+{
+	int rc = 0;
+
+	/* The lock stays taken: the mover is in no snapshot, and so no claim waits. */
+	for (struct kmemblk_volume *s = older_locked(v); rc == 0 && s != NULL; s = older_locked(s))
+		rc = snapshot_check_locked(s);
+	while (rc == 0 && older_locked(v) != NULL)
+		rc = snapshot_delete_locked(older_locked(v));
+	return rc;
+}
