@@ -14,6 +14,9 @@
  *  3. Close the gate; a grace period.  All have marked, and nobody goes by the snapshot any more (invariant 12).
  *  4. Clear the entry; the snapshot's predecessor becomes the volume's; open the gate with a new epoch.
  *  5. A grace period, for who has only looked.  Then retire, and free the snapshot's struct.
+ *
+ * Before a younger snapshot no writer goes by what is deleted.  But one may still look, who began before that younger
+ * snapshot was made: the grace period of step 5 is for him, too.
  */
 #include "config.h"
 
@@ -168,6 +171,8 @@ static int delete_before_snapshot_locked(struct kmemblk_volume *s, struct kmembl
 	s->h->volumes[s->number] = NULL;
 	if (next != NULL)
 		volume_set_predecessor(next, s->predecessor);
+	/* For sections of the volume that found this predecessor before `next` was made: step 5. */
+	grace_wait();
 	free_locked(s, next, doomed);
 	return 0;
 }

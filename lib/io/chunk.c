@@ -25,13 +25,13 @@ enum exchanged chunk_exchange_first(struct chunk *c, unsigned int i, uint64_t en
 	return EXCHANGED;
 }
 
-/* Not before_look(): this is in no section. */
+/* A guess, which asks less than before_look(): the exchange decides. */
 unsigned int chunk_count_shared(const struct chunk *c, unsigned int count)
 {
 	unsigned int shared = 0;
 
 	for (unsigned int i = 0; i < count; i++) {
-		/* Relaxed: it is a guess. */
+		/* Relaxed: only compared. */
 		uint64_t before = atomic_load_explicit(&c->before[i], memory_order_relaxed);
 		uint64_t seen = atomic_load_explicit(&c->entry[i], memory_order_relaxed);
 

@@ -17,7 +17,7 @@
  *     (3).              Power lost here: the same; nothing has been acknowledged.
  *  7. End the reservations: commit those of blocks that have got a page, cancel the rest.
  *
- * Steps 4 to 6 are one read-side section, which begins by a look at the gate: if a snapshot was made or deleted
+ * Steps 3 to 6 are one read-side section, which begins by a look at the gate: if a snapshot was made or deleted
  * since step 0, nothing is published, and all begins again.  The replaced pages cannot come out of their grace period
  * before it ends, and it ends only when the entries are durable.  If that fails, the pages stay out
  * of use for good (note_failed_flush(); the media may still name them) and the handle goes read-only.
@@ -125,7 +125,7 @@ static int reserve(struct chunk *c, unsigned int n)
 
 	if (rc == 0)
 		c->reserved = n;
-	/* What was counted may not be the leaf any more. */
+	/* Outside the section, what was counted may not be the leaf any more. */
 	return rc != 0 && is_closed(c) ? -EAGAIN : rc;
 }
 
@@ -300,17 +300,18 @@ static inline ALWAYS_INLINE void access_blocks(struct chunk *c, unsigned int cou
 	if (__builtin_expect(c->persist != 0, 0))
 		return;
 	touch_next(c);
+	/* Before the drain for speed: there it costs nothing, for the drain takes longer. */
+	if (__builtin_expect(!c->in_section, 1)) {
+		enter(c);
+		if (__builtin_expect(is_closed(c), 0))
+			return;
+	}
+	/* In the section: outside it the leaf may be another's page by now. */
 	c->reservation->changes = reserve_changes(&c->h->pool);
 	lacking = count_lacking(c, count);
 	if (__builtin_expect(lacking > 0, 0)) {
 		c->rc = reserve(c, lacking);
 		if (c->rc != 0)
-			return;
-	}
-	/* Before the drain for speed: there it costs nothing, for the drain takes longer. */
-	if (__builtin_expect(!c->in_section, 1)) {
-		enter(c);
-		if (__builtin_expect(is_closed(c), 0))
 			return;
 	}
 	/* Contents before the entries that will name them.  Else: another block's bytes. */
