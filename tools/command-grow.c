@@ -20,8 +20,6 @@ static const char doc[] =
 	"  kmemblk grow /dev/shm/d.img\n"
 	"  kmemblk resize /dev/shm/d.img kmem0 --size=1900M\n";
 
-static const struct argp_option no_options[] = { { 0 } };
-
 static void print_result(const char *object, const struct kmemblk_grow_result *result)
 {
 	char before[SIZE_TEXT], now[SIZE_TEXT], *path = text_printable(object), *word;
@@ -51,9 +49,7 @@ static void print_result(const char *object, const struct kmemblk_grow_result *r
 
 int grow_main(int argc, char **argv)
 {
-	static const struct argp argp = {
-		no_options, command_parse, "PATH", doc, NULL, NULL, NULL
-	};
+	static const struct argp argp = { NULL, command_parse, "PATH", doc, NULL, NULL, NULL };
 	struct command command = { .what = "PATH" };
 	struct kmemblk_grow_result result;
 
