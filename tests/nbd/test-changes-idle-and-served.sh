@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# list, create, delete, rename, resize, snapshot, clone and rollback do the same, print the same, fail with the same
+# list, create, delete, rename, resize, snapshot, clone, rollback and thin do the same, print the same, fail with the same
 # words and the same status, whether a server has the device or nobody has.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/tools/helpers.sh"
@@ -67,6 +67,17 @@ all() {
 	run 8 clone vm1@b vm3
 	run 8 clone vm1@none vm4
 	run 8 clone vm1 vm4
+
+	run 0 create --thin sparse --size=8G
+	run 0 thin --off sparse
+	run 0 thin sparse
+	run 0 snapshot --thin vm1@thin
+	run 0 delete vm1@thin
+	run 0 clone --thin vm1@b vm4
+	run 0 delete vm4
+	run 0 delete sparse
+	run 8 thin none
+	run 8 thin vm1@b
 
 	run 8 rollback vm1@a
 	run 8 rollback --force vm1@a
