@@ -62,37 +62,28 @@ bool snapshot_mark_owned(struct doomed *doomed, const struct map *map, const str
 	return ownership_visit(map, doomed->before, successor, &visitor);
 }
 
-/* Retire what is marked in one of the maps of bits; how many. */
-static uint64_t retire_bits(struct kmemblk *h, const struct doomed *doomed,
-			    const _Atomic uint64_t *bits, bool tables)
+static void retire_blocks(void *opaque, const uint64_t *page, unsigned int n)
 {
-	uint64_t words = (super_data_pages(&h->super) + 63) / 64, count = 0;
+	struct kmemblk *h = opaque;
 
-	for (uint64_t word = 0; word < words; word++) {
-		uint64_t value = atomic_load_explicit(&bits[word], memory_order_relaxed);
-		uint64_t page[64];
-		unsigned int n = 0;
+	cache_retire(&h->pool, page, n);
+}
 
-		for (; value != 0; value &= value - 1) {
-			page[n] = doomed->first + word * 64 + (unsigned int)__builtin_ctzll(value);
-			if (tables)
-				pool_forget_table(&h->pool, page[n]);
-			n++;
-		}
-		if (n > 0)
-			cache_retire(&h->pool, page, n);
-		count += n;
-	}
-	if (!tables)
-		atomic_fetch_sub_explicit(&h->pool.blocks, count, memory_order_relaxed);
-	return count;
+static void retire_tables(void *opaque, const uint64_t *page, unsigned int n)
+{
+	struct kmemblk *h = opaque;
+
+	for (unsigned int i = 0; i < n; i++)
+		pool_forget_table(&h->pool, page[i]);
+	cache_retire(&h->pool, page, n);
 }
 
 void snapshot_retire_marked(struct kmemblk *h, const struct doomed *doomed,
 			    struct snapshot_retired *retired)
 {
-	retired->tables = retire_bits(h, doomed, doomed->tables, true);
-	retired->blocks = retire_bits(h, doomed, doomed->blocks, false);
+	retired->tables = doomed_visit(doomed, true, retire_tables, h);
+	retired->blocks = doomed_visit(doomed, false, retire_blocks, h);
+	atomic_fetch_sub_explicit(&h->pool.blocks, retired->blocks, memory_order_relaxed);
 	pool_unblock_zones(&h->pool);
 }
 
