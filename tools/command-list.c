@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <json-c/json.h>
 
@@ -25,11 +26,11 @@ static const char doc[] =
 
 /* What was found, printed when it is whole. */
 struct listing {
-	struct json_object *volumes; /* with --json */
-	FILE *text;
+	struct kmemblk_volume_info *volume;
+	size_t count;
 };
 
-static int add_json(struct listing *listing, const struct kmemblk_volume_info *volume)
+static struct json_object *json_of(const struct kmemblk_volume_info *volume)
 {
 	struct json_object *object = json_new_object();
 
@@ -44,58 +45,77 @@ static int add_json(struct listing *listing, const struct kmemblk_volume_info *v
 	json_put_bool(object, "snapshot", volume->is_snapshot);
 	json_put_bool(object, "thin", volume->is_thin);
 	json_put_text(object, "origin", volume->origin[0] ? volume->origin : NULL);
-	if (json_object_array_add(listing->volumes, object) != 0)
-		command_no_memory();
-	return 0;
+	return object;
 }
 
 /* What stands behind the figures. */
-static void print_remarks(FILE *text, const struct kmemblk_volume_info *volume)
+static void print_remarks(const struct kmemblk_volume_info *volume)
 {
 	char date[DATE_TEXT];
 
 	if (volume->is_default)
-		fprintf(text, "  default");
+		printf("  default");
 	if (volume->is_thin)
-		fprintf(text, "  thin");
+		printf("  thin");
 	if (volume->origin[0])
-		fprintf(text, "  clone of %s", volume->origin);
+		printf("  clone of %s", volume->origin);
 	if (volume->is_snapshot)
-		fprintf(text, "  made %s", date_text(volume->created, date));
-	fprintf(text, "\n");
+		printf("  made %s", date_text(volume->created, date));
+	printf("\n");
 }
 
 static int add_volume(void *opaque, const struct kmemblk_volume_info *volume)
 {
 	struct listing *listing = opaque;
-	char size[SIZE_TEXT], used[SIZE_TEXT], own[SIZE_TEXT];
 
-	if (listing->volumes != NULL)
-		return add_json(listing, volume);
-	fprintf(listing->text, "%s%-*s %12s %12s %12s", volume->is_snapshot ? "  " : "",
-		volume->is_snapshot ? 18 : 20, volume->name, size_text(volume->size_bytes, size),
-		size_text(volume->pages_used * KMEMBLK_BLOCK_SIZE, used),
-		size_text(volume->pages_owned * KMEMBLK_BLOCK_SIZE, own));
-	print_remarks(listing->text, volume);
+	listing->volume = reallocarray(listing->volume, listing->count + 1, sizeof(*volume));
+	if (listing->volume == NULL)
+		command_no_memory();
+	listing->volume[listing->count++] = *volume;
 	return 0;
 }
 
-static int print(const struct command *command, struct listing *listing, char *text)
+/* Snapshots stand below their volume, and to the right. */
+static int indent(const struct kmemblk_volume_info *volume)
 {
-	struct json_object *object;
-	char *path;
+	return volume->is_snapshot ? 2 : 0;
+}
 
-	if (!command->json) {
-		printf("%-20s %12s %12s %12s\n%s", "volume", "size", "used", "own", text);
-		return STATUS_OK;
+static void print_text(const struct listing *listing)
+{
+	int width = 20;
+
+	for (size_t i = 0; i < listing->count; i++) {
+		const struct kmemblk_volume_info *volume = &listing->volume[i];
+		int length = indent(volume) + (int)strlen(volume->name);
+
+		width = length > width ? length : width;
 	}
-	object = json_new_object();
-	path = text_printable(command->object);
-	json_put_text(object, "path", path);
-	free(path);
-	json_put(object, "volumes", listing->volumes);
+	printf("%-*s %12s %12s %12s\n", width, "volume", "size", "used", "own");
+	for (size_t i = 0; i < listing->count; i++) {
+		const struct kmemblk_volume_info *volume = &listing->volume[i];
+		char size[SIZE_TEXT], used[SIZE_TEXT], own[SIZE_TEXT];
+
+		printf("%*s%-*s %12s %12s %12s", indent(volume), "", width - indent(volume),
+		       volume->name, size_text(volume->size_bytes, size),
+		       size_text(volume->pages_used * KMEMBLK_BLOCK_SIZE, used),
+		       size_text(volume->pages_owned * KMEMBLK_BLOCK_SIZE, own));
+		print_remarks(volume);
+	}
+}
+
+static void print_json(const char *path, const struct listing *listing)
+{
+	struct json_object *object = json_new_object(), *volumes = json_object_new_array();
+	char *printable = text_printable(path);
+
+	json_put_text(object, "path", printable);
+	free(printable);
+	json_put(object, "volumes", volumes);
+	for (size_t i = 0; i < listing->count; i++)
+		if (json_object_array_add(volumes, json_of(&listing->volume[i])) != 0)
+			command_no_memory();
 	json_print(object);
-	return STATUS_OK;
 }
 
 int list_main(int argc, char **argv)
@@ -104,24 +124,16 @@ int list_main(int argc, char **argv)
 		command_options, command_parse, "PATH", doc, NULL, NULL, NULL
 	};
 	struct command command = { .what = "PATH" };
-	struct listing listing = { NULL, NULL };
-	char *text = NULL;
-	size_t length;
-	int status = STATUS_FAILED;
+	struct listing listing = { NULL, 0 };
+	int status = STATUS_OK;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &command);
-	listing.text = open_memstream(&text, &length);
-	if (command.json)
-		listing.volumes = json_object_new_array();
-	if (listing.text == NULL || (command.json && listing.volumes == NULL))
-		command_no_memory();
 	if (kmemblk_list(command.object, add_volume, &listing) != 0)
 		status = command_failed();
-	else if (fflush(listing.text) != 0)
-		command_no_memory();
+	else if (command.json)
+		print_json(command.object, &listing);
 	else
-		status = print(&command, &listing, text);
-	fclose(listing.text);
-	free(text);
+		print_text(&listing);
+	free(listing.volume);
 	return status;
 }
