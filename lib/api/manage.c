@@ -54,6 +54,18 @@ static int fill_record(const struct kmemblk *h, const char *name, uint64_t size,
 	return 0;
 }
 
+/* Refuse at once what has no room, and by what it would take: a block that finds none speaks of those before it, too. */
+static int check_room_locked(struct kmemblk *h, uint64_t blocks)
+{
+	static const struct change_need need = { "create", "for all blocks and tables", "" };
+	uint64_t pages = blocks + record_all_tables(blocks);
+	int rc = change_reserve(h, pages, &need);
+
+	if (rc == 0)
+		change_unreserve(h, pages);
+	return rc;
+}
+
 /* Give all blocks of a volume that the directory does not name yet their pages. */
 static int preallocate(struct kmemblk_volume *v)
 {
@@ -85,8 +97,10 @@ static int create_locked(struct kmemblk *h, unsigned int number, const struct re
 	struct kmemblk_volume *v;
 	bool named = false;
 	uint64_t page, root = 0;
-	int rc = change_take(h, "create", &page);
+	int rc = flags & KMEMBLK_VOLUME_PREALLOC ? check_room_locked(h, record->blocks) : 0;
 
+	if (rc == 0)
+		rc = change_take(h, "create", &page);
 	if (rc != 0)
 		return rc;
 	v = volume_new(h, number, record, page);
