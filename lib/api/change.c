@@ -78,12 +78,19 @@ int change_check_name_locked(const struct kmemblk *h, const char *what, const ch
 	return 0;
 }
 
-/* It may be long: requests are to end, or a borrower to give back. */
-static void wait_unlocked(struct kmemblk *h, struct reservation *reservation)
+/*
+ * True if what was refused by `rc` is to be tried again: after a wait, which may be long, for requests are to end or a
+ * borrower to give back; or since leaves with nothing in them have been given up.
+ */
+static bool try_again(struct kmemblk *h, struct reservation *reservation, int rc)
 {
-	pthread_mutex_unlock(&h->volumes_lock);
-	reserve_wait(&h->pool, reservation);
-	pthread_mutex_lock(&h->volumes_lock);
+	if (rc == -EAGAIN) {
+		pthread_mutex_unlock(&h->volumes_lock);
+		reserve_wait(&h->pool, reservation);
+		pthread_mutex_lock(&h->volumes_lock);
+		return true;
+	}
+	return rc == -ENOSPC && collect_leaves_locked(h) > 0;
 }
 
 int change_take(struct kmemblk *h, const char *what, uint64_t *page)
@@ -91,13 +98,9 @@ int change_take(struct kmemblk *h, const char *what, uint64_t *page)
 	struct reservation reservation = { .what = what };
 	int rc;
 
-	do {
+	do
 		rc = reserve_table(&h->pool, &reservation, page);
-		if (rc == -EAGAIN)
-			wait_unlocked(h, &reservation);
-		else if (rc == -ENOSPC && collect_leaves_locked(h) > 0)
-			rc = -EAGAIN;
-	} while (rc == -EAGAIN);
+	while (try_again(h, &reservation, rc));
 	if (rc == 0)
 		reserve_end(&h->pool, 1, 1);
 	return rc;
@@ -138,11 +141,7 @@ int change_reserve(struct kmemblk *h, uint64_t n, const struct change_need *need
 	do {
 		reservation.changes = reserve_changes(&h->pool);
 		rc = reserve_blocks(&h->pool, n, &reservation);
-		if (rc == -EAGAIN)
-			wait_unlocked(h, &reservation);
-		else if (rc == -ENOSPC && collect_leaves_locked(h) > 0)
-			rc = -EAGAIN;
-	} while (rc == -EAGAIN);
+	} while (try_again(h, &reservation, rc));
 	if (rc == 0)
 		reserve_end(&h->pool, n, n);
 	return rc == -ENOSPC ? fail_room(h, n, need) : rc;
