@@ -147,12 +147,12 @@ static void *run(void *opaque)
 
 	pthread_mutex_lock(&pool->lock);
 	while (!keeper->stop) {
+		keeper->called = false;
 		if (recall_locked(pool) || offer_locked(pool) || punch_locked(pool))
 			continue;
-		/* Asked while the lock was dropped. */
-		if (keeper->stop || keeper->asked != keeper->taken_up)
-			continue;
-		pthread_cond_wait(&keeper->work, &pool->lock);
+		/* Called while the lock was dropped: look once more. */
+		if (!keeper->called)
+			pthread_cond_wait(&keeper->work, &pool->lock);
 	}
 	pthread_mutex_unlock(&pool->lock);
 	return NULL;
@@ -170,6 +170,8 @@ int keeper_start(struct pool *pool)
 	/* The reclaimer, which runs already, reads it. */
 	pthread_mutex_lock(&pool->lock);
 	keeper->running = true;
+	/* Before this, nobody called it. */
+	pool_changed_locked(pool);
 	pthread_mutex_unlock(&pool->lock);
 	return 0;
 }
@@ -183,7 +185,7 @@ void keeper_stop(struct pool *pool)
 	pthread_mutex_lock(&pool->lock);
 	keeper->stop = true;
 	keeper->running = false;
-	pthread_cond_signal(&keeper->work);
+	pool_call_keeper_locked(pool);
 	pthread_mutex_unlock(&pool->lock);
 	pthread_join(keeper->thread, NULL);
 	/* For another start, if this was the end of one that failed. */

@@ -298,6 +298,13 @@ bool pool_can_recall_locked(const struct pool *pool)
 
 /* ---- wake-ups ------------------------------------------------------------------------------- */
 
+void pool_call_keeper_locked(struct pool *pool)
+{
+	/* It may be looking, without the lock, at what is another by now. */
+	pool->keeper.called = true;
+	pthread_cond_signal(&pool->keeper.work);
+}
+
 void pool_changed_locked(struct pool *pool)
 {
 	struct keeper *keeper = &pool->keeper;
@@ -306,7 +313,7 @@ void pool_changed_locked(struct pool *pool)
 		return;
 	if (pool_too_much_locked(pool) || (pool_can_recall_locked(pool) && pool_low_locked(pool)) ||
 	    (keeper->user.offer != NULL && keeper->offering))
-		pthread_cond_signal(&keeper->work);
+		pool_call_keeper_locked(pool);
 }
 
 void pool_hurry_locked(struct pool *pool)

@@ -126,6 +126,7 @@ struct keeper {
 	pthread_t thread;
 	bool running;
 	bool stop;
+	bool called;   /* there may be something to do, since the thread began to look */
 	bool offering; /* something to offer, since the last refusal */
 	bool punching; /* on the way down from the watermark */
 
@@ -286,6 +287,8 @@ static inline bool pool_is_low_locked(const struct pool *pool, uint64_t page)
 
 /* ---- wake-ups ------------------------------------------------------------------------------- */
 
+/* Wake the keeper, or have it look once more. */
+void pool_call_keeper_locked(struct pool *pool);
 /* Look whether there is something for the keeper to do: whatever it goes by has changed. */
 void pool_changed_locked(struct pool *pool);
 /* Have the reclaimer look now rather than later. */

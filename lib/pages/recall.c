@@ -34,7 +34,7 @@ bool recall_ask_locked(struct pool *pool, uint64_t n, struct recall *recall)
 		recall->returned = keeper->returned;
 		recall->round = ++keeper->asked;
 		keeper->wanted += n;
-		pthread_cond_signal(&keeper->work);
+		pool_call_keeper_locked(pool);
 	}
 	return true;
 }

@@ -128,6 +128,61 @@ START_TEST(test_punched_to_three_quarters_of_the_watermark)
 }
 END_TEST
 
+/* True until the keeper has found nothing left in the caches. */
+static _Atomic bool is_retired;
+
+unsigned int __real_cache_empty(struct pool *pool);
+unsigned int __wrap_cache_empty(struct pool *pool);
+
+unsigned int __wrap_cache_empty(struct pool *pool)
+{
+	unsigned int n = __real_cache_empty(pool);
+
+	if (n == 0 && atomic_exchange(&is_retired, false))
+		while (reclaim_count_retired(pool) > 0)
+			usleep(1000);
+	return n;
+}
+
+static void *read_until_looked_for(void *opaque)
+{
+	pthread_barrier_t *reading = opaque;
+
+	grace_enter();
+	pthread_barrier_wait(reading);
+	while (atomic_load(&is_retired))
+		usleep(1000);
+	grace_leave();
+	return NULL;
+}
+
+/* Else it is not punched until something else is reclaimed, as on a disk that rests: perhaps never. */
+START_TEST(test_what_comes_back_while_it_is_looked_for_is_punched)
+{
+	struct kmemblk *h;
+	pthread_barrier_t reading;
+	pthread_t reader;
+
+	/* So that it has nothing else to punch. */
+	unit_format_with(&(struct kmemblk_format_options){ .create_size = SIZE, .spare_pages = 1 });
+	h = unit_open_memory(&(struct kmemblk_memory_options){ .watermark = 0 });
+	write_some(h, 0, 200);
+	settle(&h->pool);
+	atomic_store(&is_retired, true);
+	pthread_barrier_init(&reading, NULL, 2);
+	pthread_create(&reader, NULL, read_until_looked_for, &reading);
+	pthread_barrier_wait(&reading);
+	/* In one section. */
+	ck_assert_int_eq(kmemblk_trim(disk_of(h), 8 * PAGE, 0), 0);
+	pthread_join(reader, NULL);
+	settle(&h->pool);
+	ck_assert_uint_le(unit_info(h).pages_resident,
+			  unit_info(h).pages_spare + unit_info(h).pages_tables);
+	kmemblk_close(h);
+	pthread_barrier_destroy(&reading);
+}
+END_TEST
+
 START_TEST(test_reservations_keep_their_storage)
 {
 	struct kmemblk *h;
@@ -531,6 +586,7 @@ START_TEST(test_not_offered_before_readers_are_done)
 END_TEST
 
 UNIT_MAIN("keeper", test_punched_to_three_quarters_of_the_watermark,
+	  test_what_comes_back_while_it_is_looked_for_is_punched,
 	  test_what_a_short_writer_adds_is_not_punched_soon, test_reservations_keep_their_storage,
 	  test_never_means_never, test_what_is_reclaimed_is_offered_zeroed,
 	  test_a_refusal_ends_the_offers_until_others_are_reclaimed,
