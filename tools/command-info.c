@@ -74,7 +74,7 @@ static void print_json(const char *path, const struct kmemblk_info *info)
 
 static void print_head(const char *path, const struct kmemblk_info *info)
 {
-	char *printable = text_printable(path), size[SIZE_TEXT];
+	char *printable = text_printable(path), *word = text_shell_word(path), size[SIZE_TEXT];
 
 	if (info->volumes > 1 && info->blocks)
 		printf("%s: %" PRIu64 " volumes, the default of %s\n", printable, info->volumes,
@@ -85,8 +85,12 @@ static void print_head(const char *path, const struct kmemblk_info *info)
 		printf("%s: %" PRIu64 " volumes\n", printable, info->volumes);
 	else if (info->snapshots > 0)
 		printf("%s: no volume, only snapshots\n", printable);
-	else
+	else if (strcmp(info->type, "none") == 0)
 		printf("%s: no disk, all memory to lend\n", printable);
+	else
+		printf("%s: no volume; to make one, type: kmemblk create %s NAME --size=SIZE\n",
+		       printable, word);
+	free(word);
 	free(printable);
 	printf("  type         %s\n", info->type);
 	if (info->label[0]) {

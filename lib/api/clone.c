@@ -147,7 +147,7 @@ static int check_younger_locked(struct kmemblk_volume *v, const struct kmemblk_v
 			    "--force",
 			    h->device.path, v->map.record.name, names_text(&names));
 	for (struct kmemblk_volume *p = v->predecessor; rc == 0 && p != s; p = p->predecessor)
-		rc = snapshot_check_locked(p);
+		rc = snapshot_check_locked(p, "rollback");
 	return rc;
 }
 

@@ -224,7 +224,7 @@ out:
 	return rc;
 }
 
-static int fail_clone(struct kmemblk_volume *s, struct kmemblk_volume *clone)
+static int fail_clone(struct kmemblk_volume *s, struct kmemblk_volume *clone, const char *what)
 {
 	char name[VOLUME_NAME_SIZE], clone_name[VOLUME_NAME_SIZE];
 
@@ -233,19 +233,19 @@ static int fail_clone(struct kmemblk_volume *s, struct kmemblk_volume *clone)
 		clone = clone->of;
 	volume_name(s, name);
 	volume_name(clone, clone_name);
-	return fail(EBUSY, "delete: %s: volume %s was made from %s: delete %s first",
+	return fail(EBUSY, "%s: %s: volume %s was made from %s: delete %s first", what,
 		    s->h->device.path, clone_name, name, clone_name);
 }
 
-int snapshot_check_locked(struct kmemblk_volume *s)
+int snapshot_check_locked(struct kmemblk_volume *s, const char *what)
 {
 	struct kmemblk_volume *clone;
-	int rc = volume_claim_locked(s, "delete");
+	int rc = volume_claim_locked(s, what);
 
 	if (rc != 0)
 		return rc;
 	(void)successor_locked(s, &clone);
-	return clone == NULL ? 0 : fail_clone(s, clone);
+	return clone == NULL ? 0 : fail_clone(s, clone, what);
 }
 
 int snapshot_delete_locked(struct kmemblk_volume *s)
@@ -253,7 +253,7 @@ int snapshot_delete_locked(struct kmemblk_volume *s)
 	struct kmemblk *h = s->h;
 	struct kmemblk_volume *clone, *next = successor_locked(s, &clone);
 	struct doomed doomed;
-	int rc = snapshot_check_locked(s);
+	int rc = snapshot_check_locked(s, "delete");
 
 	if (rc != 0)
 		return rc;
@@ -302,7 +302,7 @@ int snapshot_delete_all_locked(struct kmemblk_volume *v)
 
 	/* The lock stays taken: the mover is in no snapshot, and so no claim waits. */
 	for (struct kmemblk_volume *s = older_locked(v); rc == 0 && s != NULL; s = older_locked(s))
-		rc = snapshot_check_locked(s);
+		rc = snapshot_check_locked(s, "delete");
 	while (rc == 0 && older_locked(v) != NULL)
 		rc = snapshot_delete_locked(older_locked(v));
 	return rc;

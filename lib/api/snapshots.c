@@ -67,7 +67,7 @@ static int parse_locked(struct kmemblk *h, const char *name, struct kmemblk_volu
 	const char *at = strchr(name, '@');
 	size_t length = at == NULL ? 0 : (size_t)(at - name);
 
-	if (at == NULL || length >= sizeof(volume) || !record_name_is_valid(at + 1))
+	if (at == NULL || length == 0 || length >= sizeof(volume) || !record_name_is_valid(at + 1))
 		return fail(EINVAL,
 			    "snapshot: %s: \"%.130s\" is not VOLUME@SNAPSHOT, each of 1 to 63 "
 			    "letters, digits, '.', '_' and '-'",

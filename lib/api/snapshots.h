@@ -7,7 +7,7 @@
 #include "map/doomed.h"
 
 /* 0 if a snapshot can be deleted, which is claimed then; -EBUSY with message: it is open, or a clone was made from it. */
-int snapshot_check_locked(struct kmemblk_volume *snapshot);
+int snapshot_check_locked(struct kmemblk_volume *snapshot, const char *what);
 /* Delete a snapshot that nobody has open, and free what only it has; 0 or -errno with message. */
 int snapshot_delete_locked(struct kmemblk_volume *snapshot);
 

@@ -181,8 +181,8 @@ static int fail_cut(const struct reached *r)
 {
 	return fail(
 		ECONNRESET,
-		"control: %s: the server ended, or ended the connection, before it answered: look by "
-		"kmemblk list whether it was done",
+		"control: %s: the server ended, or ended the connection, before it answered, or this is "
+		"no control socket: look by kmemblk list whether it was done",
 		r->name);
 }
 

@@ -256,10 +256,10 @@ int volume_claim_locked(struct kmemblk_volume *v, const char *what)
 
 	if (v->users > 0) {
 		volume_name(v, name);
-		return fail(EBUSY, "%s: %s: %s %s is open: it has %u users; let them end first",
+		return fail(EBUSY, "%s: %s: %s %s is open: it has %u user%s; let them end first",
 			    what, h->device.path,
 			    record_is_snapshot(&v->map.record) ? "snapshot" : "volume", name,
-			    v->users);
+			    v->users, v->users == 1 ? "" : "s");
 	}
 	atomic_store_explicit(&v->leaving, true, memory_order_relaxed);
 	while (v->held)

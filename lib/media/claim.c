@@ -29,6 +29,18 @@
 #include "media/devdax.h"
 #include "media/holder.h"
 
+/* How often a claim is tried that somebody has who cannot be found. */
+#define TRIES 3u
+
+/* True if it is to be tried again: who had it is not to be found, and has most often just ended. */
+static bool try_again(const struct device *device, unsigned int *tries)
+{
+	char name[32];
+	pid_t pid;
+
+	return (*tries)++ < TRIES && !holder_find(device, &pid, name, sizeof(name));
+}
+
 static int fail_busy(const struct device *device)
 {
 	char name[32];
@@ -57,26 +69,33 @@ static int lock_node(const struct device *device)
 		.l_len = CLAIM_BYTES,
 	};
 
-	if (fcntl(device->fd, F_OFD_SETLK, &lock) == 0)
-		return 0;
-	if (errno == EAGAIN || errno == EACCES)
+	unsigned int tries = 0;
+	int rc;
+
+	do
+		rc = fcntl(device->fd, F_OFD_SETLK, &lock) == 0 ? 0 : -errno;
+	while ((rc == -EAGAIN || rc == -EACCES) && try_again(device, &tries));
+	if (rc == -EAGAIN || rc == -EACCES)
 		return fail_busy(device);
-	return fail_errno(errno, "claim: %s", device->path);
+	return rc == 0 ? 0 : fail_errno(-rc, "claim: %s", device->path);
 }
 
 /* On a descriptor for reading, which is all that sysfs gives, an exclusive flock() works as well. */
 static int lock_shared(struct device *device)
 {
-	int fd = devdax_open_shared(device);
+	int rc, operation = (device->readonly ? LOCK_SH : LOCK_EX) | LOCK_NB;
+	unsigned int tries = 0;
 
-	if (fd < 0)
-		return fd;
-	device->shared_fd = fd;
-	if (flock(fd, (device->readonly ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
-		return 0;
-	if (errno == EWOULDBLOCK)
+	rc = devdax_open_shared(device);
+	if (rc < 0)
+		return rc;
+	device->shared_fd = rc;
+	do
+		rc = flock(device->shared_fd, operation) == 0 ? 0 : -errno;
+	while (rc == -EWOULDBLOCK && try_again(device, &tries));
+	if (rc == -EWOULDBLOCK)
 		return fail_busy(device);
-	return fail_errno(errno, "claim: %s: its folder in /sys", device->path);
+	return rc == 0 ? 0 : fail_errno(-rc, "claim: %s: its folder in /sys", device->path);
 }
 
 /* 1 if another open file description has a lock in the range, 0 if not; -errno without message. */

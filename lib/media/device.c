@@ -143,6 +143,11 @@ static int fail_absent(const char *path)
 		return fail(ENOENT, "open: %s: a symbolic link that leads to nothing", path);
 	if (!kind_has_folder(path))
 		return fail(ENOENT, "open: %s: no such file, and its folder does not exist", path);
+	/* By its name, a control socket. */
+	if (strlen(path) > 5 && strcmp(path + strlen(path) - 5, ".sock") == 0)
+		return fail(ENOENT,
+			    "open: %s: no such socket; if its server has ended, name the device",
+			    path);
 	return fail(ENOENT,
 		    "open: %s: no such file; to make one, type: kmemblk format --create=SIZE %s",
 		    path, SHELL_WORD(path));
@@ -150,6 +155,8 @@ static int fail_absent(const char *path)
 
 static int fail_open(const char *path, int err)
 {
+	struct stat st;
+
 	/* Its node may still be there when the kernel uses the device as memory: ENXIO. */
 	if ((err == ENOENT || err == ENXIO) && strncmp(path, "/dev/dax", 8) == 0)
 		return fail(err,
@@ -163,6 +170,8 @@ static int fail_open(const char *path, int err)
 			    path, geteuid(), SHELL_WORD(path));
 	if (err == ENOENT)
 		return fail_absent(path);
+	if (err == ENXIO && stat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		return fail(err, "open: %s: a socket: name the device", path);
 	return fail_errno(err, "open: %s", path);
 }
 

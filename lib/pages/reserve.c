@@ -80,9 +80,9 @@ static void fail_reserve_locked(const struct pool *pool, uint64_t n, int err, co
 		fail_full_locked(pool, what);
 	else
 		fail(ENOSPC,
-		     "%s: %s: no storage for a new block: its file system is full: free some "
+		     "%s: %s: no storage for %llu new page%s: its file system is full: free some "
 		     "space there",
-		     what, pool->device->path);
+		     what, pool->device->path, (unsigned long long)n, n == 1 ? "" : "s");
 }
 
 /* Reserve pages for `n` blocks, with storage.  0, or -errno without message. */

@@ -32,8 +32,12 @@ create a
 "$kmemblk" rename "$usual" a b > "$tmp/out"
 grep -qx "$usual: a is b now" "$tmp/out" || fail "$(cat "$tmp/out")"
 test "$(names "$usual")" = 'kmem0 b' || fail "$(names "$usual")"
+expect_error 8 "^kmemblk: open: $usual: a socket: name the device$" "$kmemblk" info "$usual"
+expect_error 8 "^kmemblk: control: $socket: .*, or this is no control socket" "$kmemblk" list "$socket"
 stop_nbdkit
 test ! -e "$usual" || fail "the server has left its socket"
+expect_error 8 "^kmemblk: open: $usual: no such socket; if its server has ended, name the device$" \
+	"$kmemblk" list "$usual"
 
 start_nbdkit "$device" control="$control"
 test ! -e "$usual" || fail "a socket that was not asked for"

@@ -20,3 +20,7 @@ says out '^  free +8.0 MiB +2038 pages +50 %$'
 says out '^  tables +24 KiB +6 pages +0 %$'
 says out '^  spare +256 KiB +64 pages +2 %$'
 says out '^  device +16.0 MiB +4096 pages$'
+
+"$kmemblk" delete "$device" kmem0 > /dev/null
+status 0 "$kmemblk" info "$device"
+says out "^$device: no volume; to make one, type: kmemblk create $device NAME --size=SIZE$"

@@ -29,6 +29,10 @@ says err "^kmemblk: rollback: $device: volume kmem0 has younger snapshots: b; to
 holds kmem0 4 0:64k
 status 8 "$kmemblk" rollback "$device" kmem0
 says err 'kmem0 is no snapshot'
+"$kmemblk" clone "$device" kmem0@b c > /dev/null
+status 8 "$kmemblk" rollback --force "$device" kmem0@a
+says err "^kmemblk: rollback: $device: volume c was made from kmem0@b: delete c first$"
+"$kmemblk" delete "$device" c > /dev/null
 status 8 "$kmemblk" rollback "$device" kmem0@none
 says err 'there is no snapshot kmem0@none'
 test "$(views)" = 'kmem0 +kmem0@a +kmem0@b' || fail "listed: $(views)"

@@ -185,7 +185,7 @@ START_TEST(test_delete_recursive)
 	ck_assert_int_eq(kmemblk_volume_delete(h, "c", KMEMBLK_VOLUME_RECURSIVE), 0);
 	s = unit_open_volume(h, "b@0");
 	unit_expect_error(kmemblk_volume_delete(h, "b", KMEMBLK_VOLUME_RECURSIVE), EBUSY,
-			  "snapshot b@0 is open: it has 1 users");
+			  "snapshot b@0 is open: it has 1 user;");
 	expect_list("kmem0* b b@0! b@1! b@2! ");
 	kmemblk_volume_close(s);
 	ck_assert_int_eq(kmemblk_volume_delete(h, "b@2", KMEMBLK_VOLUME_RECURSIVE), 0);

@@ -235,7 +235,7 @@ START_TEST(test_deleting_gives_all_back)
 	for (uint64_t i = 0; i < 400; i++)
 		unit_write_to(v, i * i * 1000, i);
 	unit_expect_error(kmemblk_volume_delete(h, "a", 0), EBUSY,
-			  "volume a is open: it has 1 users");
+			  "volume a is open: it has 1 user;");
 	kmemblk_volume_close(v);
 	ck_assert_int_eq(kmemblk_volume_delete(h, "a", 0), 0);
 	AWAIT(unit_info(h).pages_retired == 0);

@@ -132,7 +132,7 @@ START_TEST(test_socket)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	refused(unit_device, ENXIO, "No such device or address");
+	refused(unit_device, ENXIO, "a socket: name the device");
 	close(fd);
 }
 END_TEST
