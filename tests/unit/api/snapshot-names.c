@@ -109,6 +109,7 @@ END_TEST
 START_TEST(test_rename)
 {
 	static const char *const bad[] = { "new", "b@new", "@new", "kmem@new", "kmem00@new" };
+	static const char *const no_snapshot[] = { "@x", "kmem0@", "kmem0", "" };
 	struct kmemblk_volume *v, *s;
 
 	h = unit_make(32 * MIB);
@@ -122,6 +123,9 @@ START_TEST(test_rename)
 		unit_expect_error(kmemblk_volume_rename(h, "kmem0@a", bad[i]), EINVAL,
 				  "kmem0@a is a snapshot, and stays with its volume: name it "
 				  "kmem0@NEW-NAME instead of ");
+	for (size_t i = 0; i < sizeof(no_snapshot) / sizeof(no_snapshot[0]); i++)
+		unit_expect_error(kmemblk_snapshot(h, &no_snapshot[i], 1, 0), EINVAL,
+				  "is not VOLUME@SNAPSHOT");
 	unit_expect_error(kmemblk_volume_rename(h, "kmem0@a", "kmem0@.x"), EINVAL,
 			  "cannot be a name");
 	unit_expect_error(kmemblk_volume_rename(h, "kmem0@a", "kmem0@"), EINVAL,
