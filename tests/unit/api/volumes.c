@@ -405,7 +405,8 @@ START_TEST(test_prealloc)
 	h = unit_make(8 * MIB);
 	before = unit_info(h).pages_free;
 	unit_expect_error(kmemblk_volume_create(h, "large", 1ull << 30, KMEMBLK_VOLUME_PREALLOC),
-			  ENOSPC, "for all blocks and tables 262657 pages must be reserved, and 2011 ");
+			  ENOSPC,
+			  "for all blocks and tables 262657 pages must be reserved, and 2011 ");
 	AWAIT(unit_info(h).pages_retired == 0);
 	ck_assert_uint_eq(unit_info(h).pages_free, before);
 	expect_names("kmem0* ");
