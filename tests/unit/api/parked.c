@@ -3,7 +3,8 @@
  * parked.c - snapshots are taken and deleted while a thread stands in the middle of a write, or of a deletion.
  *
  * The linker puts functions of this file before pm_copy_blocks(), where a writer has looked for his leaf and exchanged
- * nothing, before pm_drain(), where he has exchanged an entry, and before ownership_visit(), by which a deletion marks
+ * nothing, before pm_drain(), where he has exchanged an entry or who takes a snapshot has filled its record, before
+ * map_walk_owned(), by which a writer looks who owns a leaf, and before ownership_visit(), by which a deletion marks
  * what is to be freed.
  */
 #include "config.h"
@@ -20,12 +21,25 @@
 #include "pages/grace.h"
 #include "unit.h"
 
-enum place { NOWHERE, BEFORE_COPY, AFTER_EXCHANGE, BEFORE_MARKS, AFTER_MARKS };
+enum place {
+	NOWHERE,
+	BEFORE_LOOK,
+	BEFORE_COPY,
+	AFTER_EXCHANGE,
+	IN_SNAPSHOT,
+	BEFORE_MARKS,
+	AFTER_MARKS,
+	PLACES
+};
 
 static struct kmemblk *h;
 static struct kmemblk_volume *disk;
-static _Atomic bool parked, go;
+static _Atomic bool parked[PLACES], go[PLACES];
+/* For grace periods, by threads of these tests. */
 static _Atomic unsigned int waits;
+/* A view was freed beside a section that may have found it. */
+static _Atomic bool freed_beside;
+static __thread bool ours;
 static __thread enum place park_at;
 
 int __real_pm_copy_blocks(const struct pm *pm, void *dst, const void *src, unsigned int n,
@@ -38,6 +52,12 @@ bool __real_ownership_visit(const struct map *map, const struct map *predecessor
 			    const struct map *successor, const struct ownership_visitor *visitor);
 bool __wrap_ownership_visit(const struct map *map, const struct map *predecessor,
 			    const struct map *successor, const struct ownership_visitor *visitor);
+void __real_map_walk_owned(const struct map *map, uint64_t block, unsigned int level,
+			   struct map_way *way, uint64_t *before);
+void __wrap_map_walk_owned(const struct map *map, uint64_t block, unsigned int level,
+			   struct map_way *way, uint64_t *before);
+void __real_volume_free(struct kmemblk_volume *v);
+void __wrap_volume_free(struct kmemblk_volume *v);
 void __real_grace_wait(void);
 void __wrap_grace_wait(void);
 
@@ -46,8 +66,27 @@ static void park(enum place place)
 	if (park_at != place)
 		return;
 	park_at = NOWHERE;
-	atomic_store(&parked, true);
-	AWAIT(atomic_load(&go));
+	atomic_store(&parked[place], true);
+	AWAIT(atomic_load(&go[place]));
+}
+
+static bool is_parked(enum place place)
+{
+	return atomic_load(&parked[place]) && !atomic_load(&go[place]);
+}
+
+void __wrap_map_walk_owned(const struct map *map, uint64_t block, unsigned int level,
+			   struct map_way *way, uint64_t *before)
+{
+	park(BEFORE_LOOK);
+	__real_map_walk_owned(map, block, level, way, before);
+}
+
+void __wrap_volume_free(struct kmemblk_volume *v)
+{
+	if (is_parked(BEFORE_LOOK))
+		atomic_store(&freed_beside, true);
+	__real_volume_free(v);
 }
 
 int __wrap_pm_copy_blocks(const struct pm *pm, void *dst, const void *src, unsigned int n,
@@ -61,6 +100,8 @@ void __wrap_pm_drain(const struct pm *pm, enum pm_order order)
 {
 	if (order == PM_WRITE_ENTRY)
 		park(AFTER_EXCHANGE);
+	if (order == PM_RECORD)
+		park(IN_SNAPSHOT);
 	__real_pm_drain(pm, order);
 }
 
@@ -77,18 +118,22 @@ bool __wrap_ownership_visit(const struct map *map, const struct map *predecessor
 
 void __wrap_grace_wait(void)
 {
-	atomic_fetch_add(&waits, 1);
+	if (ours)
+		atomic_fetch_add(&waits, 1);
 	__real_grace_wait();
 }
 
 /* ---- who is parked -------------------------------------------------------------------------- */
 
-/* Block 0 becomes 2; or snapshot a is deleted. */
+/* Block 0 becomes 2; or snapshot b is taken; or a is deleted. */
 static void *run(void *opaque)
 {
+	ours = true;
 	park_at = *(const enum place *)opaque;
-	if (park_at == BEFORE_COPY || park_at == AFTER_EXCHANGE)
+	if (park_at == BEFORE_LOOK || park_at == BEFORE_COPY || park_at == AFTER_EXCHANGE)
 		unit_write_to(disk, 0, 2);
+	else if (park_at == IN_SNAPSHOT)
+		unit_take_snapshot(h, "kmem0@b");
 	else
 		ck_assert_msg(kmemblk_volume_delete(h, "kmem0@a", 0) == 0, "%s", kmemblk_error());
 	return NULL;
@@ -98,16 +143,16 @@ static pthread_t start(enum place *place)
 {
 	pthread_t thread;
 
-	atomic_store(&parked, false);
-	atomic_store(&go, false);
+	atomic_store(&parked[*place], false);
+	atomic_store(&go[*place], false);
 	ck_assert_int_eq(pthread_create(&thread, NULL, run, place), 0);
-	AWAIT(atomic_load(&parked));
+	AWAIT(*place == NOWHERE || atomic_load(&parked[*place]));
 	return thread;
 }
 
-static void end(pthread_t thread)
+static void end(pthread_t thread, enum place place)
 {
-	atomic_store(&go, true);
+	atomic_store(&go[place], true);
 	pthread_join(thread, NULL);
 }
 
@@ -150,7 +195,7 @@ START_TEST(test_snapshot_is_taken_while_a_writer_has_looked)
 	make();
 	writer = start(&place);
 	unit_take_snapshot(h, "kmem0@a");
-	end(writer);
+	end(writer, place);
 	expect_in("kmem0@a", 1, 11, 21);
 	expect_in("kmem0", 2, 11, 21);
 	finish();
@@ -169,7 +214,7 @@ START_TEST(test_leaf_is_copied_while_a_writer_has_looked)
 	unit_write_to(disk, 1, 12);
 	unit_take_snapshot(h, "kmem0@b");
 	unit_write_to(disk, 1, 13);
-	end(writer);
+	end(writer, place);
 	expect_in("kmem0@a", 1, 11, 21);
 	expect_in("kmem0@b", 1, 12, 21);
 	expect_in("kmem0", 2, 13, 21);
@@ -188,7 +233,7 @@ START_TEST(test_snapshot_is_deleted_while_a_writer_has_looked)
 	unit_write_to(disk, 1, 12);
 	writer = start(&place);
 	ck_assert_int_eq(kmemblk_volume_delete(h, "kmem0@a", 0), 0);
-	end(writer);
+	end(writer, place);
 	expect_in("kmem0", 2, 12, 21);
 	finish();
 }
@@ -197,9 +242,35 @@ END_TEST
 static void *snapshot(void *opaque)
 {
 	(void)opaque;
+	ours = true;
 	unit_take_snapshot(h, "kmem0@a");
 	return NULL;
 }
+
+/* Who began to look before the younger snapshot was there may have found the older one. */
+START_TEST(test_snapshot_before_another_is_deleted_while_a_writer_looks)
+{
+	enum place in_snapshot = IN_SNAPSHOT, before_look = BEFORE_LOOK, nowhere = NOWHERE;
+	pthread_t maker, writer, deletion;
+	unsigned int before;
+
+	make();
+	unit_take_snapshot(h, "kmem0@a");
+	unit_write_to(disk, 1, 12);
+	maker = start(&in_snapshot);
+	writer = start(&before_look);
+	end(maker, IN_SNAPSHOT);
+	before = atomic_load(&waits);
+	deletion = start(&nowhere);
+	AWAIT(atomic_load(&waits) > before || atomic_load(&freed_beside));
+	end(writer, BEFORE_LOOK);
+	end(deletion, NOWHERE);
+	ck_assert(!atomic_load(&freed_beside));
+	expect_in("kmem0@b", 1, 12, 21);
+	expect_in("kmem0", 2, 12, 21);
+	finish();
+}
+END_TEST
 
 START_TEST(test_what_was_exchanged_before_the_gate_is_in_the_snapshot)
 {
@@ -214,7 +285,7 @@ START_TEST(test_what_was_exchanged_before_the_gate_is_in_the_snapshot)
 	AWAIT(atomic_load(&waits) > before);
 	/* It waits for the writer's drain, with nothing published. */
 	ck_assert_ptr_null(volume_look_up_locked(h, "kmem0@a"));
-	end(writer);
+	end(writer, place);
 	pthread_join(maker, NULL);
 	expect_in("kmem0@a", 2, 11, 21);
 	finish();
@@ -236,7 +307,7 @@ static void replace_beside(enum place place)
 	ck_assert_int_eq(kmemblk_trim(disk, PAGE, PAGE), 0);
 	/* The first of its leaf: that is copied. */
 	unit_write_to(disk, 600, 22);
-	end(deletion);
+	end(deletion, place);
 	expect_in("kmem0", 2, 0, 22);
 	finish();
 }
@@ -279,7 +350,7 @@ START_TEST(test_others_open_and_read_beside_a_deletion)
 	expect_in("kmem0", 2, 12, 22);
 	/* This one waits, and finds it gone. */
 	ck_assert_int_eq(pthread_create(&opener, NULL, open_deleted, NULL), 0);
-	end(deletion);
+	end(deletion, place);
 	pthread_join(opener, NULL);
 	expect_in("kmem0@b", 1, 11, 21);
 	expect_in("kmem0", 2, 12, 22);
@@ -290,6 +361,7 @@ END_TEST
 UNIT_MAIN("parked", test_snapshot_is_taken_while_a_writer_has_looked,
 	  test_leaf_is_copied_while_a_writer_has_looked,
 	  test_snapshot_is_deleted_while_a_writer_has_looked,
+	  test_snapshot_before_another_is_deleted_while_a_writer_looks,
 	  test_what_was_exchanged_before_the_gate_is_in_the_snapshot,
 	  test_blocks_are_replaced_before_a_deletion_has_marked,
 	  test_blocks_are_replaced_after_a_deletion_has_marked,
