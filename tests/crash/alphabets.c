@@ -72,6 +72,20 @@ static const char *const kept_changes[][6] = {
 	{ "snapshot:a@z", "delete:a@x", "clone:a@x:c", "rename:a:d", "resize:a:262145", "thin:a" },
 };
 
+/* The same on full devices, where leaves are given up, and volumes become thin. */
+static const char *const full_bases[] = { "leaves", "kept-leaves", "brim", "kept-full",
+					  "thin-full" };
+static const char *const full_calls[] = {
+	"snapthin:a@z", "snapshot:a@z", "snapthin:b@w", "delete:a@x",	"delete:a@z",
+	"thin:a",	"notthin:a",	"clone:a@z:c",	"rollback:a@z", "create:c:1",
+	"prealloc:c:1", "write:a:0",	"write:a:1",	"write:a:511",	"write:b:0",
+	"write:b:1",	"trim:a:0",	"trim:a:1",	"trim:b:0",	"delete:b",
+};
+static const char *const full_thread_calls[] = {
+	"snapthin:a@z", "create:c:1", "notthin:a", "thin:a", "write:b:1", "trim:a:1",
+};
+static const char *const full_requests[] = { "write:a:0", "write:a:1", "write:b:0", "trim:a:0" };
+
 /* The same of threads, where each must be possible after each. */
 static const char *const thread_volume_bases[] = { "two", "bare", "deep" };
 static const char *const changes[][5] = {
@@ -106,6 +120,15 @@ static const char *const restart_bases[] = { "tight-full", "roomy-full",  "roomy
 					     "two-empty",  "two-empty 2", "two-empty 3" };
 
 #define COUNT(list) ((unsigned int)(sizeof(list) / sizeof((list)[0])))
+
+static const struct alphabet {
+	const char *const *bases;
+	unsigned int base_count;
+	const char *const *calls;
+	unsigned int call_count;
+} any = { volume_bases, COUNT(volume_bases), calls, COUNT(calls) },
+  kept = { kept_bases, COUNT(kept_bases), kept_calls, COUNT(kept_calls) },
+  full = { full_bases, COUNT(full_bases), full_calls, COUNT(full_calls) };
 
 #define LETTERS	       COUNT(letters)
 #define THREAD_LETTERS COUNT(thread_letters)
@@ -241,60 +264,51 @@ static void print_both_makers(uint64_t number, uint64_t seed, char *text, size_t
 		 1 + (unsigned int)number);
 }
 
-static void print_calls(uint64_t number, unsigned int length, char *text, size_t size)
+static void print_calls(const struct alphabet *of, uint64_t number, unsigned int length, char *text,
+			size_t size)
 {
-	const char *base = volume_bases[digit(&number, COUNT(volume_bases))];
+	const char *base = of->bases[digit(&number, of->base_count)];
 	size_t at = (size_t)snprintf(text, size, "volumes %s", base);
 
 	for (unsigned int i = 0; i < length; i++)
 		at += (size_t)snprintf(text + at, size - at, "%s %s", i + 1 == length ? " |" : "",
-				       calls[digit(&number, COUNT(calls))]);
+				       of->calls[digit(&number, of->call_count)]);
 }
 
 static void print_one_call(uint64_t number, uint64_t seed, char *text, size_t size)
 {
 	(void)seed;
-	print_calls(number, 1, text, size);
+	print_calls(&any, number, 1, text, size);
 }
 
 static void print_two_calls(uint64_t number, uint64_t seed, char *text, size_t size)
 {
 	(void)seed;
-	print_calls(number, 2, text, size);
+	print_calls(&any, number, 2, text, size);
 }
 
 static void print_three_calls(uint64_t number, uint64_t seed, char *text, size_t size)
 {
 	(void)seed;
-	print_calls(number, 3, text, size);
-}
-
-static void print_kept(uint64_t number, unsigned int count, char *text, size_t size)
-{
-	const char *base = kept_bases[digit(&number, COUNT(kept_bases))];
-	size_t at = (size_t)snprintf(text, size, "volumes %s", base);
-
-	for (unsigned int i = 0; i < count; i++)
-		at += (size_t)snprintf(text + at, size - at, "%s %s", i + 1 == count ? " |" : "",
-				       kept_calls[digit(&number, COUNT(kept_calls))]);
+	print_calls(&any, number, 3, text, size);
 }
 
 static void print_one_kept(uint64_t number, uint64_t seed, char *text, size_t size)
 {
 	(void)seed;
-	print_kept(number, 1, text, size);
+	print_calls(&kept, number, 1, text, size);
 }
 
 static void print_two_kept(uint64_t number, uint64_t seed, char *text, size_t size)
 {
 	(void)seed;
-	print_kept(number, 2, text, size);
+	print_calls(&kept, number, 2, text, size);
 }
 
 static void print_three_kept(uint64_t number, uint64_t seed, char *text, size_t size)
 {
 	(void)seed;
-	print_kept(number, 3, text, size);
+	print_calls(&kept, number, 3, text, size);
 }
 
 static void print_kept_changes(uint64_t number, uint64_t seed, char *text, size_t size)
@@ -308,6 +322,37 @@ static void print_kept_changes(uint64_t number, uint64_t seed, char *text, size_
 	(void)seed;
 	snprintf(text, size, "volume-threads %s %s %s | %u:%u %u %u", kept_thread_bases[base],
 		 change, request, first, events, 1 - first, first);
+}
+
+static void print_one_full(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	(void)seed;
+	print_calls(&full, number, 1, text, size);
+}
+
+static void print_two_full(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	(void)seed;
+	print_calls(&full, number, 2, text, size);
+}
+
+static void print_three_full(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	(void)seed;
+	print_calls(&full, number, 3, text, size);
+}
+
+static void print_full_threads(uint64_t number, uint64_t seed, char *text, size_t size)
+{
+	unsigned int events = 1 + digit(&number, CHANGE_EVENTS);
+	unsigned int first = digit(&number, 2);
+	const char *base = full_bases[digit(&number, COUNT(full_bases))];
+	const char *call = full_thread_calls[digit(&number, COUNT(full_thread_calls))];
+	const char *request = full_requests[digit(&number, COUNT(full_requests))];
+
+	(void)seed;
+	snprintf(text, size, "volume-threads %s %s %s | %u:%u %u %u", base, call, request, first,
+		 events, 1 - first, first);
 }
 
 /* A change beside a request, or beside another change; either stands while the other is answered. */
@@ -413,6 +458,11 @@ static const struct group groups[GROUPS] = {
 	{ "two calls with snapshots", 0.2,
 	  COUNT(kept_bases) * COUNT(kept_calls) * COUNT(kept_calls), print_two_kept, PLACE_VOLUMES,
 	  true },
+	{ "single calls on full devices", 0.25, COUNT(full_bases) * COUNT(full_calls),
+	  print_one_full, PLACE_VOLUMES, false },
+	{ "two calls on full devices", 0.2,
+	  COUNT(full_bases) * COUNT(full_calls) * COUNT(full_calls), print_two_full, PLACE_VOLUMES,
+	  true },
 	{ "two calls", 0.2, COUNT(volume_bases) * COUNT(calls) * COUNT(calls), print_two_calls,
 	  PLACE_VOLUMES, true },
 	{ "calls beside others", 0.15,
@@ -423,6 +473,9 @@ static const struct group groups[GROUPS] = {
 	  2 * CHANGE_EVENTS *COUNT(kept_thread_bases) * COUNT(kept_changes[0]) *
 		  COUNT(volume_requests),
 	  print_kept_changes, PLACE_VOLUME_THREADS, true },
+	{ "calls on full devices beside others", 0.15,
+	  2 * CHANGE_EVENTS *COUNT(full_bases) * COUNT(full_thread_calls) * COUNT(full_requests),
+	  print_full_threads, PLACE_VOLUME_THREADS, true },
 	{ "restarts of volumes", 0.15, 3 * COUNT(volume_bases) * COUNT(calls) * COUNT(calls),
 	  print_volume_restart, PLACE_VOLUME_RESTART, true },
 	{ "two threads, one parked", 0.3, COUNT(thread_bases) * ONE_BLOCK *ONE_BLOCK *EVENTS,
@@ -439,6 +492,9 @@ static const struct group groups[GROUPS] = {
 	{ "three calls with snapshots", 0.3,
 	  COUNT(kept_bases) * COUNT(kept_calls) * COUNT(kept_calls) * COUNT(kept_calls),
 	  print_three_kept, PLACE_VOLUMES, true },
+	{ "three calls on full devices", 0.3,
+	  COUNT(full_bases) * COUNT(full_calls) * COUNT(full_calls) * COUNT(full_calls),
+	  print_three_full, PLACE_VOLUMES, true },
 	{ "calls by chance", 0.5, 1u << 20, print_random_calls, PLACE_VOLUMES, false },
 	{ "requests by chance", 1, 0, print_random, PLACE_REQUESTS, false },
 };

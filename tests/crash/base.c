@@ -124,6 +124,34 @@ static struct base bases[] = {
 	  .pages = MOST_PAGES,
 	  .spare = 2,
 	  .setup = "delete:kmem0 create:a:513 write:a:0 snapshot:a@x" },
+	/* Full, but for two leaves in which no block is left: for who needs a page they are given up. */
+	{ .name = "leaves",
+	  .pages = 4 + 5 + 3 + 1,
+	  .spare = 1,
+	  .setup = "delete:kmem0 create:a:512 create:b:600 write:b:0 trim:b:0 write:b:512 "
+		   "trim:b:512 write:a:0 write:a:1" },
+	/* The same, one of them a copy of a snapshot's, which has a block in it. */
+	{ .name = "kept-leaves",
+	  .pages = 4 + 12 + 1,
+	  .spare = 1,
+	  .setup = "delete:kmem0 create:a:600 write:a:0 write:a:512 snapshot:a@x trim:a:512 "
+		   "create:b:2" },
+	/* Full, but for what a snapshot of a volume needs if that is thin. */
+	{ .name = "brim",
+	  .pages = 4 + 7 + 2 + 1,
+	  .spare = 1,
+	  .setup = "delete:kmem0 create:a:2 write:a:0 write:a:1 create:b:2 write:b:0" },
+	/* Full, with a snapshot that its volume shares all with; and the same, but for what that is thin by. */
+	{ .name = "kept-full",
+	  .pages = 4 + 11 + 1,
+	  .spare = 1,
+	  .setup = "delete:kmem0 create:a:2 write:a:0 write:a:1 snapshot:a@x create:b:2 "
+		   "write:b:0" },
+	{ .name = "thin-full",
+	  .pages = 4 + 11 + 1,
+	  .spare = 1,
+	  .setup = "delete:kmem0 create:a:2 write:a:0 write:a:1 snapshot:a@x create:b:2 "
+		   "write:b:0 thin:a" },
 	/* Full: what needs no new page works, and nothing else. */
 	{ .name = "no-page",
 	  .pages = 4 + 7 + 1,
@@ -163,6 +191,7 @@ static void set_up(struct base *base, struct kmemblk *handle)
 			fatal("no such call: %s", word);
 		if (call_run(handle, &call, number) != 0)
 			fatal("%s: %s", word, kmemblk_error());
+		call_note(handle, &call);
 		call_apply(&call, number, &base->world);
 		/* Else it would depend on who is faster which pages the next one takes. */
 		stage_reclaim();

@@ -44,6 +44,9 @@ static const char *const kinds[] = {
 	[MUTANT_NO_SWEEP_GRACE] = "no-sweep-grace",
 	[MUTANT_NO_SWEEP] = "no-sweep",
 	[MUTANT_NO_MARK] = "no-mark",
+	[MUTANT_THIN_LAST] = "thin-last",
+	[MUTANT_EARLY_ROOM] = "early-room",
+	[MUTANT_LATE_ROOM] = "late-room",
 };
 
 #define KINDS (sizeof(kinds) / sizeof(kinds[0]))

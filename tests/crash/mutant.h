@@ -58,6 +58,9 @@ enum mutant_kind {
 	MUTANT_NO_SWEEP_GRACE,	/* the sweep begins beside who does not mark yet */
 	MUTANT_NO_SWEEP,	/* the sweep marks nothing */
 	MUTANT_NO_MARK,		/* writers mark nothing */
+	MUTANT_THIN_LAST,	/* a snapshot is named before its volume is thin */
+	MUTANT_EARLY_ROOM,	/* what a volume has reserved is given back before it is thin */
+	MUTANT_LATE_ROOM,	/* what it must reserve is reserved when it is thin no more */
 };
 
 struct mutant {

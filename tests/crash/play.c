@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #include "fatal.h"
-#include "kmemblk.h"
 #include "play.h"
 #include "recorder.h"
 #include "stage.h"
@@ -22,13 +21,13 @@ struct part {
 static void *run_one(void *opaque)
 {
 	const struct part *part = opaque;
+	int rc;
 
 	recorder_thread = part->number;
 	stage_enter(part->number);
 	recorder_note(EVENT_BEGIN, part->number);
-	if (part->play->run(part->play->opaque, part->number) != 0)
-		fatal("%s", kmemblk_error());
-	recorder_note(EVENT_ACK, part->number);
+	rc = part->play->run(part->play->opaque, part->number);
+	recorder_note(rc == 0 ? EVENT_ACK : EVENT_FAIL, part->number);
 	stage_leave();
 	return NULL;
 }

@@ -14,7 +14,7 @@ struct step {
 struct play {
 	struct step steps[PLAY_STEPS_MAX];
 	unsigned int step_count;
-	/* What each thread does; 0, or -errno with message, which nothing here may answer. */
+	/* What each thread does; 0, or -errno: it was refused. */
 	int (*run)(void *opaque, unsigned int number);
 	void *opaque;
 };

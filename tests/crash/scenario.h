@@ -104,7 +104,7 @@ struct group {
 	bool light;
 };
 
-#define GROUPS 23u
+#define GROUPS 27u
 
 const struct group *group_get(unsigned int i);
 

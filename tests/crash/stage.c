@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "fatal.h"
-#include "io/handle.h"
+#include "io/collect.h"
 #include "mutate.h"
 #include "recorder.h"
 #include "stage.h"
@@ -57,6 +57,8 @@ int __real_pthread_cond_clockwait(pthread_cond_t *, pthread_mutex_t *, clockid_t
 void __real_grace_wait(void);
 void __real_grace_enter(void);
 void __real_grace_leave(void);
+bool __real_collect_for(struct kmemblk *, uint64_t);
+uint64_t __real_collect_leaves_locked(struct kmemblk *);
 
 int __wrap_pthread_mutex_lock(pthread_mutex_t *);
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *);
@@ -66,6 +68,8 @@ int __wrap_pthread_cond_clockwait(pthread_cond_t *, pthread_mutex_t *, clockid_t
 void __wrap_grace_wait(void);
 void __wrap_grace_enter(void);
 void __wrap_grace_leave(void);
+bool __wrap_collect_for(struct kmemblk *, uint64_t);
+uint64_t __wrap_collect_leaves_locked(struct kmemblk *);
 
 void stage_own_thread(void)
 {
@@ -391,4 +395,29 @@ void __wrap_grace_leave(void)
 {
 	__real_grace_leave();
 	count_sections(-1);
+}
+
+/* Leaves have been given up: what is taken next may be one of them, though another page is free. */
+static void let_go_of_leaves(void)
+{
+	if (self != NULL)
+		stage_step();
+	else if (own && held)
+		stage_reclaim();
+}
+
+bool __wrap_collect_for(struct kmemblk *h, uint64_t seen)
+{
+	bool again = __real_collect_for(h, seen);
+
+	let_go_of_leaves();
+	return again;
+}
+
+uint64_t __wrap_collect_leaves_locked(struct kmemblk *h)
+{
+	uint64_t given = __real_collect_leaves_locked(h);
+
+	let_go_of_leaves();
+	return given;
 }

@@ -134,6 +134,22 @@ done
 for kind in no-flush no-drain late-drain; do
 	hunt "$kind:PM_DIRECTORY" --scenario='volumes kept | delete:a@x'
 done
+# A leaf without a block is given up, and its page used at once.
+for kind in no-flush no-drain late-drain; do
+	page "$kind:PM_TRIM_ENTRY" 'volumes leaves | create:c:1'
+	page "$kind:PM_TRIM_ENTRY" 'volumes leaves | write:a:511'
+done
+page early-retire:PM_TRIM_ENTRY 'volume-threads leaves create:c:1 write:a:0 | 0:3 1 0'
+# A volume becomes thin, by a snapshot on a device that is too full otherwise or by itself, or is thin no more.
+for kind in no-flush no-drain late-drain publish-first; do
+	page "$kind:PM_RECORD" 'volumes brim | snapthin:a@z'
+done
+for kind in no-flush no-drain late-drain; do
+	hunt "$kind:PM_DIRECTORY" --scenario='volumes brim | snapthin:a@z'
+done
+page thin-last 'volumes brim | snapthin:a@z'
+page early-room 'volume-threads kept-full thin:a write:b:1 | 0:3 1 0'
+page late-room 'volume-threads thin-full notthin:a write:b:1 | 0:5 1 0'
 
 # What a crash does not show: a page reused under a reader.
 grep -q 'test-grace-mutant.sh' "$abs_top_srcdir/tests/model/Makefile.am" ||

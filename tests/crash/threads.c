@@ -22,7 +22,9 @@ static int run_one(void *opaque, unsigned int number)
 {
 	struct run *run = opaque;
 
-	return op_run(run->handle, &run->requests.ops[number], number);
+	if (op_run(run->handle, &run->requests.ops[number], number) != 0)
+		fatal("%s", kmemblk_error());
+	return 0;
 }
 
 /* "BASE OP OP [OP] | STEP..." */

@@ -40,6 +40,7 @@ struct calls {
 struct possible {
 	struct world world;
 	unsigned int done; /* bit i: flight[i] is */
+	unsigned int half; /* ... and only the first half of it */
 };
 
 /* What an image may show now. */
@@ -58,7 +59,7 @@ struct rules {
 static void add_possible(struct rules *rules, const struct possible *one)
 {
 	for (unsigned int i = 0; i < rules->count; i++)
-		if (rules->possible[i].done == one->done &&
+		if (rules->possible[i].done == one->done && rules->possible[i].half == one->half &&
 		    world_equal(&rules->possible[i].world, &one->world))
 			return;
 	if (rules->count == WORLDS)
@@ -84,6 +85,11 @@ static void begin_call(struct rules *rules, const struct call *call, unsigned in
 
 			if (rules->flight[f].call == NULL || next.done >> f & 1)
 				continue;
+			next.half |= 1u << f;
+			if (call_apply_half(rules->flight[f].call, &next.world))
+				add_possible(rules, &next);
+			next = rules->possible[i];
+			next.half &= ~(1u << f);
 			next.done |= 1u << f;
 			if (call_apply(rules->flight[f].call, rules->flight[f].number, &next.world))
 				add_possible(rules, &next);
@@ -106,7 +112,7 @@ static void end_call(struct rules *rules, unsigned int number, bool done)
 	for (unsigned int i = 0; i < before.count; i++) {
 		struct possible one = before.possible[i];
 
-		if ((one.done >> f & 1) != done)
+		if ((one.done >> f & 1) != done || one.half >> f & 1)
 			continue;
 		one.done &= ~(1u << f);
 		add_possible(rules, &one);
@@ -446,12 +452,15 @@ static void run_calls(struct calls *calls, unsigned int first, struct world *wor
 {
 	for (unsigned int i = first; i < calls->count; i++) {
 		struct world after = *world;
-		bool possible = call_apply(&calls->calls[i], i, &after);
+		bool possible;
 		int rc;
 
 		recorder_note(EVENT_BEGIN, i);
 		rc = call_run(calls->handle, &calls->calls[i], i);
 		recorder_note(rc == 0 ? EVENT_ACK : EVENT_FAIL, i);
+		if (rc == 0)
+			call_note(calls->handle, &calls->calls[i]);
+		possible = call_apply(&calls->calls[i], i, &after);
 		if (rc != 0)
 			refused(&calls->calls[i], world, possible, rc);
 		else
@@ -485,10 +494,13 @@ void volumes_run(struct explorer *e, char *words)
 static int run_one(void *opaque, unsigned int number)
 {
 	struct calls *calls = opaque;
+	const struct call *call = &calls->calls[number];
+	int rc = calls->open[number] != NULL ? call_run_in(calls->open[number], call, number)
+					     : call_run(calls->handle, call, number);
 
-	return calls->open[number] != NULL
-		       ? call_run_in(calls->open[number], &calls->calls[number], number)
-		       : call_run(calls->handle, &calls->calls[number], number);
+	if (rc != 0 && (rc != -ENOSPC || call_needs_no_page(call)))
+		fatal("%s", kmemblk_error());
+	return rc;
 }
 
 /* Before one of them is renamed. */
@@ -530,6 +542,8 @@ void volume_threads_run(struct explorer *e, char *words)
 	open_all(&calls);
 	used = play_run(&play, calls.count);
 	recorder_stop();
+	for (unsigned int i = 0; i < calls.count; i++)
+		call_note(calls.handle, &calls.calls[i]);
 	base_close(calls.base, calls.handle);
 	if (used)
 		replay(e, &calls);

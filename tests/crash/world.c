@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fatal.h"
 #include "image.h"
 #include "io/handle.h"
 #include "mutate.h"
@@ -28,6 +29,7 @@ static const struct {
 	[CALL_TRIM] = { "trim", false, true },
 	[CALL_OPEN] = { "open", false, true },
 	[CALL_SNAPSHOT] = { "snapshot", true, false },
+	[CALL_SNAPTHIN] = { "snapthin", true, false },
 	[CALL_CLONE] = { "clone", true, false },
 	[CALL_ROLLBACK] = { "rollback", true, false },
 	[CALL_THIN] = { "thin", true, true },
@@ -119,6 +121,8 @@ static int run_change(struct kmemblk *h, const struct call *call)
 	switch (call->kind) {
 	case CALL_SNAPSHOT:
 		return kmemblk_snapshot(h, &snapshot, 1, 0);
+	case CALL_SNAPTHIN:
+		return kmemblk_snapshot(h, &snapshot, 1, KMEMBLK_THIN);
 	case CALL_CLONE:
 		return kmemblk_volume_clone(h, snapshot, call->to, 0);
 	case CALL_ROLLBACK:
@@ -149,6 +153,22 @@ int call_run(struct kmemblk *h, const struct call *call, unsigned int number)
 	rc = run_change(h, call);
 	mutate_manage(false);
 	return rc;
+}
+
+void call_note(struct kmemblk *h, struct call *call)
+{
+	char name[WORLD_NAME] = "";
+	struct kmemblk_volume_info info;
+	struct kmemblk_volume *v;
+
+	if (call->kind != CALL_SNAPTHIN)
+		return;
+	memcpy(name, call->name, strcspn(call->name, "@"));
+	if (kmemblk_volume_open(h, name, &v) != 0)
+		fatal("%s", kmemblk_error());
+	kmemblk_volume_get_info(v, &info);
+	call->thins = info.is_thin;
+	kmemblk_volume_close(v);
 }
 
 /* ---- the model ------------------------------------------------------------------------------ */
@@ -210,13 +230,14 @@ static struct world_volume *find_volume_of(struct world *world, const char *name
 	return find(world, volume);
 }
 
-/* The three calls of snapshots. */
+/* The calls of snapshots. */
 static bool apply_snapshot(const struct call *call, struct world *world)
 {
 	struct world_volume *of = find_volume_of(world, call->name), made;
 	const struct world_volume *from = find(world, call->name);
+	bool takes = call->kind == CALL_SNAPSHOT || call->kind == CALL_SNAPTHIN;
 
-	if (of == NULL || (from == NULL) != (call->kind == CALL_SNAPSHOT))
+	if (of == NULL || (from == NULL) != takes)
 		return false;
 	if (call->kind == CALL_ROLLBACK) {
 		if (from->sequence != youngest(world, of))
@@ -225,12 +246,13 @@ static bool apply_snapshot(const struct call *call, struct world *world)
 		memcpy(of->token, from->token, sizeof(of->token));
 		return true;
 	}
-	made = call->kind == CALL_SNAPSHOT ? *of : *from;
-	made.sequence = call->kind == CALL_SNAPSHOT ? youngest(world, of) + 1 : 0;
+	if (call->thins)
+		of->thin = 1;
+	made = takes ? *of : *from;
+	made.sequence = takes ? youngest(world, of) + 1 : 0;
 	made.thin = 0;
 	memset(made.name, 0, sizeof(made.name));
-	snprintf(made.name, sizeof(made.name), "%s",
-		 call->kind == CALL_SNAPSHOT ? call->name : call->to);
+	snprintf(made.name, sizeof(made.name), "%s", takes ? call->name : call->to);
 	return add(world, &made);
 }
 
@@ -295,12 +317,23 @@ bool call_apply(const struct call *call, unsigned int number, struct world *worl
 		memcpy(made.name, call->name, sizeof(made.name));
 		return add(world, &made);
 	}
-	if (call->kind == CALL_SNAPSHOT || call->kind == CALL_CLONE || call->kind == CALL_ROLLBACK)
+	if (call->kind == CALL_SNAPSHOT || call->kind == CALL_SNAPTHIN ||
+	    call->kind == CALL_CLONE || call->kind == CALL_ROLLBACK)
 		return apply_snapshot(call, world);
 	v = find(world, call->name);
 	if (v == NULL && call->also[0] != '\0')
 		v = find(world, call->also);
 	return v != NULL && apply_to(call, number, world, v);
+}
+
+bool call_apply_half(const struct call *call, struct world *world)
+{
+	struct world_volume *of = call->thins ? find_volume_of(world, call->name) : NULL;
+
+	if (of == NULL || of->thin)
+		return false;
+	of->thin = 1;
+	return true;
 }
 
 bool world_equal(const struct world *a, const struct world *b)

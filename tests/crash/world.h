@@ -46,6 +46,7 @@ enum call_kind {
 	CALL_TRIM,     /* trim:NAME:BLOCK */
 	CALL_OPEN,     /* open:NAME: somebody has it open from then on */
 	CALL_SNAPSHOT, /* snapshot:NAME@NAME */
+	CALL_SNAPTHIN, /* snapthin:NAME@NAME, of a volume that becomes thin if there are too few pages */
 	CALL_CLONE,    /* clone:NAME@NAME:NAME */
 	CALL_ROLLBACK, /* rollback:NAME@NAME, to the youngest */
 	CALL_THIN,     /* thin:NAME */
@@ -59,6 +60,7 @@ struct call {
 	char also
 		[WORLD_NAME]; /* of a request: what the volume that it has open may be named by then */
 	uint64_t n;
+	bool thins; /* of snapthin: the volume is thin then; see call_note() */
 };
 
 /* False if it is not such a text. */
@@ -73,8 +75,14 @@ int call_run_in(struct kmemblk_volume *v, const struct call *call, unsigned int 
 /* True if it changes which volumes there are, and is no request. */
 bool call_is_change(const struct call *call);
 
+/* It has been done: note of it what depends on the pages there were. */
+void call_note(struct kmemblk *h, struct call *call);
+
 /* What becomes of the world; false, and nothing, if it must be refused whatever else there is. */
 bool call_apply(const struct call *call, unsigned int number, struct world *world);
+
+/* The same of its first half, after which power may be lost; false, and nothing, if it has no halves. */
+bool call_apply_half(const struct call *call, struct world *world);
 
 /* True if nothing of it may be refused for want of pages. */
 bool call_needs_no_page(const struct call *call);
