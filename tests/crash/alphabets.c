@@ -86,7 +86,7 @@ static const char *const full_thread_calls[] = {
 };
 static const char *const full_requests[] = { "write:a:0", "write:a:1", "write:b:0", "trim:a:0" };
 
-/* The same of threads, where each must be possible after each. */
+/* The same of threads, where each must be possible after each, but for want of a page. */
 static const char *const thread_volume_bases[] = { "two", "bare", "deep" };
 static const char *const changes[][5] = {
 	{ "rename:a:d", "resize:a:262152", "create:c:1", "delete:b", "resize:b:1" },

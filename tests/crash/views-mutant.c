@@ -152,6 +152,8 @@ int __wrap_change_reserve(struct kmemblk *h, uint64_t n, const struct change_nee
 /* Less reserved, or more, whatever others have reserved meanwhile. */
 static void add_reserved(struct pool *pool, uint64_t n)
 {
+	if (n == 0)
+		return;
 	reserve_unmap_begin(pool);
 	reserve_unmap_end(pool, -n);
 }
