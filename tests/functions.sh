@@ -24,7 +24,7 @@
 #     start_nbdkit    starts the server, waits until it accepts connections, ends it at the end
 #     try_nbdkit      starts a server that is to be refused
 #     requires_attach skips the test unless the kernel can have the disk as a block device here
-#     attach_disk     makes it one, $loop, until the end
+#     attach_disk     makes it one, $loop, until the end or detach_disk; attach_export NAME does it for an export
 #     fail, skip      end the test with a sentence
 #
 # The test runs under `set -e`: a command that fails where nobody looks at it fails the test.
@@ -252,8 +252,9 @@ try_nbdkit() {
 	fi
 }
 
-# attach_disk: set $loop to a block device of the disk that the server serves, by nbdfuse, on
-# $tmp/fuse, whose pid is $fuse.  Its user needs root.
+# attach_disk, attach_export NAME: set $loop to a block device of the disk that the server serves, or of its export
+# of that name, by nbdfuse, on $tmp/fuse or $tmp/fuse-NAME, whose pid is $fuse.  Its user needs root.  detach_disk
+# and detach_export NAME take it away again, when the cleanups hold nothing that was added since.
 requires_attach() {
 	requires_root
 	requires nbdfuse --version
@@ -261,16 +262,40 @@ requires_attach() {
 	requires losetup --find
 }
 attach_disk() {
-	mkdir -p "$tmp/fuse"
-	nbdfuse --pidfile "$tmp/fuse.pid" "$tmp/fuse/disk" "$uri" &
+	attach_at fuse "$uri"
+}
+attach_export() {
+	attach_at "fuse-$1" "nbd+unix:///$1?socket=$socket"
+}
+detach_disk() {
+	detach_from fuse
+}
+detach_export() {
+	detach_from "fuse-$1"
+}
+declare -A attached_loop attached_fuse
+attach_at() {
+	mkdir -p "$tmp/$1"
+	nbdfuse --pidfile "$tmp/$1.pid" "$tmp/$1/disk" "$2" &
 	fuse=$!
 	cleanup_fn end_process $fuse
-	while ! test -s "$tmp/fuse.pid"; do
+	while ! test -s "$tmp/$1.pid"; do
 		is_running $fuse || skip "nbdfuse does not mount here"
 		sleep 0.05
 	done
-	loop=$(losetup --find --show "$tmp/fuse/disk") || skip "no loop device to be had"
+	loop=$(losetup --find --show "$tmp/$1/disk") || skip "no loop device to be had"
 	cleanup_fn losetup --detach "$loop"
+	attached_loop[$1]=$loop
+	attached_fuse[$1]=$fuse
+}
+detach_from() {
+	losetup --detach "${attached_loop[$1]}"
+	cleanup_done
+	# Somebody may be looking at the loop device still.
+	eventually umount "$tmp/$1"
+	wait "${attached_fuse[$1]}" || true
+	cleanup_done
+	rm -f "$tmp/$1.pid"
 }
 
 # stop_nbdkit: end the server that was started last, as a user would, and wait for it.

@@ -17,11 +17,7 @@ attach() {
 }
 
 detach() {
-	losetup --detach "$loop"
-	cleanup_done
-	fusermount3 -u "$tmp/fuse" 2> /dev/null || umount "$tmp/fuse"
-	wait $fuse || true
-	rm -f "$tmp/fuse.pid"
+	detach_disk
 	stop_nbdkit
 }
 
