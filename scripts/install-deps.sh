@@ -59,12 +59,14 @@ tests=(
 	git
 	gnutls-bin
 	libclang-rt-dev
+	postgresql
 	procps
 	python3
 	qemu-system-x86
 	qemu-utils
 	redis-tools
 	shellcheck
+	sqlite3
 	systemd
 	valgrind
 	xfsprogs
@@ -106,11 +108,19 @@ if test "$(id -u)" -ne 0; then
 	exit 1
 fi
 
+# PACKAGE:SERVICE, what would run at boot, of packages that come now.
+services=()
+for service in fio:fio postgresql-common:postgresql; do
+	installed "${service%:*}" || services+=("$service")
+done
+
 log=$(mktemp)
 policy=
+folder=
 cleanup() {
 	rm -f "$log"
 	test -z "$policy" || rm -f "$policy"
+	test -z "$folder" || rm -rf "$folder"
 }
 trap cleanup EXIT
 
@@ -119,6 +129,13 @@ if test ! -e /usr/sbin/policy-rc.d; then
 	policy=/usr/sbin/policy-rc.d
 	printf '#!/bin/sh\nexit 101\n' > "$policy"
 	chmod 755 "$policy"
+fi
+
+# PostgreSQL makes a database for its service, but where this says otherwise.
+if [[ " ${missing[*]} " == *' postgresql '* && ! -e /etc/postgresql-common/createcluster.d ]]; then
+	folder=/etc/postgresql-common/createcluster.d
+	mkdir -p $folder
+	echo 'create_main_cluster = false' > $folder/kmemblk.conf
 fi
 
 echo "installing ${#missing[@]} Debian packages: ${missing[*]}"
@@ -133,7 +150,11 @@ if ! { apt-get "${options[@]}" update &&
 	exit 1
 fi
 
-# The package of fio comes with a service.  It is disabled, yet linked into the run levels: undo it.
-for package in "${missing[@]}"; do
-	test "$package" != fio || update-rc.d -f fio remove > /dev/null
+# systemctl may link into the run levels what it disables.  That of fio is linked there only.
+for service in "${services[@]}"; do
+	if installed "${service%:*}"; then
+		test ! -e "/lib/systemd/system/${service#*:}.service" ||
+			systemctl --quiet disable "${service#*:}.service" > "$log" 2>&1 || cat "$log" >&2
+		update-rc.d -f "${service#*:}" remove > /dev/null
+	fi
 done
