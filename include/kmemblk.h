@@ -498,6 +498,18 @@ void kmemblk_get_info(struct kmemblk *handle, struct kmemblk_info *info);
  */
 int kmemblk_probe(const char *path, struct kmemblk_info *info);
 
+/*
+ * kmemblk_find_media - tell only which kind of device is at `path`, without claiming it or looking at what it holds.
+ *
+ * `*media` is then as in struct kmemblk_info.  Opens for reading; `flags` is 0 or KMEMBLK_OPEN_OWNED.  Where nothing is
+ * at `path`, it is the kind of the file that kmemblk_format() would make there with create_size; to ask the file system, a
+ * file without a name is made there, and is gone on return.
+ *
+ * Errors: -EPERM as KMEMBLK_OPEN_OWNED says; -EMEDIUMTYPE the file is empty; -EINVAL not a device that can be used;
+ * -EOPNOTSUPP as for create_size; -ENOMEM; any error of open(2), ftruncate(2) and mmap(2).
+ */
+int kmemblk_find_media(const char *path, unsigned int flags, const char **media);
+
 /* ---- check ---------------------------------------------------------------------------------- */
 
 /* Correct what can be corrected without guessing. */

@@ -40,9 +40,10 @@
 #include "node.h"
 #include "requests.h"
 #include "start.h"
+#include "thread-model.h"
 #include "value.h"
 
-#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
+#define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL /* at most: see thread-model.c */
 
 /* The parameters. */
 static char *path, *named; /* the same in words: no character that a terminal obeys */
@@ -107,6 +108,8 @@ static int plugin_config(const char *key, const char *value)
 		return node_config(value);
 	if (strcmp(key, "volume") == 0)
 		return exports_config(value);
+	if (strcmp(key, "thread-model") == 0)
+		return thread_model_config(value);
 	r = control_config(key, value);
 	if (r == 1)
 		r = memory_config(key, value);
@@ -136,13 +139,19 @@ static int plugin_config_complete(void)
 static void plugin_dump_plugin(void)
 {
 	printf("kmemblk_library_version=%s\n", kmemblk_version());
-	printf("kmemblk_parameters=path create readonly numa volume " CONTROL_PARAMETERS
-	       " " MEMORY_PARAMETERS " " LEND_PARAMETERS "\n");
+	printf("kmemblk_parameters=path create readonly numa volume " THREAD_MODEL_PARAMETERS
+	       " " CONTROL_PARAMETERS " " MEMORY_PARAMETERS " " LEND_PARAMETERS "\n");
 	printf("kmemblk_media=devdax fsdax tmpfs file\n");
 	printf("kmemblk_block_size=%d\n", KMEMBLK_BLOCK_SIZE);
 }
 
 /* ---- life cycle ----------------------------------------------------------------------------- */
+
+/* nbdkit wants to know before the device is opened, and where it only dumps what the plugin is as well. */
+static int plugin_thread_model(void)
+{
+	return thread_model_of(path, create_size != 0);
+}
 
 /* The file could be made: its name is free, and its folder is there. */
 static bool can_be_made(void)
@@ -464,8 +473,9 @@ static struct nbdkit_plugin plugin = {
 		"create=<SIZE>      Make and format the file if it is not there.\n"
 		"readonly=true      Open the device for reading only.\n"
 		"numa=auto|off|<N>  NUMA node to run on, by default that of the device.\n" EXPORTS_HELP
-			CONTROL_HELP MEMORY_HELP "\n" LEND_HELP,
+			THREAD_MODEL_HELP CONTROL_HELP MEMORY_HELP "\n" LEND_HELP,
 	.dump_plugin = plugin_dump_plugin,
+	.thread_model = plugin_thread_model,
 	.get_ready = plugin_get_ready,
 	.after_fork = plugin_after_fork,
 	.cleanup = plugin_cleanup,

@@ -213,6 +213,27 @@ out:
 	return rc;
 }
 
+int kmemblk_find_media(const char *path, unsigned int flags, const char **media)
+{
+	enum device_trust trust = flags & KMEMBLK_OPEN_OWNED ? DEVICE_OWNED : DEVICE_ANYBODYS;
+	struct device device;
+	int rc;
+
+	if (flags & ~KMEMBLK_OPEN_OWNED)
+		return fail(EINVAL, "open: %s: unknown flags 0x%x", path, flags);
+	rc = device_open_as(&device, path, true, trust);
+	if (rc == -ENOENT)
+		rc = device_create(&device, path, LAYOUT_PAGE_SIZE, trust);
+	if (rc != 0)
+		return rc;
+	/* Whether a file system is dax shows in the mapping. */
+	rc = device_map(&device);
+	if (rc == 0)
+		*media = device_media_name(device.media);
+	device_close(&device);
+	return rc;
+}
+
 /* Sorted as they are listed; NULL with message. */
 static struct listing_entry *list_views(const struct probe *probe)
 {

@@ -208,7 +208,7 @@ int main(void)
 	socklen_t len = sizeof address;
 	uint64_t size;
 
-	server_start(8 << 20, "--threads=1");
+	server_start(8 << 20, NULL);
 	bystander = server_connect();
 	size = (uint64_t)nbd_get_size(bystander);
 	CHECK(getpeername(nbd_aio_get_fd(bystander), (struct sockaddr *)&address, &len) == 0, "%m");

@@ -61,7 +61,7 @@ int main(void)
 			OPEN_FILES);
 		return 77;
 	}
-	server_start(16 << 20, "--threads=1");
+	server_start(16 << 20, NULL);
 	for (unsigned int i = 0; i < count; i++)
 		connections[i] = server_connect();
 	CHECK(open_files(connections[0]) < count + 50, "%u open files of the server",

@@ -35,6 +35,11 @@ for node in near -1 1.5 99999999999; do
 done
 refuses 'numa=4095: this process has no such node: type numa=auto' "$device" numa=4095
 
+for model in '' serial 16 Parallel; do
+	refuses "thread-model=$model: type thread-model=auto, thread-model=requests or thread-model=parallel" \
+		"$device" "thread-model=$model"
+done
+
 refuses 'unknown parameter size=: see nbdkit kmemblk --help' "$device" size=1G
 
 test ! -e "$device" || fail "a refused server made $device"

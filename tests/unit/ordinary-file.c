@@ -35,8 +35,12 @@ int __wrap_msync(void *addr, size_t len, int flags)
 START_TEST(test_is_said_to_need_msync)
 {
 	struct kmemblk_info probed, info;
+	const char *media = "";
 	struct kmemblk *h;
 
+	/* Also before it is made. */
+	ck_assert_int_eq(kmemblk_find_media(unit_device, 0, &media), 0);
+	ck_assert_str_eq(media, "file");
 	unit_format(4 * MIB, 0);
 	ck_assert_int_eq(kmemblk_probe(unit_device, &probed), 0);
 	ck_assert_str_eq(probed.media, "file");

@@ -55,6 +55,15 @@ start_nbdkit() {
 	server=$(cat /tmp/server.pid)
 }
 
+# expect_thread_model MODEL PARAMETER...: what a server with these would take.
+expect_thread_model() {
+	local model=$1
+	shift
+	nbdkit ./kmemblk.so --dump-plugin "$@" > /tmp/dump
+	grep -qx "thread_model=$model" /tmp/dump ||
+		fail "not $model: $*: $(grep thread_model /tmp/dump)"
+}
+
 stop_server() {
 	kill "$server"
 	while kill -0 "$server" 2> /dev/null; do

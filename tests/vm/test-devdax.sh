@@ -14,6 +14,7 @@ inside() {
 	grep -qE '^  media +devdax' /tmp/info || fail "media is not devdax: $(cat /tmp/info)"
 	grep -qE '^  persistence +power-fail: what is written survives a power failure$' /tmp/info ||
 		fail "persistence: $(cat /tmp/info)"
+	expect_thread_model serialize_requests /dev/dax0.0
 	serve /dev/dax0.0
 	attach localhost
 	./load raw /dev/nbd0 -n 200

@@ -21,8 +21,10 @@ try() {
 	xfs) mkfs.xfs -q -f /dev/pmem0 ;;
 	esac
 	mount -o dax=always /dev/pmem0 /dax
+	expect_thread_model serialize_requests /dax/disk create=400M
 	kmemblk format --create=400M /dax/disk
 	expect_media /dax/disk fsdax
+	expect_thread_model serialize_requests /dax/disk
 	serve /dax/disk
 	attach localhost
 	try_fs "$2" /dax/disk
@@ -34,6 +36,8 @@ try() {
 
 	mount -o dax=never /dev/pmem0 /dax
 	expect_media /dax/disk file
+	expect_thread_model parallel /dax/disk
+	expect_thread_model parallel /dax/other create=400M
 	umount /dax
 }
 

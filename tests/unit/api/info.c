@@ -129,5 +129,31 @@ START_TEST(test_probe_of_what_is_no_device)
 }
 END_TEST
 
+/* What is there need not be a device of ours; where nothing is, nothing is left. */
+START_TEST(test_media_alone)
+{
+	unsigned int descriptors = unit_count_descriptors();
+	struct kmemblk *h = unit_make(8 * MIB);
+	const char *media = "";
+
+	ck_assert_int_eq(kmemblk_find_media(unit_device, 0, &media), 0);
+	ck_assert_str_eq(media, "tmpfs");
+	kmemblk_close(h);
+	unlink(unit_device);
+	media = "";
+	ck_assert_int_eq(kmemblk_find_media(unit_device, KMEMBLK_OPEN_OWNED, &media), 0);
+	ck_assert_str_eq(media, "tmpfs");
+	ck_assert_int_eq(access(unit_device, F_OK), -1);
+	unit_make_file(unit_device, 0);
+	unit_expect_error(kmemblk_find_media(unit_device, 0, &media), EMEDIUMTYPE, "and empty");
+	unit_expect_error(kmemblk_find_media("/dev/null", 0, &media), EINVAL, "not a devdax one");
+	unit_expect_error(kmemblk_find_media("/no/folder/disk", 0, &media), ENOENT,
+			  "/no/folder/disk");
+	unit_expect_error(kmemblk_find_media(unit_device, KMEMBLK_OPEN_READONLY, &media), EINVAL,
+			  "unknown flags");
+	ck_assert_uint_eq(unit_count_descriptors(), descriptors);
+}
+END_TEST
+
 UNIT_MAIN("info", test_open_device, test_probe_while_served, test_probe_takes_no_storage,
-	  test_damaged_entries_are_counted, test_probe_of_what_is_no_device)
+	  test_damaged_entries_are_counted, test_probe_of_what_is_no_device, test_media_alone)
