@@ -68,7 +68,6 @@ static int lock_node(const struct device *device)
 		.l_start = 0,
 		.l_len = CLAIM_BYTES,
 	};
-
 	unsigned int tries = 0;
 	int rc;
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "blocks.h"
 #include "common/random.h"
 #include "io/volume.h"
 #include "ranges.h"
@@ -20,31 +21,10 @@
 
 static struct kmemblk *h;
 
-static struct kmemblk_volume *open_volume(const char *name)
-{
-	struct kmemblk_volume *v;
-
-	ck_assert_msg(kmemblk_volume_open(h, name, &v) == 0, "%s", kmemblk_error());
-	return v;
-}
-
-static void take_snapshot(const char *name)
-{
-	ck_assert_msg(kmemblk_snapshot(h, &name, 1, 0) == 0, "%s", kmemblk_error());
-}
-
 static void resize(const char *name, uint64_t blocks)
 {
 	ck_assert_msg(kmemblk_volume_resize(h, name, blocks * PAGE, KMEMBLK_VOLUME_FORCE) == 0,
 		      "%s", kmemblk_error());
-}
-
-static void write_to(struct kmemblk_volume *v, uint64_t block, uint64_t number)
-{
-	uint8_t bytes[PAGE];
-
-	unit_fill(bytes, number);
-	ck_assert_msg(kmemblk_write(v, bytes, PAGE, block * PAGE) == 0, "%s", kmemblk_error());
 }
 
 #define BLOCKS 1400u
@@ -125,7 +105,7 @@ static void compare_all_pairs(void)
 		struct whole *w = &wholes[i];
 
 		w->bytes = calloc(BLOCKS, PAGE);
-		w->v = open_volume(w->name);
+		w->v = unit_open_volume(h, w->name);
 		ck_assert_int_eq(kmemblk_read(w->v, w->bytes, w->blocks * PAGE, 0), 0);
 	}
 	for (unsigned int i = 0; i < whole_count; i++) {
@@ -151,7 +131,7 @@ static bool has_volume(const char *name)
 
 static void change_blocks(const char *name)
 {
-	struct kmemblk_volume *v = open_volume(name);
+	struct kmemblk_volume *v = unit_open_volume(h, name);
 	struct kmemblk_volume_info info;
 
 	kmemblk_volume_get_info(v, &info);
@@ -171,7 +151,7 @@ static void change_blocks(const char *name)
 			break;
 		default:
 			for (uint64_t b = 0; b < n; b++)
-				write_to(v, block + b, ++numbers);
+				unit_write_to(v, block + b, ++numbers);
 		}
 	}
 	kmemblk_volume_close(v);
@@ -204,7 +184,7 @@ static void change_anything(void)
 		break;
 	default:
 		if (!has_volume(name))
-			take_snapshot(name);
+			unit_take_snapshot(h, name);
 	}
 }
 
@@ -256,7 +236,7 @@ static void *write_on(void *opaque)
 			ck_assert_int_eq(kmemblk_trim(w->v, PAGE, block_of(w->number, i) * PAGE),
 					 0);
 		else
-			write_to(w->v, block_of(w->number, i), 1000 + i * WRITERS + w->number);
+			unit_write_to(w->v, block_of(w->number, i), 1000 + i * WRITERS + w->number);
 		atomic_store(&w->done, i + 1);
 	}
 	return NULL;
@@ -292,7 +272,7 @@ static void compare_snapshots(const char *from, const char *to)
 
 	for (unsigned int i = 0; i < 2; i++) {
 		strcpy(w[i].name, i == 0 ? from : to);
-		w[i].v = open_volume(w[i].name);
+		w[i].v = unit_open_volume(h, w[i].name);
 		w[i].blocks = BLOCKS;
 		ck_assert_int_eq(kmemblk_read(w[i].v, bytes[i], sizeof(bytes[i]), 0), 0);
 	}
@@ -309,12 +289,12 @@ START_TEST(test_beside_writers)
 
 	h = unit_make(64 * MIB);
 	resize("kmem0", BLOCKS);
-	v = open_volume("kmem0");
+	v = unit_open_volume(h, "kmem0");
 	for (unsigned int t = 0; t < WRITERS; t++)
 		for (uint64_t i = 0; i < OWN; i++)
-			write_to(v, block_of(t, i), 1 + i);
-	take_snapshot("kmem0@first");
-	s = open_volume("kmem0@first");
+			unit_write_to(v, block_of(t, i), 1 + i);
+	unit_take_snapshot(h, "kmem0@first");
+	s = unit_open_volume(h, "kmem0@first");
 	for (unsigned int t = 0; t < WRITERS; t++) {
 		writers[t] = (struct writer){ .v = v, .number = t };
 		pthread_create(&threads[t], NULL, write_on, &writers[t]);
@@ -323,7 +303,7 @@ START_TEST(test_beside_writers)
 		for (unsigned int i = 0; i < 20; i++)
 			compare_with_beginning(s, v, i % 2);
 		snprintf(name, sizeof(name), "kmem0@%llu", (unsigned long long)round);
-		take_snapshot(name);
+		unit_take_snapshot(h, name);
 		compare_snapshots(last, name);
 		if (round > 0)
 			ck_assert_msg(kmemblk_volume_delete(h, last, 0) == 0, "%s",

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "blocks.h"
 #include "io/volume.h"
 #include "ranges.h"
 #include "unit.h"
@@ -28,31 +29,10 @@ void __wrap_grace_enter(void)
 	__real_grace_enter();
 }
 
-static struct kmemblk_volume *open_volume(const char *name)
-{
-	struct kmemblk_volume *v;
-
-	ck_assert_msg(kmemblk_volume_open(h, name, &v) == 0, "%s", kmemblk_error());
-	return v;
-}
-
-static void take_snapshot(const char *name)
-{
-	ck_assert_msg(kmemblk_snapshot(h, &name, 1, 0) == 0, "%s", kmemblk_error());
-}
-
 static void resize(const char *name, uint64_t blocks)
 {
 	ck_assert_msg(kmemblk_volume_resize(h, name, blocks * PAGE, KMEMBLK_VOLUME_FORCE) == 0,
 		      "%s", kmemblk_error());
-}
-
-static void write_to(struct kmemblk_volume *v, uint64_t block, uint64_t number)
-{
-	uint8_t bytes[PAGE];
-
-	unit_fill(bytes, number);
-	ck_assert_msg(kmemblk_write(v, bytes, PAGE, block * PAGE) == 0, "%s", kmemblk_error());
 }
 
 /* ---- what is told, as text ------------------------------------------------------------------ */
@@ -87,7 +67,7 @@ static void expect_diff(struct kmemblk_volume *from, struct kmemblk_volume *to, 
 
 static void expect_named_diff(const char *from, const char *to, const char *text)
 {
-	struct kmemblk_volume *f = open_volume(from), *t = open_volume(to);
+	struct kmemblk_volume *f = unit_open_volume(h, from), *t = unit_open_volume(h, to);
 
 	expect_diff(f, t, text);
 	kmemblk_volume_close(f);
@@ -99,30 +79,30 @@ START_TEST(test_tells_what_changed)
 	struct kmemblk_volume *v, *a, *b;
 
 	h = unit_make(64 * MIB);
-	v = open_volume("kmem0");
+	v = unit_open_volume(h, "kmem0");
 	for (uint64_t block = 500; block < 600; block++)
-		write_to(v, block, block);
-	write_to(v, 3000, 1);
-	take_snapshot("kmem0@a");
-	a = open_volume("kmem0@a");
+		unit_write_to(v, block, block);
+	unit_write_to(v, 3000, 1);
+	unit_take_snapshot(h, "kmem0@a");
+	a = unit_open_volume(h, "kmem0@a");
 	expect_diff(a, v, "");
 	expect_diff(a, a, "");
 	expect_diff(NULL, a, "500+100 3000+1");
 	/* Across two leaves, in no order; a hole in the midst; a leaf that was not there. */
 	for (uint64_t block = 520; block >= 505; block--)
-		write_to(v, block, 7000 + block);
+		unit_write_to(v, block, 7000 + block);
 	ck_assert_int_eq(kmemblk_trim(v, 2 * PAGE, 510 * PAGE), 0);
 	ck_assert_int_eq(kmemblk_zero(v, PAGE, 521 * PAGE, KMEMBLK_ZERO_NO_HOLE), 0);
 	ck_assert_int_eq(kmemblk_trim(v, PAGE, 3000 * PAGE), 0);
 	/* Nothing was there, and nothing is. */
 	ck_assert_int_eq(kmemblk_trim(v, PAGE, 3001 * PAGE), 0);
-	write_to(v, 5000, 2);
-	take_snapshot("kmem0@b");
-	b = open_volume("kmem0@b");
+	unit_write_to(v, 5000, 2);
+	unit_take_snapshot(h, "kmem0@b");
+	b = unit_open_volume(h, "kmem0@b");
 	expect_diff(a, b, "505+5 z510+2 512+10 z3000+1 5000+1");
 	expect_diff(a, v, "505+5 z510+2 512+10 z3000+1 5000+1");
 	expect_diff(b, a, "505+17 3000+1 z5000+1");
-	write_to(v, 5000, 3);
+	unit_write_to(v, 5000, 3);
 	expect_diff(b, v, "5000+1");
 	kmemblk_volume_close(a);
 	kmemblk_volume_close(b);
@@ -145,9 +125,9 @@ START_TEST(test_callback_stops_or_fails)
 	struct kmemblk_volume *v;
 
 	h = unit_make(64 * MIB);
-	v = open_volume("kmem0");
+	v = unit_open_volume(h, "kmem0");
 	for (uint64_t block = 1; block < 10; block += 2)
-		write_to(v, block, block);
+		unit_write_to(v, block, block);
 	ck_assert_int_eq(kmemblk_diff(NULL, v, tell, &t), 0);
 	ck_assert_str_eq(t.text, "1+1 3+1");
 	/* The last one counts, too. */
@@ -167,10 +147,10 @@ START_TEST(test_refuses_what_has_no_common_origin)
 
 	h = unit_make(64 * MIB);
 	ck_assert_int_eq(kmemblk_volume_create(h, "w", MIB, 0), 0);
-	take_snapshot("w@a");
-	v = open_volume("kmem0");
-	w = open_volume("w@a");
-	write_to(v, 0, 1);
+	unit_take_snapshot(h, "w@a");
+	v = unit_open_volume(h, "kmem0");
+	w = unit_open_volume(h, "w@a");
+	unit_write_to(v, 0, 1);
 	unit_expect_error(kmemblk_diff(w, v, tell, &t), EINVAL,
 			  "w@a and kmem0 have nothing in common");
 	kmemblk_volume_close(v);
@@ -178,7 +158,7 @@ START_TEST(test_refuses_what_has_no_common_origin)
 	kmemblk_close(h);
 	h = unit_open(KMEMBLK_OPEN_READONLY);
 	ck_assert_int_eq(kmemblk_open(unit_device, KMEMBLK_OPEN_READONLY, &other), 0);
-	v = open_volume("kmem0");
+	v = unit_open_volume(h, "kmem0");
 	ck_assert_int_eq(kmemblk_volume_open(other, "kmem0", &apart), 0);
 	unit_expect_error(kmemblk_diff(apart, v, tell, &t), EINVAL, "opened apart");
 	ck_assert_uint_eq(t.ranges.calls, 0);
@@ -198,20 +178,20 @@ START_TEST(test_sizes_and_heights_differ)
 
 	h = unit_make(64 * MIB);
 	ck_assert_int_eq(kmemblk_volume_create(h, "v", 300 * PAGE, 0), 0);
-	v = open_volume("v");
+	v = unit_open_volume(h, "v");
 	for (uint64_t block = 90; block < 110; block++)
-		write_to(v, block, block);
-	take_snapshot("v@1");
+		unit_write_to(v, block, block);
+	unit_take_snapshot(h, "v@1");
 	/* Higher, while it is open. */
 	resize("v", 1400);
-	write_to(v, 10, 1);
-	write_to(v, 1399, 2);
-	take_snapshot("v@2");
+	unit_write_to(v, 10, 1);
+	unit_write_to(v, 1399, 2);
+	unit_take_snapshot(h, "v@2");
 	resize("v", HIGH);
 	ck_assert_int_eq(kmemblk_trim(v, PAGE, 100 * PAGE), 0);
-	write_to(v, 800, 3);
-	write_to(v, HIGH - 1, 4);
-	take_snapshot("v@3");
+	unit_write_to(v, 800, 3);
+	unit_write_to(v, HIGH - 1, 4);
+	unit_take_snapshot(h, "v@3");
 	kmemblk_volume_close(v);
 	expect_named_diff("v@1", "v@2", "10+1 1399+1");
 	expect_named_diff("v@2", "v@3", "z100+1 800+1 299999+1");
@@ -221,7 +201,7 @@ START_TEST(test_sizes_and_heights_differ)
 	expect_named_diff("v@3", "v@1", "z10+1 100+1");
 	/* As high as before, and less in it. */
 	resize("v", 100);
-	take_snapshot("v@4");
+	unit_take_snapshot(h, "v@4");
 	expect_named_diff("v@3", "v@4", "");
 	expect_named_diff("v@1", "v@4", "10+1");
 	expect_named_diff("v@4", "v@3", "101+9 800+1 1399+1 299999+1");
@@ -233,9 +213,9 @@ START_TEST(test_sizes_and_heights_differ)
 	/* A clone of what is less high, beside what is higher. */
 	ck_assert_int_eq(kmemblk_volume_clone(h, "v@1", "c", 0), 0);
 	resize("c", 2000);
-	v = open_volume("c");
-	write_to(v, 95, 5);
-	write_to(v, 1999, 6);
+	v = unit_open_volume(h, "c");
+	unit_write_to(v, 95, 5);
+	unit_write_to(v, 1999, 6);
 	kmemblk_volume_close(v);
 	expect_named_diff("v@1", "c", "95+1 1999+1");
 	expect_named_diff("c", "v@3", "10+1 95+1 z100+1 800+1 1399+1 z1999+1 299999+1");
@@ -250,16 +230,16 @@ START_TEST(test_costs_what_changed)
 
 	h = unit_make(64 * MIB);
 	ck_assert_int_eq(kmemblk_volume_create(h, "v", 1ull << 40, 0), 0);
-	v = open_volume("v");
+	v = unit_open_volume(h, "v");
 	for (uint64_t i = 0; i < leaves; i++)
-		write_to(v, i * apart, i + 1);
-	take_snapshot("v@a");
-	write_to(v, 0, 1000);
-	write_to(v, 300 * apart + 5, 1001);
+		unit_write_to(v, i * apart, i + 1);
+	unit_take_snapshot(h, "v@a");
+	unit_write_to(v, 0, 1000);
+	unit_write_to(v, 300 * apart + 5, 1001);
 	ck_assert_int_eq(kmemblk_trim(v, PAGE, 599 * apart * PAGE), 0);
-	take_snapshot("v@b");
-	a = open_volume("v@a");
-	b = open_volume("v@b");
+	unit_take_snapshot(h, "v@b");
+	a = unit_open_volume(h, "v@a");
+	b = unit_open_volume(h, "v@b");
 	before = sections;
 	expect_diff(a, a, "");
 	ck_assert_uint_le(sections - before, 1);
@@ -281,11 +261,11 @@ static void make_two_leaves(void)
 	struct kmemblk_volume *v;
 
 	h = unit_make(64 * MIB);
-	v = open_volume("kmem0");
-	write_to(v, 3, 1);
-	write_to(v, 1000, 2);
-	take_snapshot("kmem0@a");
-	write_to(v, 1000, 3);
+	v = unit_open_volume(h, "kmem0");
+	unit_write_to(v, 3, 1);
+	unit_write_to(v, 1000, 2);
+	unit_take_snapshot(h, "kmem0@a");
+	unit_write_to(v, 1000, 3);
 	kmemblk_volume_close(v);
 	kmemblk_close(h);
 }
@@ -296,8 +276,8 @@ static void expect_failure(const char *from, const char *to, const char *words)
 	struct telling t = { .stop_after = 0 };
 
 	h = unit_open(KMEMBLK_OPEN_READONLY);
-	f = open_volume(from);
-	v = open_volume(to);
+	f = unit_open_volume(h, from);
+	v = unit_open_volume(h, to);
 	unit_expect_error(kmemblk_diff(f, v, tell, &t), EIO, words);
 	kmemblk_volume_close(f);
 	kmemblk_volume_close(v);
@@ -342,13 +322,13 @@ START_TEST(test_equal_damage_is_an_error)
 	struct kmemblk_volume *v;
 
 	h = unit_make(64 * MIB);
-	v = open_volume("kmem0");
-	write_to(v, 3, 1);
-	write_to(v, 1000, 2);
-	take_snapshot("kmem0@a");
+	v = unit_open_volume(h, "kmem0");
+	unit_write_to(v, 3, 1);
+	unit_write_to(v, 1000, 2);
+	unit_take_snapshot(h, "kmem0@a");
 	old[0] = unit_find_entry(999);
 	old[1] = unit_table(0, 2) * PAGE;
-	write_to(v, 1000, 3);
+	unit_write_to(v, 1000, 3);
 	kmemblk_volume_close(v);
 	kmemblk_close(h);
 	new[0] = unit_find_entry(999);
@@ -377,8 +357,8 @@ START_TEST(test_media_error)
 		return;
 	make_two_leaves();
 	h = unit_open(KMEMBLK_OPEN_READONLY);
-	v = open_volume("kmem0");
-	s = open_volume("kmem0@a");
+	v = unit_open_volume(h, "kmem0");
+	s = unit_open_volume(h, "kmem0@a");
 	ck_assert_int_eq(truncate(unit_device, PAGE), 0);
 	unit_expect_error(kmemblk_diff(s, v, tell, &t), EIO, "cut short before page");
 	ck_assert_uint_eq(t.ranges.calls, 0);
