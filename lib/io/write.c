@@ -8,7 +8,8 @@
  *  1. Take pages.  May wait; nothing is held yet.
  *  2. Fill the pages.   Power lost here: old contents; the pages are free again at the next open.
  *  3. Reserve.  If there are blocks without a page, or if the volume is thin such whose page the predecessor has, too:
- *     reserve pages.  Does not wait; if there is something to wait for, give the pages back, wait, begin again.
+ *     reserve pages.  Waits for the file system at most; if there is more to wait for, give the pages back, wait, begin
+ *     again.
  *  4. Drain.            PM_WRITE_DATA: contents before entries (invariant 2).
  *  5. Publish each, by compare-and-exchange on its entry: the linearisation point of the block's
  *     write.            Power lost here: each block is old or new, for its entry is 8 bytes.
@@ -17,8 +18,8 @@
  *     (3).              Power lost here: the same; nothing has been acknowledged.
  *  7. End the reservations: commit those of blocks that have got a page, cancel the rest.
  *
- * Steps 3 to 6 are one read-side section, which begins by a look at the gate: if a snapshot was made or deleted
- * since step 0, nothing is published, and all begins again.  The replaced pages cannot come out of their grace period
+ * Steps 3 to 6 are one read-side section, or two, before and after reserving, which begins by a look at the gate: if a
+ * snapshot was made or deleted since step 0, nothing is published, and all begins again.  The replaced pages cannot come out of their grace period
  * before it ends, and it ends only when the entries are durable.  If that fails, the pages stay out
  * of use for good (note_failed_flush(); the media may still name them) and the handle goes read-only.
  * Every way out after the first exchange goes through 6 and 7.  On an ordinary file the section
@@ -254,6 +255,25 @@ static void enter(struct chunk *c)
 }
 
 /*
+ * Step 3 for `n` blocks: outside the section, for it may wait for the file system or for who asks it.  Not on an ordinary
+ * file: see acknowledge(), and there a section waits for the file system in any case.  False if the rest may not follow:
+ * c->rc, or the gate.
+ */
+static bool reserve_outside(struct chunk *c, unsigned int n)
+{
+	bool outside = c->h->device.pm.media != PM_FILE;
+
+	if (outside) {
+		grace_leave();
+		c->in_section = false;
+	}
+	c->rc = reserve(c, n);
+	if (outside)
+		enter(c);
+	return c->rc == 0 && !is_closed(c);
+}
+
+/*
  * Touch the page that the next write on this CPU will fill.  Between the copy and its drain: the
  * walk of the page tables for it then goes on while the copy is on its way to the media, and not
  * when that write waits for it.  A quarter of a 4 KiB write at random, measured; before the copy it
@@ -309,11 +329,8 @@ static inline ALWAYS_INLINE void access_blocks(struct chunk *c, unsigned int cou
 	/* In the section: outside it the leaf may be another's page by now. */
 	c->reservation->changes = reserve_changes(&c->h->pool);
 	lacking = count_lacking(c, count);
-	if (__builtin_expect(lacking > 0, 0)) {
-		c->rc = reserve(c, lacking);
-		if (c->rc != 0)
-			return;
-	}
+	if (__builtin_expect(lacking > 0, 0) && !reserve_outside(c, lacking))
+		return;
 	/* Contents before the entries that will name them.  Else: another block's bytes. */
 	pm_drain(&c->h->device.pm, PM_WRITE_DATA);
 	while (publish_one(c, i) && ++i < count)
