@@ -96,9 +96,9 @@ static void fetch_access(void *opaque)
 	struct table_copy *table = opaque;
 	const _Atomic uint64_t *entry = map_table(table->map, table->page);
 
-	for (; table->done < LAYOUT_TABLE_ENTRIES; table->done = table->done + 1)
-		table->entry[table->done] =
-			atomic_load_explicit(&entry[table->done], memory_order_acquire);
+	for (; table->done < LAYOUT_TABLE_ENTRIES; table->done = table->done + LINE_ENTRIES)
+		for (unsigned int i = table->done, end = i + LINE_ENTRIES; i < end; i++)
+			table->entry[i] = atomic_load_explicit(&entry[i], memory_order_acquire);
 }
 
 /* Copy a table out; a line with a media error is passed over, and sets its bit in the result. */
@@ -146,66 +146,83 @@ static unsigned int fetch_below(const struct scan_run *run, const struct scan_vi
 	return n;
 }
 
-/* What an entry of a leaf names, 0 also where that cannot be followed. */
-static uint64_t judge_entry(struct scan_run *run, struct scan_sums *sums, uint64_t block,
-			    uint64_t entry)
+/* What the entries of a leaf name.  False if one cannot be followed, which is then MAP_BAD_PAGE. */
+static bool follow(const struct map *restrict map, const uint64_t *restrict entry,
+		   uint64_t *restrict pages)
 {
-	const struct map *map = &sums->view->map;
-	uint64_t page = map_page_of(map, entry);
+	bool whole = true;
 
-	if (page != MAP_BAD_PAGE)
-		return page;
-	sums->wild++;
-	report(run, sums, map_entry_is_whole(map, entry) ? DAMAGE_WILD : DAMAGE_TURNED, 0, block,
-	       layout_entry_page(entry));
-	return 0;
+	for (unsigned int i = 0; i < LAYOUT_TABLE_ENTRIES; i++) {
+		pages[i] = map_page_of(map, entry[i]);
+		whole &= pages[i] != MAP_BAD_PAGE;
+	}
+	return whole;
 }
 
-/* The pages that a leaf names and its predecessor, in `pages`, does not; how many entries name one at all. */
-static unsigned int find_named(struct scan_run *run, struct scan_sums *sums,
-			       const struct scan_page *leaf, uint64_t pages[LAYOUT_TABLE_ENTRIES])
+/* Tell what of a leaf cannot be read or followed; it names nothing. */
+static void judge(struct scan_run *run, struct scan_sums *sums, uint64_t block,
+		  const struct table_copy *leaf, uint64_t bad, uint64_t pages[LAYOUT_TABLE_ENTRIES])
 {
-	uint64_t block = leaf->number << LAYOUT_TABLE_SHIFT, bad;
-	unsigned int used = 0;
-	struct table_copy table;
+	const struct map *map = leaf->map;
 
-	table.map = &sums->view->map;
-	table.page = leaf->page;
-	bad = fetch(run, &table);
 	for (unsigned int i = 0; i < LAYOUT_TABLE_ENTRIES; i++, block++) {
-		uint64_t page = 0;
+		uint64_t entry = leaf->entry[i];
 
 		if (bad >> (i / LINE_ENTRIES) & 1) {
 			sums->unreadable++;
 			report(run, sums, DAMAGE_UNREADABLE, 0, block, 0);
-		} else if (table.entry[i] != 0) {
-			page = judge_entry(run, sums, block, table.entry[i]);
+		} else if (pages[i] == MAP_BAD_PAGE) {
+			sums->wild++;
+			report(run, sums,
+			       map_entry_is_whole(map, entry) ? DAMAGE_WILD : DAMAGE_TURNED, 0,
+			       block, layout_entry_page(entry));
+		} else {
+			continue;
 		}
-		used += page != 0;
-		if (page == pages[i])
-			page = 0;
-		pages[i] = page;
+		pages[i] = 0;
 	}
-	return used;
+}
+
+/* The pages that a leaf names. */
+static void find_named(struct scan_run *run, struct scan_sums *sums, const struct scan_page *leaf,
+		       uint64_t pages[LAYOUT_TABLE_ENTRIES])
+{
+	struct table_copy table;
+	uint64_t bad;
+
+	table.map = &sums->view->map;
+	table.page = leaf->page;
+	bad = fetch(run, &table);
+	/* What was not read is not followed. */
+	for (unsigned int i = 0; bad != 0 && i < LAYOUT_TABLE_ENTRIES; i++)
+		if (bad >> (i / LINE_ENTRIES) & 1)
+			table.entry[i] = 0;
+	if (!follow(table.map, table.entry, pages) || bad != 0)
+		judge(run, sums, leaf->number << LAYOUT_TABLE_SHIFT, &table, bad, pages);
 }
 
 static void scan_leaf(struct scan_run *run, struct scan_sums *sums, const struct scan_page *leaf)
 {
-	uint64_t block = leaf->number << LAYOUT_TABLE_SHIFT, pages[LAYOUT_TABLE_ENTRIES];
-	unsigned int used, used_below, owned = 0, past = 0;
-	uint64_t start = super_data_start(run->super);
+	uint64_t pages[LAYOUT_TABLE_ENTRIES], below[LAYOUT_TABLE_ENTRIES];
+	uint64_t first = leaf->number << LAYOUT_TABLE_SHIFT;
+	unsigned int used = 0, used_below, owned = 0, past = 0;
+	uint64_t start = super_data_start(run->super), blocks;
 
 	sums->view = &run->scan->views[leaf->view];
-	used_below = fetch_below(run, sums->view, leaf->below, pages);
-	used = find_named(run, sums, leaf, pages);
-	for (unsigned int i = 0; i < LAYOUT_TABLE_ENTRIES; i++, block++) {
+	blocks = sums->view->map.record.blocks;
+	used_below = fetch_below(run, sums->view, leaf->below, below);
+	find_named(run, sums, leaf, pages);
+	for (unsigned int i = 0; i < LAYOUT_TABLE_ENTRIES; i++) {
 		if (i + AHEAD < LAYOUT_TABLE_ENTRIES && pages[i + AHEAD] != 0)
 			bitmap_prefetch(run->scan->named, pages[i + AHEAD] - start);
 		if (pages[i] == 0)
 			continue;
+		used++;
+		if (pages[i] == below[i])
+			continue;
 		owned++;
-		past += block >= sums->view->map.record.blocks;
-		name_page(run, sums, 0, block, pages[i]);
+		past += first + i >= blocks;
+		name_page(run, sums, 0, first + i, pages[i]);
 	}
 	sums->used += owned;
 	count(&sums->view->owned, owned);
