@@ -246,7 +246,7 @@ take_or_wait(struct pool *pool, unsigned int most, uint64_t *page, const char *w
 	if (n == 0 && !some_free_locked(pool) && more <= 0) {
 		if (!is_hopeless_locked(pool)) {
 			pool_hurry_locked(pool);
-			pthread_cond_wait(&pool->freed, &pool->lock);
+			pthread_cond_wait(&pool->page, &pool->lock);
 		} else if (low_give_up_locked(pool, pool->count) == 0) {
 			*rc = fail_hopeless_locked(pool, what);
 		}
@@ -256,21 +256,32 @@ take_or_wait(struct pool *pool, unsigned int most, uint64_t *page, const char *w
 	return n;
 }
 
+/* Take pages when there are any.  How many, or -errno with message. */
+static __attribute__((noinline)) int take_later(struct pool *pool, struct near *near,
+						unsigned int most, uint64_t *page)
+{
+	unsigned int n = 0;
+	int rc = 0;
+
+	while (n == 0 && rc == 0) {
+		n = take_or_wait(pool, most, page, near->what, &rc);
+		if (n == 0 && rc == 0)
+			n = take_now(pool, near, most, page);
+	}
+	/* Who woke us may have had more, and the next has the same error to tell: see pool_freed_locked(). */
+	pthread_mutex_lock(&pool->lock);
+	pthread_cond_signal(&pool->page);
+	pthread_mutex_unlock(&pool->lock);
+	return rc != 0 ? rc : (int)n;
+}
+
 int cache_take(struct pool *pool, unsigned int most, uint64_t *page, struct near *near)
 {
 	unsigned int n;
-	int rc = 0;
 
 	near->cache = near_cache(pool);
 	n = take_now(pool, near, most, page);
-	while (__builtin_expect(n == 0, 0)) {
-		n = take_or_wait(pool, most, page, near->what, &rc);
-		if (rc != 0)
-			return rc;
-		if (n == 0)
-			n = take_now(pool, near, most, page);
-	}
-	return (int)n;
+	return __builtin_expect(n > 0, 1) ? (int)n : take_later(pool, near, most, page);
 }
 
 int cache_take_table(struct pool *pool, const char *what, uint64_t *page)

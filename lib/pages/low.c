@@ -83,7 +83,7 @@ static bool populate_locked(struct pool *pool, uint64_t page)
 		pageset_add(&pool->low.holes, page, 1);
 	}
 	/* Who waits for one to be free looks again. */
-	pthread_cond_broadcast(&pool->freed);
+	pool_freed_locked(pool, 1);
 	return rc == 0;
 }
 

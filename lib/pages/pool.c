@@ -46,6 +46,7 @@ int pool_init(struct pool *pool, const struct device *device, uint64_t first, ui
 		.lender.event = -1,
 	};
 	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->page, NULL);
 	pthread_cond_init(&pool->freed, NULL);
 	pthread_cond_init(&pool->ended, NULL);
 	pthread_cond_init(&pool->work, NULL);
@@ -92,6 +93,7 @@ void pool_destroy(struct pool *pool)
 	free(pool->zones.perhaps);
 	free(pool->zones.blocked);
 	pthread_mutex_destroy(&pool->lock);
+	pthread_cond_destroy(&pool->page);
 	pthread_cond_destroy(&pool->freed);
 	pthread_cond_destroy(&pool->ended);
 	pthread_cond_destroy(&pool->work);
@@ -141,7 +143,7 @@ void pool_free_locked(struct pool *pool, uint64_t first, uint64_t n)
 		}
 		note_zone_locked(pool, page);
 	}
-	pthread_cond_broadcast(&pool->freed);
+	pool_freed_locked(pool, n);
 }
 
 void pool_absent_locked(struct pool *pool, uint64_t first, uint64_t n)
@@ -297,6 +299,15 @@ bool pool_can_recall_locked(const struct pool *pool)
 }
 
 /* ---- wake-ups ------------------------------------------------------------------------------- */
+
+void pool_freed_locked(struct pool *pool, uint64_t n)
+{
+	pthread_cond_broadcast(&pool->freed);
+	if (n == 0)
+		n = 1;
+	for (uint64_t i = 0; i < n && i < pool->waiting; i++)
+		pthread_cond_signal(&pool->page);
+}
 
 void pool_call_keeper_locked(struct pool *pool)
 {

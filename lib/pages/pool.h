@@ -152,7 +152,8 @@ struct pool {
 	struct batch *batches; /* all there are: made at open, so that retiring cannot fail */
 
 	pthread_mutex_t lock; /* covers all from here to the next comment */
-	pthread_cond_t freed; /* pages have become free: writers wait */
+	pthread_cond_t page;  /* pages have become free: writers wait, each for its turn */
+	pthread_cond_t freed; /* the same: who waits for storage, batches or tables */
 	pthread_cond_t ended; /* reservations have ended: who could not have one waits */
 	pthread_cond_t work;  /* the reclaimer waits */
 	struct pageset resident;
@@ -287,6 +288,13 @@ static inline bool pool_is_low_locked(const struct pool *pool, uint64_t page)
 
 /* ---- wake-ups ------------------------------------------------------------------------------- */
 
+/*
+ * Pages have become free, `n` of them, or something else has changed that writers without a page wait for: wake all
+ * others who wait for such, and as many writers as there are pages, but one at least.  Not all: of a thousand that wait
+ * for one page, all but one would wake for nothing.  It is never one too few, for each that was woken wakes the next when it
+ * has its page, or an error (cache_take()).
+ */
+void pool_freed_locked(struct pool *pool, uint64_t n);
 /* Wake the keeper, or have it look once more. */
 void pool_call_keeper_locked(struct pool *pool);
 /* Look whether there is something for the keeper to do: whatever it goes by has changed. */

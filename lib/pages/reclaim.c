@@ -131,7 +131,7 @@ static void reclaim(struct pool *pool)
 	if (all == NULL) {
 		/* Who waits for what was retired looks again: it has come back, or there was nothing. */
 		pthread_mutex_lock(&pool->lock);
-		pthread_cond_broadcast(&pool->freed);
+		pool_freed_locked(pool, 1);
 		pthread_mutex_unlock(&pool->lock);
 		return;
 	}
@@ -145,7 +145,7 @@ static void reclaim(struct pool *pool)
 		reclaim_locked(pool, all);
 		all = next;
 	}
-	pthread_cond_broadcast(&pool->freed);
+	pool_freed_locked(pool, pool->in_grace);
 	pool->in_grace = 0;
 	pool->keeper.offering = true;
 	pool_changed_locked(pool);

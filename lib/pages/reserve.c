@@ -186,7 +186,7 @@ static void ended_locked(struct pool *pool)
 	pthread_cond_broadcast(&pool->ended);
 	/* A writer may now see that no page will ever come. */
 	if (pool->waiting > 0)
-		pthread_cond_broadcast(&pool->freed);
+		pool_freed_locked(pool, 1);
 }
 
 void reserve_end(struct pool *pool, uint64_t n, uint64_t committed)

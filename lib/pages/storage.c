@@ -26,7 +26,7 @@ static int populate_locked(struct pool *pool, uint64_t first, uint64_t n)
 		pool_free_locked(pool, first, n);
 	} else {
 		pool_absent_locked(pool, first, n);
-		pthread_cond_broadcast(&pool->freed);
+		pool_freed_locked(pool, 1);
 	}
 	return rc;
 }
@@ -135,7 +135,7 @@ int64_t storage_punch_locked(struct pool *pool, uint64_t most)
 	pool->punching -= n;
 	if (rc == 0) {
 		pool_absent_locked(pool, first, n);
-		pthread_cond_broadcast(&pool->freed);
+		pool_freed_locked(pool, 1);
 	} else {
 		pool->stored += n;
 		pool_free_locked(pool, first, n);

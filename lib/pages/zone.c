@@ -140,7 +140,7 @@ void zone_return_locked(struct pool *pool, uint64_t first)
 	}
 	/* Reservations that wait may fit now, and their storage can be had. */
 	pthread_cond_broadcast(&pool->ended);
-	pthread_cond_broadcast(&pool->freed);
+	pool_freed_locked(pool, 1);
 	pool_changed_locked(pool);
 }
 
