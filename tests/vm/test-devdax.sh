@@ -3,7 +3,7 @@
 #
 # A device on devdax, attached by the kernel's own NBD client: loaded as it is, then ext4 and xfs are
 # made, mounted, loaded, trimmed and checked.  The pages of what was deleted are free again, the
-# device is sound, and another server finds what was written.
+# device is sound, and another server finds what was written.  It is mapped in pages of 2 MiB.
 
 . "${abs_top_srcdir:-$(dirname "$0")/../..}/tests/vm/guest.sh"
 
@@ -17,6 +17,8 @@ inside() {
 	expect_thread_model serialize_requests /dev/dax0.0
 	serve /dev/dax0.0
 	attach localhost
+	grep -A 4 /dev/dax0.0 "/proc/$server/smaps" > /tmp/smaps
+	grep -qE '^MMUPageSize: +2048 kB' /tmp/smaps || fail "not mapped in pages of 2 MiB: $(cat /tmp/smaps)"
 	./load raw /dev/nbd0 -n 200
 	blkdiscard /dev/nbd0
 	test "$(pages_used /dev/dax0.0)" -eq 0 ||
