@@ -143,6 +143,13 @@ int64_t storage_punch_locked(struct pool *pool, uint64_t most)
 	return rc == 0 ? (int64_t)n : rc;
 }
 
+static void punch_unwritten(const struct pool *pool, uint64_t from, uint64_t to)
+{
+	if (from < to)
+		(void)device_punch(pool->device, from << LAYOUT_PAGE_SHIFT,
+				   (to - from) << LAYOUT_PAGE_SHIFT);
+}
+
 /*
  * Free pages that were given storage and never written were taken for absent ones at open, as
  * storage_find_locked() tells, too.  If the file has more storage than it should, make them that.
@@ -152,17 +159,24 @@ void storage_punch_unwritten(struct pool *pool)
 {
 	uint64_t should = pool->first + 1 + pool->stored + pool->low.stored.total;
 	struct pageset punched;
-	uint64_t first, n;
+	/* A run as long as it can be: most of a large device is a few of them. */
+	uint64_t from = 0, to = 0, first, n;
 
 	if (!pool->keeper.punch ||
 	    device_storage(pool->device) >> LAYOUT_PAGE_SHIFT <= should + pool->keeper.watermark ||
 	    pageset_init(&punched, pool->first, pool->count) != 0)
 		return;
-	while ((n = pageset_take(&pool->absent, ZONE_PAGES, &first)) > 0) {
-		(void)device_punch(pool->device, first << LAYOUT_PAGE_SHIFT,
-				   n << LAYOUT_PAGE_SHIFT);
-		pageset_add(&punched, first, n);
-	}
+	for (uint64_t zone = 0; zone < pool_zones(pool); zone++)
+		while ((n = pageset_first_run(&pool->absent, zone, &first)) > 0) {
+			if (first != to) {
+				punch_unwritten(pool, from, to);
+				from = first;
+			}
+			to = first + n;
+			pageset_remove(&pool->absent, first, n);
+			pageset_add(&punched, first, n);
+		}
+	punch_unwritten(pool, from, to);
 	pageset_destroy(&pool->absent);
 	pool->absent = punched;
 }
