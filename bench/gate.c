@@ -25,7 +25,8 @@
 #include "kmemblk.h"
 #include "measure.h"
 #include "map/map.h"
-#include "median.h"
+#include "figures.h"
+#include "figures.h"
 
 #define PAGE	 4096u
 #define PLACES	 4096u
@@ -34,6 +35,7 @@
 #define WRITERS	 2u
 #define LIVE	 10u
 #define ROUNDS	 9u
+#define CASE	 "1 TiB"
 
 static struct kmemblk *h;
 static struct kmemblk_volume *v;
@@ -141,7 +143,7 @@ static void measure_gate(double *ns, unsigned int count)
 {
 	pthread_t thread[WRITERS];
 	unsigned int number[WRITERS];
-	double start = now();
+	double start = now(), rate;
 
 	for (unsigned int i = 0; i < WRITERS; i++) {
 		number[i] = i + 1;
@@ -158,8 +160,8 @@ static void measure_gate(double *ns, unsigned int count)
 	atomic_store(&stop, true);
 	for (unsigned int i = 0; i < WRITERS; i++)
 		pthread_join(thread[i], NULL);
-	printf("%.0f writes a second meanwhile\n",
-	       (double)atomic_load(&writes) / ((now() - start) / 1e9));
+	rate = (double)atomic_load(&writes) / ((now() - start) / 1e9);
+	print_figures("gate", CASE, "writes meanwhile", "writes/s", &rate, 1);
 	for (unsigned int i = count < LIVE ? 0 : count - LIVE; i < count; i++)
 		(void)delete_it(i);
 }
@@ -183,19 +185,36 @@ static double measure_delete(uint64_t n)
 
 static void measure_quiet(void)
 {
-	double few[ROUNDS], all[ROUNDS];
+	double few[ROUNDS], all[ROUNDS], pages;
 	uint64_t before = tables();
 
 	take(0);
-	printf("%-32s %8llu\n", "pages that a snapshot takes",
-	       (unsigned long long)(tables() - before));
+	pages = (double)(tables() - before);
+	print_figures("gate", CASE, "pages a snapshot takes", "pages", &pages, 1);
 	(void)delete_it(0);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		few[round] = measure_delete(BLOCKS / 100);
 		all[round] = measure_delete(BLOCKS);
 	}
-	printf("%-32s %8.2f ms\n", "deletion, 1 per cent changed", median(few, ROUNDS));
-	printf("%-32s %8.2f ms\n", "deletion, all changed", median(all, ROUNDS));
+	print_figures("gate", CASE, "deletion, 1 per cent changed", "ms", few, ROUNDS);
+	print_figures("gate", CASE, "deletion, all changed", "ms", all, ROUNDS);
+}
+
+static void print_gate(double *ns, unsigned int count)
+{
+	static const struct {
+		const char *name;
+		double share;
+	} within[] = { { "gate closed, median", 0.5 },
+		       { "gate closed, p99", 0.99 },
+		       { "gate closed, maximum", 1 } };
+
+	sort_values(ns, count);
+	for (unsigned int i = 0; i < sizeof(within) / sizeof(within[0]); i++) {
+		double ms = ns[(unsigned int)((count - 1) * within[i].share)] / 1e6;
+
+		print_figures("gate", CASE, within[i].name, "ms", &ms, 1);
+	}
 }
 
 int main(int argc, char **argv)
@@ -222,9 +241,7 @@ int main(int argc, char **argv)
 	for (uint64_t n = 0; n < BLOCKS; n++)
 		write_nth(n);
 	measure_gate(ns, count);
-	qsort(ns, count, sizeof(*ns), by_size);
-	printf("%-32s %8.3f ms median, %.3f ms p99, %.3f ms maximum, of %u\n", "gate closed",
-	       ns[count / 2] / 1e6, ns[count * 99 / 100] / 1e6, ns[count - 1] / 1e6, count);
+	print_gate(ns, count);
 	measure_quiet();
 	kmemblk_volume_close(v);
 	kmemblk_close(h);

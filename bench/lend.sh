@@ -4,8 +4,7 @@
 # What lending costs.  First the same memory lent and returned from a small device and from a large sparse
 # one: the server's time is not to depend on the size.  Then the disk at random at depth 32, beside
 # borrowers who borrow and return without a pause, against the same disk while they are stopped; these
-# alternate.  Figures are medians of the rounds, ratios medians of the rounds' ratios.  Nothing is judged:
-# read it.
+# alternate.
 #
 # usage: bench/lend.sh [ROUNDS] [REQUESTS]      (15 rounds of 40000 requests, and a third as
 #                                                many of the first kind; the build
@@ -32,11 +31,6 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT TERM HUP
 
-# median < numbers
-median() {
-	sort -g | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
-}
-
 # serve NAME SIZE
 serve() {
 	"$build/tools/kmemblk" format --create="$2" "$disk.$1" > /dev/null
@@ -47,11 +41,6 @@ serve() {
 		kill -0 $! 2> /dev/null || { cat "$tmp/$1.log" >&2; exit 1; }
 		sleep 0.1
 	done
-}
-
-# ratios FILE A B: the median of column A by column B.
-ratios() {
-	awk -v a="$2" -v b="$3" '{ print $a / $b }' "$1" | median
 }
 
 # ---- the size of the device ----
@@ -66,25 +55,31 @@ for ((round = 0; round < (rounds + 2) / 3; round++)); do
 			>> "$tmp/all.$name"
 	done
 done
-paste "$tmp/all.small" "$tmp/all.large" > "$tmp/all"
-printf '%s zones lent and returned   %10s %10s %8s\n' "$zones" '16 GiB' '1 TiB' ratio
-for column in 1 2; do
-	what=(- 'seconds' "seconds of the server's processor")
-	printf '  %-31s %8.3f %10.3f %8.3f\n' "${what[column]}" \
-		"$(awk -v c=$column '{ print $c }' "$tmp/all" | median)" \
-		"$(awk -v c=$((column + 2)) '{ print $c }' "$tmp/all" | median)" \
-		"$(ratios "$tmp/all" $((column + 2)) $column)"
+# column N FILE: one column of it
+column() {
+	awk -v c="$1" '{ print $c }' "$2"
+}
+for name in small large; do
+	subject='16 GiB'
+	test $name = small || subject='1 TiB'
+	column 1 "$tmp/all.$name" | "$here/figures.py" lend "$zones zones lent and returned" "$subject" s
+	column 2 "$tmp/all.$name" | "$here/figures.py" lend "$zones zones lent and returned" "$subject" 'CPU s'
 done
 
 # ---- the disk beside borrowers ----
 
 serve disk 3G
 uri="nbd+unix:///?socket=$tmp/disk"
-# load KIND REQUESTS SEED
+# load KIND REQUESTS: requests a second, and within how many microseconds 99 of 100 were answered
 load() {
-	"$build/bench/nbdload" "$uri" "$(cat "$tmp/disk.pid")" "$1" 32 "$2" 4096 $((1 << 30)) "$3"
+	local reads=100
+	test "$1" = read || reads=0
+	"$build/bench/nbdload" --depth=32 --reads=$reads --requests="$2" --range=$((1 << 30)) \
+		"disk=$(cat "$tmp/disk.pid")=$uri" > "$tmp/load"
+	sed -n 's/.*"unit":"\(requests\/s\|p99 us\)","values":\[\([^]]*\)\].*/\2/p' "$tmp/load" | paste -s
 }
-"$build/bench/nbdload" "$uri" "$(cat "$tmp/disk.pid")" fill 16 1024 $((1 << 20)) $((1 << 30)) 1 > /dev/null
+"$build/bench/nbdload" --depth=16 --reads=0 --requests=1024 --bytes=$((1 << 20)) --range=$((1 << 30)) --sequential \
+	"disk=$(cat "$tmp/disk.pid")=$uri" > "$tmp/fill"
 
 # beside COMMAND...: let the borrowers go on for as long as it takes; the rate at which they borrowed is in
 # $borrowed.
@@ -95,8 +90,6 @@ beside() {
 	read -r borrowed <&"${churn[0]}"
 }
 
-printf '\n%-6s %9s  %10s %10s %6s  %10s %10s %6s  %23s\n' '' '' 'requests/s' beside ratio \
-	'p99 us' beside ratio 'zones/s: idle disk, busy'
 for kind in read write; do
 	for borrowers in 1 8 64; do
 		coproc churn { exec "$build/bench/borrow" churn "$tmp/disk.lend" "$borrowers"; }
@@ -104,21 +97,18 @@ for kind in read write; do
 		for ((round = 0; round < rounds; round++)); do
 			beside sleep 0.3
 			idle=$borrowed
-			load $kind "$requests" $((round + 1)) > "$tmp/alone"
-			beside load $kind "$requests" $((round + 1)) > "$tmp/beside"
+			load $kind "$requests" > "$tmp/alone"
+			beside load $kind "$requests" > "$tmp/beside"
 			echo "$(cat "$tmp/alone" "$tmp/beside" | paste -s) $idle $borrowed"
 		done > "$tmp/$kind.$borrowers"
 		eval "exec ${churn[1]}>&-"
 		wait "$churn_PID"
-		printf '%-6s %9d ' $kind "$borrowers"
-		for columns in '1 4' '3 6' '7 8'; do
-			for column in $columns; do
-				awk -v c="$column" '{ print $c }' "$tmp/$kind.$borrowers" | median |
-					{ read -r m; printf ' %10.0f' "$m"; }
-			done
-			test "$columns" = '7 8' || printf ' %6.2f ' \
-				"$(ratios "$tmp/$kind.$borrowers" "${columns#* }" "${columns% *}")"
-		done
-		echo
+		what="4 KiB $kind, depth 32, $borrowers borrowers"
+		column 1 "$tmp/$kind.$borrowers" | "$here/figures.py" lend "$what" alone 'requests/s'
+		column 3 "$tmp/$kind.$borrowers" | "$here/figures.py" lend "$what" 'beside borrowers' 'requests/s'
+		column 2 "$tmp/$kind.$borrowers" | "$here/figures.py" lend "$what" alone 'p99 us'
+		column 4 "$tmp/$kind.$borrowers" | "$here/figures.py" lend "$what" 'beside borrowers' 'p99 us'
+		column 5 "$tmp/$kind.$borrowers" | "$here/figures.py" lend "$what" 'idle disk' 'zones/s'
+		column 6 "$tmp/$kind.$borrowers" | "$here/figures.py" lend "$what" 'busy disk' 'zones/s'
 	done
 done

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # What a program's heap costs on lent memory, against the same program with the same allocator on
-# ordinary memory of the same page size (huge pages are kept from both).  They alternate; of each
-# figure the median of all pairs' ratios is what counts.
+# ordinary memory of the same page size (huge pages are kept from both).  They alternate.
 
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 kmemblk=$abs_top_builddir/tools/kmemblk
 memory=$abs_top_builddir/bench/memory
 pairs=${PAIRS:-7}
@@ -38,26 +38,8 @@ for ((i = 0; i < pairs; i++)); do
 	echo "$ordinary $lent"
 done > "$folder/figures"
 
-awk '
-	function median(column, n, i, j, t, v) {
-		for (i = 1; i <= NR; i++)
-			v[i] = all[i, column]
-		for (i = 2; i <= NR; i++)
-			for (j = i; j > 1 && v[j] < v[j - 1]; j--) {
-				t = v[j]; v[j] = v[j - 1]; v[j - 1] = t
-			}
-		return v[int((NR + 1) / 2)]
-	}
-	{
-		for (i = 1; i <= 6; i++)
-			all[NR, i] = $i
-		for (i = 1; i <= 3; i++)
-			all[NR, 6 + i] = $(3 + i) / $i
-	}
-	END {
-		split("malloc and free|follow a pointer|copy a page", name, "|")
-		printf "%-18s %12s %12s %8s\n", "", "ordinary", "lent", "ratio"
-		for (i = 1; i <= 3; i++)
-			printf "%-18s %9.2f ns %9.2f ns %8.3f\n", name[i], median(i), median(3 + i),
-				median(6 + i)
-	}' "$folder/figures"
+names=('malloc and free' 'follow a pointer' 'copy a page')
+for i in 0 1 2; do
+	awk -v i=$((i + 1)) '{ print $i }' "$folder/figures" | "$here/figures.py" memory "${names[i]}" ordinary ns
+	awk -v i=$((i + 4)) '{ print $i }' "$folder/figures" | "$here/figures.py" memory "${names[i]}" lent ns
+done

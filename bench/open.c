@@ -10,7 +10,7 @@
  * device; so the device must not be read with its check values.  A second device of that size has as many
  * empty volumes as asked for, a third one none.
  *
- * Each is opened five times, taking turns; medians.  Memory is what the process has more, without the device.
+ * Each is opened five times, taking turns.  Memory is what the process has more, without the device.
  */
 #include "config.h"
 
@@ -23,14 +23,14 @@
 #include "kmemblk.h"
 #include "map/directory.h"
 #include "map/map.h"
-#include "median.h"
+#include "figures.h"
 
 #define TURNS 5u
 
 struct subject {
 	const char *name;
 	char path[4096];
-	double seconds[ROUNDS_MAX], mib[ROUNDS_MAX];
+	double seconds[TURNS], mib[TURNS];
 };
 
 static void die(const char *what)
@@ -174,6 +174,7 @@ int main(int argc, char **argv)
 	unsigned int volumes = argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 0) : 511;
 	const char *folder = argc > 3 ? argv[3] : "/dev/shm";
 	static struct subject subjects[3];
+	char what[64];
 
 	make(&subjects[0], "empty", folder, gib, volumes);
 	make(&subjects[1], "full-directory", folder, gib, volumes);
@@ -183,11 +184,10 @@ int main(int argc, char **argv)
 	for (unsigned int turn = 0; turn < TURNS; turn++)
 		for (unsigned int i = 0; i < 3; i++)
 			open_once(&subjects[i], turn);
-	printf("%-16s %12s %12s   (%llu GiB, %u volumes)\n", "", "seconds", "MiB",
-	       (unsigned long long)gib, volumes);
+	snprintf(what, sizeof(what), "%llu GiB", (unsigned long long)gib);
 	for (unsigned int i = 0; i < 3; i++) {
-		printf("%-16s %12.3f %12.1f\n", subjects[i].name,
-		       median(subjects[i].seconds, TURNS), median(subjects[i].mib, TURNS));
+		print_figures("open", what, subjects[i].name, "CPU s", subjects[i].seconds, TURNS);
+		print_figures("open", what, subjects[i].name, "MiB", subjects[i].mib, TURNS);
 		unlink(subjects[i].path);
 	}
 	return 0;

@@ -20,7 +20,7 @@
 
 #include "kmemblk.h"
 #include "measure.h"
-#include "median.h"
+#include "figures.h"
 
 #define PAGE 4096u
 
@@ -89,8 +89,9 @@ int main(int argc, char **argv)
 	uint64_t operations = argc > 3 ? strtoull(argv[3], NULL, 0) : 200000;
 	const char *dir = argc > 4 ? argv[4] : "/dev/shm";
 	static struct disk disk[2];
-	double ratio[ROUNDS_MAX];
 	struct kmemblk_info before, after;
+	double punched;
+	char what[64];
 
 	if (size == 0 || rounds == 0 || rounds > ROUNDS_MAX || operations == 0) {
 		fprintf(stderr, "usage: punch [MIB [ROUNDS [OPERATIONS [DIRECTORY]]]]\n");
@@ -108,19 +109,15 @@ int main(int argc, char **argv)
 			run(d, operations);
 			d->us[round] = (cpu() - start) / (double)operations;
 		}
-		ratio[round] = disk[0].us[round] / disk[1].us[round];
 	}
 	kmemblk_get_info(disk[0].h, &after);
-	printf("device of %llu MiB, half mapped, trims and writes of 4 KiB at random, one thread\n"
-	       "CPU an operation: punch=true %.2f us, punch=false %.2f us "
-	       "(medians of %u rounds of %llu)\n"
-	       "true / false             %5.3f  (median of ratios pair by pair)\n"
-	       "pages punched            %llu in %llu operations\n",
-	       (unsigned long long)(size >> 20), median(disk[0].us, rounds),
-	       median(disk[1].us, rounds), rounds, (unsigned long long)operations,
-	       median(ratio, rounds),
-	       (unsigned long long)(after.pages_punched - before.pages_punched),
-	       (unsigned long long)(rounds * operations));
+	snprintf(what, sizeof(what), "%llu MiB, trims and writes",
+		 (unsigned long long)(size >> 20));
+	punched = (double)(after.pages_punched - before.pages_punched) /
+		  (double)(rounds * operations);
+	print_figures("punch", what, "punch=false", "CPU us", disk[1].us, rounds);
+	print_figures("punch", what, "punch=true", "CPU us", disk[0].us, rounds);
+	print_figures("punch", what, "pages punched an operation", "pages", &punched, 1);
 	kmemblk_close(disk[0].h);
 	kmemblk_close(disk[1].h);
 	return 0;

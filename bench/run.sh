@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # What `kmemblk run` costs a program that is over at once, and one that forks, against the same under
-# env.  They alternate, each first in every other round; figures are medians of the rounds, and ratios
-# are medians of the rounds' ratios.  Nothing is judged: read it.
+# env.  They alternate, each first in every other round.
 #
 # usage: bench/run.sh [ROUNDS] [FORK-ROUNDS]     (400 rounds of `true`, 15 of 1,000 forks; the build tree in
 #                                                 .. or $abs_top_builddir)
@@ -68,22 +67,10 @@ compare() {
 		fi
 		echo "$ordinary $lent"
 	done > "$folder/figures"
-	{
-		awk '{ print $1 / 1000 }' "$folder/figures" | median
-		awk '{ print $2 / 1000 }' "$folder/figures" | median
-		awk '{ print $2 / $1 }' "$folder/figures" | median
-	} | paste -s | {
-		read -r ordinary lent ratio
-		printf '%-20s %7d  %10.2f ms  %10.2f ms  %8.2f\n' "$what" "$rounds" "$ordinary" "$lent" "$ratio"
-	}
+	awk '{ print $1 / 1000 }' "$folder/figures" | "$here/figures.py" run "$what" env ms
+	awk '{ print $2 / 1000 }' "$folder/figures" | "$here/figures.py" run "$what" 'kmemblk run' ms
 }
 
-# median < numbers
-median() {
-	sort -g | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'
-}
-
-printf '%-20s %7s  %13s  %13s  %8s\n' '' rounds env 'kmemblk run' ratio
 compare 'true' "$rounds" true
 # shellcheck disable=SC2016  # the inner shell expands it
 compare '1,000 forks by bash' "$fork_rounds" bash -c 'for ((i = 0; i < 1000; i++)); do (:); done'

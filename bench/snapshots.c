@@ -16,7 +16,7 @@
 
 #include "kmemblk.h"
 #include "measure.h"
-#include "median.h"
+#include "figures.h"
 
 #define PAGE	  4096u
 #define LEAF	  512u /* blocks of one table */
@@ -117,22 +117,14 @@ static void first_writes(struct disk *d, double *first, double *other, uint64_t 
 		a[i] = one(d, leaf * LEAF + next(&seed) % LEAF);
 		b[i] = one(d, leaf * LEAF + next(&seed) % LEAF);
 	}
-	*first = median(a, (unsigned int)n);
-	*other = median(b, (unsigned int)n);
+	sort_values(a, n);
+	sort_values(b, n);
+	*first = a[n / 2];
+	*other = b[n / 2];
 	must(kmemblk_volume_delete(d->h, "kmem0@first", 0), "delete");
 	/* So that the next round begins with leaves that are owned. */
 	for (uint64_t leaf = 0; leaf < leaves; leaf++)
 		write_block(d, leaf * LEAF);
-}
-
-static void report(const char *name, const double *a, const double *b, unsigned int rounds)
-{
-	double ratio[ROUNDS_MAX];
-
-	for (unsigned int i = 0; i < rounds; i++)
-		ratio[i] = a[i] / b[i];
-	printf("%-40s %6.0f ns against %6.0f ns: %5.2f\n", name, median(a, rounds),
-	       median(b, rounds), median(ratio, rounds));
 }
 
 int main(int argc, char **argv)
@@ -142,6 +134,7 @@ int main(int argc, char **argv)
 	const char *dir = argc > 3 ? argv[3] : "/dev/shm";
 	static double with[ROUNDS_MAX], without[ROUNDS_MAX], first[ROUNDS_MAX], other[ROUNDS_MAX];
 	struct disk plain, ten;
+	char what[64];
 	uint64_t seed = 0x9E3779B97F4A7C15u;
 
 	if (size < 2 << 20 || rounds == 0 || rounds > ROUNDS_MAX) {
@@ -163,10 +156,11 @@ int main(int argc, char **argv)
 		}
 		first_writes(&plain, &first[round], &other[round], next(&seed));
 	}
-	printf("volume of %llu MiB, medians of %u rounds\n", (unsigned long long)(size >> 20),
-	       rounds);
-	report("overwrites with 10 snapshots and without", with, without, rounds);
-	report("first write to 2 MiB and another", first, other, rounds);
+	snprintf(what, sizeof(what), "%llu MiB", (unsigned long long)(size >> 20));
+	print_figures("snapshots", what, "overwrite", "ns", without, rounds);
+	print_figures("snapshots", what, "overwrite, 10 snapshots", "ns", with, rounds);
+	print_figures("snapshots", what, "another write to 2 MiB", "ns", other, rounds);
+	print_figures("snapshots", what, "first write to 2 MiB", "ns", first, rounds);
 	kmemblk_volume_close(plain.v);
 	kmemblk_volume_close(ten.v);
 	kmemblk_close(plain.h);

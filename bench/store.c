@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * store.c - what the library costs above what the hardware must be paid.
+ * store.c - what the library costs above what the hardware must be paid, and beside libpmemblk.
+ *
+ * usage: store [MIB [ROUNDS [DIRECTORY]]]
  *
  * All in one run, on fully mapped devices whose blocks have been shuffled over their pages by
  * random overwriting, 4 KiB at random, one thread, in rounds that alternate between these figures:
@@ -14,6 +16,7 @@
  *   read floor      one random entry loaded, and the page it names copied out
  *   read            kmemblk_read() from a device without check values
  *   checked read    the same with
+ *   libpmemblk write, read    of PMDK's own store of untorn blocks, in a pool as large, where it is installed
  *
  * The floors run on a device of their own, on the same random numbers.  They store to pages in place, and
  * to entries what they hold already, so the blocks stay where they are.
@@ -28,6 +31,9 @@
 
 #include <fcntl.h>
 #include <libpmem.h>
+#ifdef HAVE_LIBPMEMBLK
+#include <libpmemblk.h>
+#endif
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,7 +45,7 @@
 
 #include "kmemblk.h"
 #include "measure.h"
-#include "median.h"
+#include "figures.h"
 
 #define PAGE	  4096u
 #define PAGE_BITS ((1ull << 39) - 1) /* of an entry */
@@ -55,12 +61,19 @@ enum figure {
 	READ_FLOOR,
 	READ,
 	CHECKED_READ,
+#ifdef HAVE_LIBPMEMBLK
+	PMEMBLK_WRITE,
+	PMEMBLK_READ,
+#endif
 	FIGURES
 };
 
 static const char *const names[FIGURES] = {
-	"copy + drain", "write floor", "write", "checked write",
-	"memcpy",	"read floor",  "read",	"checked read",
+	"copy + drain",	    "write floor",     "write", "checked write",
+	"memcpy",	    "read floor",      "read",	"checked read",
+#ifdef HAVE_LIBPMEMBLK
+	"libpmemblk write", "libpmemblk read",
+#endif
 };
 
 struct bench {
@@ -71,6 +84,9 @@ struct bench {
 	uint64_t first;		   /* page: its blocks lie from here on */
 	uint64_t seed;
 	uint8_t buf[PAGE];
+#ifdef HAVE_LIBPMEMBLK
+	PMEMblkpool *pool;
+#endif
 };
 
 static void die(const char *what)
@@ -116,6 +132,26 @@ static void map_floor(struct bench *b, const char *path)
 	b->entries = (_Atomic uint64_t *)(b->floor + (size_t)4 * PAGE);
 	b->first = b->info.device_pages - 1 - b->info.data_pages + b->info.pages_tables;
 }
+
+#ifdef HAVE_LIBPMEMBLK
+/* With as many blocks at least, all written and shuffled. */
+static void make_pool(struct bench *b, const char *path, uint64_t size)
+{
+	uint64_t seed = 88172645463325252u;
+
+	b->pool = pmemblk_create(path, PAGE, size + (64 << 20), 0600);
+	if (b->pool == NULL || pmemblk_nblock(b->pool) < b->info.blocks) {
+		fprintf(stderr, "bench: libpmemblk: %s\n", pmemblk_errormsg());
+		exit(1);
+	}
+	for (uint64_t i = 0; i < 3 * b->info.blocks; i++)
+		if (pmemblk_write(b->pool, b->buf,
+				  (long long)(i < b->info.blocks ? i
+								 : next(&seed) % b->info.blocks)) !=
+		    0)
+			die("libpmemblk");
+}
+#endif
 
 static uint8_t *floor_page(struct bench *b, uint64_t block)
 {
@@ -171,6 +207,16 @@ static double run(struct bench *b, enum figure figure)
 			if (kmemblk_read(b->checked, b->buf, PAGE, block * PAGE) != 0)
 				die("read");
 			break;
+#ifdef HAVE_LIBPMEMBLK
+		case PMEMBLK_WRITE:
+			if (pmemblk_write(b->pool, b->buf, (long long)block) != 0)
+				die("libpmemblk");
+			break;
+		case PMEMBLK_READ:
+			if (pmemblk_read(b->pool, b->buf, (long long)block) != 0)
+				die("libpmemblk");
+			break;
+#endif
 		case FIGURES:
 			break;
 		}
@@ -190,22 +236,12 @@ static void run_round(struct bench *b, double ns[FIGURES][ROUNDS_MAX], unsigned 
 		}
 }
 
-static void report_ratio(const char *name, const double *a, const double *b, unsigned int rounds)
-{
-	double ratio[ROUNDS_MAX];
-
-	for (unsigned int i = 0; i < rounds; i++)
-		ratio[i] = a[i] / b[i];
-	printf("%-24s %5.2f  (median of ratios pair by pair %.2f)\n", name,
-	       median(a, rounds) / median(b, rounds), median(ratio, rounds));
-}
-
 int main(int argc, char **argv)
 {
 	uint64_t size = (argc > 1 ? strtoull(argv[1], NULL, 0) : 1024) << 20;
 	unsigned int rounds = argc > 2 ? (unsigned int)strtoul(argv[2], NULL, 0) : 7;
 	const char *dir = argc > 3 ? argv[3] : "/dev/shm";
-	char path[256];
+	char path[256], what[64];
 	static double ns[FIGURES][ROUNDS_MAX];
 	struct kmemblk *h, *checked;
 	static struct bench b = { .seed = 0x9E3779B97F4A7C15u };
@@ -224,17 +260,15 @@ int main(int argc, char **argv)
 	unlink(path);
 	checked = make_device(path, size, "crc24", &b.info, &b.checked);
 	unlink(path);
+#ifdef HAVE_LIBPMEMBLK
+	make_pool(&b, path, size);
+	unlink(path);
+#endif
 	for (unsigned int round = 0; round < rounds; round++)
 		run_round(&b, ns, round);
-	printf("device of %llu MiB, all blocks mapped and shuffled, 4 KiB at random, one thread\n",
-	       (unsigned long long)(size >> 20));
+	snprintf(what, sizeof(what), "%llu MiB, 4 KiB at random", (unsigned long long)(size >> 20));
 	for (int figure = 0; figure < FIGURES; figure++)
-		printf("%-16s %6.0f ns  (median of %u rounds of %u)\n", names[figure],
-		       median(ns[figure], rounds), rounds, SLICES * SLICE_OPS);
-	report_ratio("write / write floor", ns[WRITE], ns[WRITE_FLOOR], rounds);
-	report_ratio("read / read floor", ns[READ], ns[READ_FLOOR], rounds);
-	report_ratio("checked write / write", ns[CHECKED_WRITE], ns[WRITE], rounds);
-	report_ratio("checked read / read", ns[CHECKED_READ], ns[READ], rounds);
+		print_figures("store", what, names[figure], "ns", ns[figure], rounds);
 	kmemblk_volume_close(b.plain);
 	kmemblk_volume_close(b.checked);
 	kmemblk_close(h);

@@ -1,13 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Installs the Debian packages that building (and, with --tests, testing) needs and that are not
-# there yet.  Quiet, and nothing at all when nothing is missing.  Recommended packages are left
+# Installs the Debian packages that building (and, with --tests, testing, with --bench, measuring) needs
+# and that are not there yet.  Quiet, and nothing at all when nothing is missing.  Recommended packages are left
 # out, policy-rc.d holds back every service that a package would start, and nothing is added to what
 # runs at boot.
 #
-# usage: scripts/install-deps.sh [--tests] [--print]
+# usage: scripts/install-deps.sh [--tests] [--bench] [--print]
 #   --tests   also what only tests call
+#   --bench   also what `make bench` measures beside kmemblk, and what draws its pictures
 #   --print   only tell what is missing
 
 set -euo pipefail
@@ -73,14 +74,23 @@ tests=(
 	xz-utils
 )
 
+bench=(
+	libpmemblk-dev
+	nbd-server
+	python3
+	python3-matplotlib
+	qemu-utils
+)
+
 wanted=("${build[@]}" "${run[@]}")
 print=
 for arg; do
 	case $arg in
 	--tests) wanted+=("${tests[@]}") ;;
+	--bench) wanted+=("${bench[@]}") ;;
 	--print) print=yes ;;
 	*)
-		echo "usage: $0 [--tests] [--print]" >&2
+		echo "usage: $0 [--tests] [--bench] [--print]" >&2
 		exit 2
 		;;
 	esac
@@ -110,7 +120,7 @@ fi
 
 # PACKAGE:SERVICE, what would run at boot, of packages that come now.
 services=()
-for service in fio:fio postgresql-common:postgresql; do
+for service in fio:fio nbd-server:nbd-server postgresql-common:postgresql; do
 	installed "${service%:*}" || services+=("$service")
 done
 
