@@ -110,6 +110,29 @@ int kmemblk_change(const char *path, struct kmemblk_change *change);
  */
 int kmemblk_list(const char *path, kmemblk_volume_fn fn, void *opaque);
 
+/* A server that answers on a control socket of a usual name. */
+struct kmemblk_server {
+	const char *socket;
+	/* NULL and 0: it does not answer, for it is stopped, or busy with a change. */
+	const char *path; /* of its device, as it was opened; `?` for bytes that cannot be shown */
+	const char *uuid; /* of its device */
+	int process;
+};
+
+typedef int (*kmemblk_server_fn)(void *opaque, const struct kmemblk_server *server);
+
+/*
+ * kmemblk_list_servers - call `fn` for each server of this host that this user can find, and ask.
+ *
+ * Looks for control sockets of the usual names: in /run/kmemblk, whose names root and its owner may read, and in
+ * $XDG_RUNTIME_DIR/kmemblk; the order is that of their names.  What is not there, what the user may not read or ask, and a socket whose
+ * server has ended, is passed over.  Of each server the call waits for the answer, a second at most.  `*server` and its texts are gone when `fn` returns; it
+ * returns 0 to go on, and anything else to end the call, which then returns that.
+ *
+ * Errors: -ENOMEM; what `fn` returned.
+ */
+int kmemblk_list_servers(kmemblk_server_fn fn, void *opaque);
+
 #ifdef __cplusplus
 }
 #endif

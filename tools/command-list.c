@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* command-list.c - kmemblk list: the volumes and snapshots of a device, also while it is being served. */
+/*
+ * command-list.c - kmemblk list: the volumes and snapshots of a device, also while it is being served; or the servers
+ * of this host.
+ */
 #include <config.h>
 
 #include <inttypes.h>
@@ -14,13 +17,14 @@
 
 static const char doc[] =
 	"List the volumes of the kmemblk device at PATH, each with its snapshots, also while the device is "
-	"being served."
+	"being served.  Without PATH, list the servers of this host, with their devices."
 	"\v"
 	"A size is what a client sees.  Used is what its blocks take of the device, those that it shares with "
 	"snapshots included.  Own is what no older snapshot has.  Snapshots stand below their volume, the "
 	"oldest first.\n"
 	"\n"
 	"Examples:\n"
+	"  kmemblk list\n"
 	"  kmemblk list /dev/dax0.0\n"
 	"  kmemblk list --json /dev/dax0.0 | jq -r '.volumes[].name'\n";
 
@@ -118,16 +122,100 @@ static void print_json(const char *path, const struct listing *listing)
 	json_print(object);
 }
 
+/* ---- servers -------------------------------------------------------------------------------- */
+
+/* Who has been found, one line or one object each, printed when there are no more. */
+struct servers {
+	struct json_object *array;
+	struct text {
+		char *device;
+		char *line;
+	} * text;
+	size_t count;
+};
+
+static int add_server(void *opaque, const struct kmemblk_server *server)
+{
+	struct servers *servers = opaque;
+	struct json_object *object = json_new_object();
+	struct text *text;
+
+	json_put_text(object, "path", server->path);
+	json_put_text(object, "uuid", server->uuid);
+	json_put_known(object, "process", server->path != NULL, (uint64_t)server->process);
+	json_put_text(object, "socket", server->socket);
+	servers->text = reallocarray(servers->text, servers->count + 1, sizeof(*text));
+	if (servers->text == NULL || json_object_array_add(servers->array, object) != 0)
+		command_no_memory();
+	text = &servers->text[servers->count++];
+	text->device = strdup(server->path == NULL ? "(does not answer)" : server->path);
+	if (text->device == NULL ||
+	    (server->path == NULL
+		     ? asprintf(&text->line, "%9s  %s", "-", server->socket)
+		     : asprintf(&text->line, "%9d  %s", server->process, server->socket)) == -1)
+		command_no_memory();
+	return 0;
+}
+
+static void print_servers(const struct servers *servers)
+{
+	int width = 20;
+
+	for (size_t i = 0; i < servers->count; i++) {
+		int length = (int)strlen(servers->text[i].device);
+
+		width = length > width ? length : width;
+	}
+	if (servers->count == 0)
+		printf("no server that this user may find, in /run/kmemblk or in $XDG_RUNTIME_DIR/kmemblk\n");
+	else
+		printf("%-*s %9s  %s\n", width, "device", "process", "socket");
+	for (size_t i = 0; i < servers->count; i++)
+		printf("%-*s %s\n", width, servers->text[i].device, servers->text[i].line);
+}
+
+static int list_servers(bool json)
+{
+	struct servers servers = { .array = json_object_new_array() };
+	int status = STATUS_OK;
+
+	if (servers.array == NULL)
+		command_no_memory();
+	if (kmemblk_list_servers(add_server, &servers) != 0) {
+		status = command_failed();
+	} else if (json) {
+		struct json_object *object = json_new_object();
+
+		json_put(object, "servers", json_object_get(servers.array));
+		json_print(object);
+	} else {
+		print_servers(&servers);
+	}
+	for (size_t i = 0; i < servers.count; i++) {
+		free(servers.text[i].device);
+		free(servers.text[i].line);
+	}
+	free(servers.text);
+	json_object_put(servers.array);
+	return status;
+}
+
+/* As others, but that PATH may be missing. */
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	return key == ARGP_KEY_NO_ARGS ? 0 : command_parse(key, arg, state);
+}
+
 int list_main(int argc, char **argv)
 {
-	static const struct argp argp = {
-		command_options, command_parse, "PATH", doc, NULL, NULL, NULL
-	};
+	static const struct argp argp = { command_options, parse, "[PATH]", doc, NULL, NULL, NULL };
 	struct command command = { .what = "PATH" };
 	struct listing listing = { NULL, 0 };
 	int status = STATUS_OK;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &command);
+	if (command.object == NULL)
+		return list_servers(command.json);
 	if (kmemblk_list(command.object, add_volume, &listing) != 0)
 		status = command_failed();
 	else if (command.json)

@@ -125,6 +125,7 @@ static const struct call calls[] = {
 				  .names = { "name" },
 				  .flags = { { "thin", KMEMBLK_THIN } } },
 	[CALL_LIST] = { .word = "list" },
+	[CALL_SERVER] = { .word = "server" },
 };
 
 #define FLAGS (sizeof(calls[0].flags) / sizeof(calls[0].flags[0]))
@@ -196,7 +197,7 @@ char *request_text(unsigned int number, const char *device, const struct kmemblk
 	ok = object != NULL && message_put_number(object, "version", MESSAGE_VERSION) &&
 	     message_put_text(object, "call", call->word) &&
 	     (device == NULL || message_put_text(object, "device", device)) &&
-	     (number == CALL_LIST || put_change(object, call, change));
+	     (!call_changes(number) || put_change(object, call, change));
 	if (ok)
 		text = json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN);
 	if (text == NULL)
@@ -328,7 +329,7 @@ int request_parse(struct request *request, const char *text, size_t length)
 		if (strcmp(key, "device") == 0 && !message_is_text(value, &request->device))
 			return fail_member(call, key, "a text");
 	}
-	return request->call == CALL_LIST ? 0 : get_change(request, call);
+	return call_changes(request->call) ? get_change(request, call) : 0;
 }
 
 void request_free(struct request *request)

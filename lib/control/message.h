@@ -13,11 +13,13 @@
  *   {"version":1,"call":"clone","device":ID,"snapshot":"vm1@monday","name":"vm2"}
  *   {"version":1,"call":"rollback","device":ID,"snapshot":"vm1@monday","force":true}
  *   {"version":1,"call":"list","device":ID}
+ *   {"version":1,"call":"server"}
  *
  * ID is what identity.h makes of the device, and may be left out, as may members that are true or false: they are false
  * then.  Every other member must be there, and no more.
  *
- *   {"version":1,"result":{}}                           of delete {"snapshots":N}, of list {"volumes":[...]}
+ *   {"version":1,"result":{}}                           of delete {"snapshots":N}, of list {"volumes":[...]},
+ *                                                       of server {"path":"...","uuid":"...","process":N}
  *   {"version":1,"error":{"errno":17,"message":"..."}}  the number is that of this kind of system
  *
  * EXDEV, which no call has, says that the server has another device than the one that is meant.
@@ -38,8 +40,15 @@
 #define REQUEST_MOST (64u << 10)
 #define ANSWER_MOST  (64u << 20)
 
-/* A call: a kind of change, or this one. */
-#define CALL_LIST KMEMBLK_CHANGE_KINDS
+/* A call: a kind of change, or one of these. */
+#define CALL_LIST   KMEMBLK_CHANGE_KINDS
+#define CALL_SERVER (KMEMBLK_CHANGE_KINDS + 1)
+
+/* True for those that are a change. */
+static inline bool call_changes(unsigned int call)
+{
+	return call < (unsigned int)KMEMBLK_CHANGE_KINDS;
+}
 
 #define NAMES_MOST 64u
 
@@ -58,7 +67,7 @@ struct request {
 /* 0 if the change is one that could be asked for; -EINVAL with message. */
 int request_check(const struct kmemblk_change *change);
 
-/* The request as it is sent; `change` is not used by CALL_LIST.  Free it; NULL with message. */
+/* The request as it is sent; `change` is used by calls that are one.  Free it; NULL with message. */
 char *request_text(unsigned int call, const char *device, const struct kmemblk_change *change);
 
 /* What was received, without the newline: 0 or -errno with message.  End it by request_free() in any case. */

@@ -114,7 +114,7 @@ int reach(struct reached *r, const char *path)
 	char uuid[UUID_STR_LEN], name[USUAL_SIZE];
 	struct stat st;
 
-	*r = (struct reached){ .fd = -1 };
+	*r = (struct reached){ .fd = -1, .patience = -1 };
 	if (stat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
 		int rc = reach_socket(r, path);
 
@@ -190,9 +190,12 @@ static int fail_cut(const struct reached *r)
 static int receive_part(const struct reached *r, char *answer, size_t room, size_t *length)
 {
 	struct pollfd wait = { .fd = r->fd, .events = POLLIN };
+	int ready = poll(&wait, 1, r->patience);
 	ssize_t n;
 
-	if (poll(&wait, 1, -1) == -1 && errno != EINTR)
+	if (ready == 0)
+		return fail(ETIMEDOUT, "control: %s: the server does not answer", r->name);
+	if (ready == -1 && errno != EINTR)
 		return fail_errno(errno, "control: %s", r->name);
 	n = recv(r->fd, answer + *length, room - *length, 0);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))

@@ -8,7 +8,8 @@
 
 /* A server that has been found, or why none was. */
 struct reached {
-	int fd;			      /* -1 none */
+	int fd;	      /* -1 none */
+	int patience; /* in ms, for the answer; reach() makes it -1: as long as the server lives */
 	char name[USUAL_SIZE];	      /* of the socket */
 	char identity[IDENTITY_SIZE]; /* of the device; "": the socket itself was named */
 	char why[400];		      /* what to say if somebody has the device all the same */

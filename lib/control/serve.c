@@ -11,7 +11,9 @@
 #include "config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -23,6 +25,7 @@
 
 #include "base/error.h"
 #include "base/listen.h"
+#include "base/printable.h"
 #include "base/thread.h"
 #include "control/clients.h"
 #include "control/listed.h"
@@ -64,6 +67,24 @@ static int check_may_change(const struct kmemblk *h, const struct stat *st, uid_
 		h->device.path, (unsigned int)st->st_uid, (unsigned int)uid);
 }
 
+/* Who this is, and what it serves. */
+static int describe(struct kmemblk *h, struct json_object **result)
+{
+	struct kmemblk_info info;
+	char path[PATH_MAX];
+	bool ok;
+
+	kmemblk_get_info(h, &info);
+	snprintf(path, sizeof(path), "%s", h->device.path);
+	/* JSON has no other bytes, and people read it. */
+	printable_make(path);
+	*result = json_object_new_object();
+	ok = *result != NULL && message_put_text(*result, "path", path) &&
+	     message_put_text(*result, "uuid", info.uuid) &&
+	     message_put_number(*result, "process", (uint64_t)getpid());
+	return ok ? 0 : fail(ENOMEM, "control: %s: out of memory", h->device.path);
+}
+
 static int perform(struct kmemblk *h, uid_t uid, struct request *request,
 		   struct json_object **result)
 {
@@ -77,6 +98,8 @@ static int perform(struct kmemblk *h, uid_t uid, struct request *request,
 		return rc;
 	if (request->call == CALL_LIST)
 		return listed_make(h, result);
+	if (request->call == CALL_SERVER)
+		return describe(h, result);
 	rc = check_may_change(h, &st, uid);
 	if (rc == 0)
 		rc = perform_change(h, &request->change);

@@ -19,20 +19,23 @@
 
 #define SYSTEM_FOLDER "/run/kmemblk"
 
-bool usual_name(unsigned int number, const char *uuid, char name[USUAL_SIZE])
+bool usual_folder(unsigned int number, char name[USUAL_SIZE])
 {
 	const char *own;
-	int length;
 
-	if (number == 0) {
-		length = snprintf(name, USUAL_SIZE, SYSTEM_FOLDER "/%s.sock", uuid);
-	} else {
-		own = getenv("XDG_RUNTIME_DIR");
-		if (own == NULL || own[0] != '/')
-			return false;
-		length = snprintf(name, USUAL_SIZE, "%s/kmemblk/%s.sock", own, uuid);
-	}
-	return length < (int)USUAL_SIZE;
+	if (number == 0)
+		return snprintf(name, USUAL_SIZE, SYSTEM_FOLDER) < (int)USUAL_SIZE;
+	own = getenv("XDG_RUNTIME_DIR");
+	return own != NULL && own[0] == '/' &&
+	       snprintf(name, USUAL_SIZE, "%s/kmemblk", own) < (int)USUAL_SIZE;
+}
+
+bool usual_name(unsigned int number, const char *uuid, char name[USUAL_SIZE])
+{
+	char folder[USUAL_SIZE];
+
+	return usual_folder(number, folder) &&
+	       snprintf(name, USUAL_SIZE, "%s/%s.sock", folder, uuid) < (int)USUAL_SIZE;
 }
 
 int usual_make(const char *uuid, char name[USUAL_SIZE])

@@ -14,6 +14,9 @@
 /* The socket of a device in one of them; false: this user has no such folder. */
 bool usual_name(unsigned int number, const char *uuid, char name[USUAL_SIZE]);
 
+/* One of them, without the name of a socket; false likewise. */
+bool usual_folder(unsigned int number, char name[USUAL_SIZE]);
+
 /* The first that a server can make it in; the folder is made if need be.  0 or -ENOENT with message. */
 int usual_make(const char *uuid, char name[USUAL_SIZE]);
 
