@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static const struct subcommand {
 	{ "info", NULL, "describe a device, also while it is being served" },
 	{ "check", NULL, "verify a device, and repair what can be repaired" },
 	{ "grow", NULL, "use all of a device that has become larger" },
-	{ "list", NULL, "list volumes and snapshots, also while the device is being served" },
+	{ "list", NULL, "list volumes and snapshots, or the servers of this host" },
 	{ "create", NULL, "make a volume" },
 	{ "delete", NULL, "delete a volume or a snapshot, and what it holds" },
 	{ "rename", NULL, "give a volume or a snapshot another name" },
@@ -44,6 +45,10 @@ static const struct subcommand {
 
 #define SUBCOMMANDS (sizeof(subcommands) / sizeof(subcommands[0]))
 
+/* What is guessed at: a name no longer than this, with no more slips of the finger. */
+#define NAME_MOST  16u
+#define SLIPS_MOST 2u
+
 static const char doc[] =
 	"Make, describe and check kmemblk devices, disks on persistent memory whose free pages serve as "
 	"memory, and run programs on that memory."
@@ -57,6 +62,7 @@ static const char doc[] =
 struct choice {
 	const struct subcommand *subcommand;
 	int index; /* of its name in argv */
+	bool help; /* its help is all that is wanted */
 };
 
 /* Becomes kmemblk-commands with these arguments; argv[0] is the command's name already. */
@@ -77,7 +83,7 @@ static void list_subcommands(FILE *stream)
 	fprintf(stream, "Subcommands:\n");
 	for (size_t i = 0; i < SUBCOMMANDS; i++)
 		fprintf(stream, "  %-8s %s\n", subcommands[i].name, subcommands[i].summary);
-	fprintf(stream, "\nTry 'kmemblk SUBCOMMAND --help' for each, with examples.\n");
+	fprintf(stream, "\nTry 'kmemblk help SUBCOMMAND' for each, with examples.\n");
 }
 
 /* Adds the list of subcommands to the end of --help. */
@@ -108,18 +114,99 @@ static const struct subcommand *find_subcommand(const char *name)
 	return NULL;
 }
 
+/* The library's version is in it, which is linked there. */
+static void print_version(FILE *stream, struct argp_state *state)
+{
+	char *argv[] = { "kmemblk", "--version", NULL };
+
+	(void)stream;
+	(void)state;
+	become_commands(argv);
+}
+
+/* Letters to be put in, left out or changed, to make one name of another; only names as short as ours. */
+static size_t count_slips(const char *from, const char *to)
+{
+	size_t row[NAME_MOST + 1], length = strlen(to);
+
+	for (size_t i = 0; i <= length; i++)
+		row[i] = i;
+	for (size_t n = 1; *from != '\0'; from++, n++) {
+		size_t before = row[0];
+
+		row[0] = n;
+		for (size_t i = 1; i <= length; i++) {
+			size_t least = before + (*from != to[i - 1]);
+
+			before = row[i];
+			if (before + 1 < least)
+				least = before + 1;
+			if (row[i - 1] + 1 < least)
+				least = row[i - 1] + 1;
+			row[i] = least;
+		}
+	}
+	return row[length];
+}
+
+/* The subcommand that was perhaps meant, or NULL. */
+static const char *guess_subcommand(const char *name)
+{
+	const char *best = NULL;
+	size_t least = SLIPS_MOST + 1;
+
+	if (strlen(name) > NAME_MOST)
+		return NULL;
+	for (size_t i = 0; i < SUBCOMMANDS; i++) {
+		size_t slips = count_slips(name, subcommands[i].name);
+
+		if (slips < least && slips < strlen(subcommands[i].name) / 2 + 1) {
+			least = slips;
+			best = subcommands[i].name;
+		}
+	}
+	return best;
+}
+
+static const struct subcommand *need_subcommand(const char *name)
+{
+	const struct subcommand *subcommand = find_subcommand(name);
+	const char *guess = subcommand == NULL ? guess_subcommand(name) : NULL;
+
+	if (subcommand != NULL)
+		return subcommand;
+	fprintf(stderr, "kmemblk: unknown subcommand '%s'", name);
+	if (guess != NULL)
+		fprintf(stderr, ": did you mean '%s'?", guess);
+	fprintf(stderr, "\n\n");
+	list_subcommands(stderr);
+	exit(STATUS_USAGE);
+}
+
+/* `help`, or `help SUBCOMMAND`. */
+static void parse_help(struct argp_state *state, struct choice *choice)
+{
+	if (state->next == state->argc)
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+	choice->subcommand = need_subcommand(state->argv[state->next]);
+	choice->help = true;
+}
+
 static error_t parse_opt(int key, char *arg, struct argp_state *state)
 {
 	struct choice *choice = state->input;
 
 	switch (key) {
+	case 'h':
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+		return 0;
 	case ARGP_KEY_ARG:
-		choice->subcommand = find_subcommand(arg);
-		if (choice->subcommand == NULL) {
-			fprintf(stderr, "kmemblk: unknown subcommand '%s'\n\n", arg);
-			list_subcommands(stderr);
-			exit(STATUS_USAGE);
-		}
+		if (strcmp(arg, "version") == 0)
+			print_version(stdout, state);
+		if (strcmp(arg, "help") == 0)
+			parse_help(state, choice);
+		else
+			choice->subcommand = need_subcommand(arg);
 		/* The rest is the subcommand's. */
 		choice->index = state->next - 1;
 		state->next = state->argc;
@@ -133,36 +220,46 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* The library's version is in it, which is linked there. */
-static void print_version(FILE *stream, struct argp_state *state)
+/* Run it with these arguments, of which the first is its name; argv[-1] is to spare. */
+static int run(const struct subcommand *subcommand, int argc, char **argv, char *command)
 {
-	char *argv[] = { "kmemblk", "--version", NULL };
+	/* argp knows no -h; only as the first, for what follows may be a program's. */
+	static char help[] = "--help";
 
-	(void)stream;
-	(void)state;
-	become_commands(argv);
+	if (argc > 1 && strcmp(argv[1], "-h") == 0)
+		argv[1] = help;
+	if (subcommand->run != NULL) {
+		argv[0] = command_name(subcommand->name);
+		return subcommand->run(argc, argv);
+	}
+	argv[-1] = command;
+	become_commands(argv - 1);
 }
 
 int main(int argc, char **argv)
 {
+	static const struct argp_option options[] = {
+		{ NULL, 'h', NULL, OPTION_HIDDEN, NULL, 0 },
+		{ 0 },
+	};
 	static const struct argp argp = {
+		.options = options,
 		.parser = parse_opt,
 		.args_doc = "SUBCOMMAND [OPTION...] PATH",
 		.doc = doc,
 		.help_filter = filter_help,
 	};
-	struct choice choice = { NULL, 0 };
+	struct choice choice = { NULL, 0, false };
+	char *help[] = { NULL, NULL, (char[]){ "--help" }, NULL };
 
 	command_begin(argc, argv);
 	argp_program_version_hook = print_version;
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &choice) ||
 	    choice.subcommand == NULL)
 		return STATUS_USAGE;
-	if (choice.subcommand->run != NULL) {
-		argv[choice.index] = command_name(choice.subcommand->name);
-		return choice.subcommand->run(argc - choice.index, argv + choice.index);
+	if (choice.help) {
+		help[1] = (char *)choice.subcommand->name;
+		return run(choice.subcommand, 2, help + 1, argv[0]);
 	}
-	/* The command's name before the subcommand, whatever was between them. */
-	argv[choice.index - 1] = argv[0];
-	become_commands(argv + choice.index - 1);
+	return run(choice.subcommand, argc - choice.index, argv + choice.index, argv[0]);
 }

@@ -28,7 +28,7 @@ completes() {
 }
 mapfile -t subcommands < <("$kmemblk" --help |
 	sed -n '/^Subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
-completes kmemblk '' + "${subcommands[@]}" --help --usage --version
+completes kmemblk '' + "${subcommands[@]}" help version --help --usage --version
 completes kmemblk fo + format
 completes kmemblk check -- + --data --json --repair --help --usage --version
 completes kmemblk format --cr + --create=
