@@ -19,7 +19,7 @@ wrong "^kmemblk: unknown subcommand 'frmat'" frmat /dev/shm/x
 says err '^  format +[a-z]'
 says err '^  info +[a-z]'
 says err '^  check +[a-z]'
-says err "^Try 'kmemblk SUBCOMMAND --help'"
+says err "^Try 'kmemblk help SUBCOMMAND'"
 wrong "^kmemblk: unrecognized option '--bogus'" --bogus
 for subcommand in format info check; do
 	wrong "^kmemblk $subcommand: PATH is missing" $subcommand
