@@ -336,7 +336,7 @@ int __wrap_pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
 		return wait_for_work(cond, mutex);
 	if (self != NULL)
 		wait_on_stage(mutex);
-	else if (held && cond == &watched->pool.freed)
+	else if (held && (cond == &watched->pool.page || cond == &watched->pool.freed))
 		wait_alone(mutex);
 	else
 		return __real_pthread_cond_wait(cond, mutex);
