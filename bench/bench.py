@@ -28,7 +28,7 @@ BUILD = os.environ.get("abs_top_builddir", os.path.dirname(HERE))
 PROGRAMS = {
     "store": ([["store", "256", "5", "{memory}"]],
               [["store", "1024", "11", "{memory}"], ["store", "4096", "11", "{memory}"]]),
-    "stream": ([["stream", "256", "9", "{memory}"]], [["stream", "1024", "25", "{memory}"]]),
+    "stream": ([["stream", "64", "9", "{memory}"]], [["stream", "1024", "25", "{memory}"]]),
     "snapshots": ([["snapshots", "256", "3", "{memory}"]], [["snapshots", "1024", "15", "{memory}"]]),
     "gate": ([["gate", "100", "{memory}"]], [["gate", "1000", "{memory}"]]),
     "growth": ([["growth", "64", "2", "{memory}"]], [["growth", "1024", "7", "{memory}"]]),

@@ -24,5 +24,5 @@ grep -q 'README.md: its figures are not those of' "$tmp/check" || fail "$(cat "$
 make -s -C "$abs_top_builddir/bench" stream > "$tmp/make" 2>&1 || fail "$(cat "$tmp/make")"
 abs_top_builddir=$abs_top_builddir "$abs_top_srcdir/bench/bench.py" --quick --output="$tmp/bench.json" stream \
 	> "$tmp/tables"
-grep -qE '^\| 256 MiB, 1 MiB in order \| +checked read \| +[0-9]' "$tmp/tables" ||
+grep -qE '^\| 64 MiB, 1 MiB in order \| +checked read \| +[0-9]' "$tmp/tables" ||
 	fail "no table: $(cat "$tmp/tables")"
