@@ -91,7 +91,7 @@ struct kmemblk_change {
  *
  * `path` is the device, or the control socket of its server.  If a server that can be asked has the device open, it is
  * asked, and the call waits for its answer, however long the change takes; else the call opens the device and makes the
- * change itself.  Either way what was done is durable on return, and errors and their messages are those of the call
+ * change itself, and waits for up to ten seconds while another kmemblk command has it.  Either way what was done is durable on return, and errors and their messages are those of the call
  * that the change stands for, which says what is unchanged then.  Needs no handle, and may be made by any thread.
  *
  * Further errors: those of kmemblk_open() and kmemblk_start(), of which -EBUSY somebody has the device open, and cannot

@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +16,19 @@
 
 #include <json-c/json.h>
 
+#include "base/deadline.h"
 #include "base/error.h"
 #include "control/listed.h"
 #include "control/message.h"
 #include "control/perform.h"
 #include "control/reach.h"
+#include "media/guard.h"
+#include "media/holder.h"
+
+/* How long a change waits for other commands, such as those that a script began together; and how long between tries. */
+#define COMMANDS_MS 10000
+#define TRY_MS	    20
+#define UNSEEN_MOST 25u
 
 /* Ask the server that has been reached: as the call returns there, with *result; -EXDEV: it has another device. */
 static int ask(const struct reached *r, unsigned int call, const struct kmemblk_change *change,
@@ -52,17 +61,47 @@ static int ask_server(struct reached *r, const char *path, unsigned int call,
 	return rc == -EXDEV ? 1 : rc;
 }
 
-static int change_idle(const char *path, struct kmemblk_change *change, const char *why)
+/*
+ * True if the device may be free soon: who has it is a command like this one, or has let go of it since.  One that this
+ * user cannot see looks like that, too, so `unseen` counts how often nobody was found.
+ */
+static bool will_be_free(const char *path, unsigned int *unseen)
 {
-	struct kmemblk *h = NULL;
+	struct device device;
+	char name[32];
+	pid_t pid;
+	bool found;
+
+	if (guard_install() != 0 || device_open(&device, path, true) != 0)
+		return false;
+	found = holder_find(&device, &pid, name, sizeof(name));
+	device_close(&device);
+	return found ? strcmp(name, "kmemblk") == 0 : (*unseen)++ < UNSEEN_MOST;
+}
+
+/* Open it, after other commands. */
+static int open_idle(const char *path, const char *why, struct kmemblk **h)
+{
+	struct timespec until = deadline_after(COMMANDS_MS);
+	unsigned int unseen = 0;
 	char who[1024];
 	int rc;
 
-	rc = kmemblk_open(path, 0, &h);
-	if (rc == -EBUSY && why[0] != '\0') {
+	while ((rc = kmemblk_open(path, 0, h)) == -EBUSY) {
 		snprintf(who, sizeof(who), "%s", kmemblk_error());
-		return fail(EBUSY, "%s; %s", who, why);
+		if (!will_be_free(path, &unseen) || deadline_passed(&until))
+			return why[0] == '\0' ? fail(EBUSY, "%s", who)
+					      : fail(EBUSY, "%s; %s", who, why);
+		poll(NULL, 0, TRY_MS);
 	}
+	return rc;
+}
+
+static int change_idle(const char *path, struct kmemblk_change *change, const char *why)
+{
+	struct kmemblk *h = NULL;
+	int rc = open_idle(path, why, &h);
+
 	if (rc == 0)
 		rc = kmemblk_start(h);
 	if (rc == 0)
