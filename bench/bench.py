@@ -90,7 +90,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = argparse.ArgumentParser(description="Run the benches, and write one file of JSON.",
                                      epilog="GROUP: nbd, " + ", ".join(PROGRAMS))
-    parser.add_argument("--quick", action="store_true", help="two minutes, fewer rounds, rough figures")
+    parser.add_argument("--quick", action="store_true", help="a few minutes, fewer rounds, rough figures")
     parser.add_argument("--output", default="bench.json", metavar="FILE")
     parser.add_argument("--memory", default="/dev/shm", metavar="FOLDER", help="where devices are made")
     parser.add_argument("groups", nargs="*", metavar="GROUP")

@@ -91,8 +91,9 @@ struct kmemblk_change {
  *
  * `path` is the device, or the control socket of its server.  If a server that can be asked has the device open, it is
  * asked, and the call waits for its answer, however long the change takes; else the call opens the device and makes the
- * change itself, and waits for up to ten seconds while another kmemblk command has it.  Either way what was done is durable on return, and errors and their messages are those of the call
- * that the change stands for, which says what is unchanged then.  Needs no handle, and may be made by any thread.
+ * change itself, and waits for up to ten seconds while another kmemblk command has it.  Either way what was done is
+ * durable on return, and errors and their messages are those of the call that the change stands for, which says what is
+ * unchanged then.  Needs no handle, and may be made by any thread.
  *
  * Further errors: those of kmemblk_open() and kmemblk_start(), of which -EBUSY somebody has the device open, and cannot
  * be asked: the message says why; -EPERM the server does not let this user change volumes; -ECONNRESET the server ended
@@ -125,9 +126,10 @@ typedef int (*kmemblk_server_fn)(void *opaque, const struct kmemblk_server *serv
  * kmemblk_list_servers - call `fn` for each server of this host that this user can find, and ask.
  *
  * Looks for control sockets of the usual names: in /run/kmemblk, whose names root and its owner may read, and in
- * $XDG_RUNTIME_DIR/kmemblk; the order is that of their names.  What is not there, what the user may not read or ask, and a socket whose
- * server has ended, is passed over.  Of each server the call waits for the answer, a second at most.  `*server` and its texts are gone when `fn` returns; it
- * returns 0 to go on, and anything else to end the call, which then returns that.
+ * $XDG_RUNTIME_DIR/kmemblk; the order is that of their names.  A folder that is not there, one that the user may not read,
+ * a socket that he may not ask, and one whose server has ended, are passed over.  The call waits for each server's
+ * answer, a second at most.  `*server` and its texts are gone when `fn` returns; it returns 0 to go on, and anything
+ * else to end the call, which then returns that.  Needs no handle, and may be made by any thread.
  *
  * Errors: -ENOMEM; what `fn` returned.
  */

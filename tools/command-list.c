@@ -124,80 +124,70 @@ static void print_json(const char *path, const struct listing *listing)
 
 /* ---- servers -------------------------------------------------------------------------------- */
 
-/* Who has been found, one line or one object each, printed when there are no more. */
-struct servers {
-	struct json_object *array;
-	struct text {
-		char *device;
-		char *line;
-	} * text;
-	size_t count;
-};
-
 static int add_server(void *opaque, const struct kmemblk_server *server)
 {
-	struct servers *servers = opaque;
-	struct json_object *object = json_new_object();
-	struct text *text;
+	struct json_object *servers = opaque, *object = json_new_object();
 
 	json_put_text(object, "path", server->path);
 	json_put_text(object, "uuid", server->uuid);
 	json_put_known(object, "process", server->path != NULL, (uint64_t)server->process);
 	json_put_text(object, "socket", server->socket);
-	servers->text = reallocarray(servers->text, servers->count + 1, sizeof(*text));
-	if (servers->text == NULL || json_object_array_add(servers->array, object) != 0)
-		command_no_memory();
-	text = &servers->text[servers->count++];
-	text->device = strdup(server->path == NULL ? "(does not answer)" : server->path);
-	if (text->device == NULL ||
-	    (server->path == NULL
-		     ? asprintf(&text->line, "%9s  %s", "-", server->socket)
-		     : asprintf(&text->line, "%9d  %s", server->process, server->socket)) == -1)
+	if (json_object_array_add(servers, object) != 0)
 		command_no_memory();
 	return 0;
 }
 
-static void print_servers(const struct servers *servers)
+/* A member of the i-th server as text, or `none`. */
+static const char *server_text(struct json_object *servers, size_t i, const char *key,
+			       const char *none)
 {
+	struct json_object *value =
+		json_object_object_get(json_object_array_get_idx(servers, i), key);
+
+	return value == NULL ? none : json_object_get_string(value);
+}
+
+static const char *server_device(struct json_object *servers, size_t i)
+{
+	return server_text(servers, i, "path", "(does not answer)");
+}
+
+static void print_servers(struct json_object *servers)
+{
+	size_t count = json_object_array_length(servers);
 	int width = 20;
 
-	for (size_t i = 0; i < servers->count; i++) {
-		int length = (int)strlen(servers->text[i].device);
+	for (size_t i = 0; i < count; i++) {
+		int length = (int)strlen(server_device(servers, i));
 
 		width = length > width ? length : width;
 	}
-	if (servers->count == 0)
+	if (count == 0)
 		printf("no server that this user may find, in /run/kmemblk or in $XDG_RUNTIME_DIR/kmemblk\n");
 	else
 		printf("%-*s %9s  %s\n", width, "device", "process", "socket");
-	for (size_t i = 0; i < servers->count; i++)
-		printf("%-*s %s\n", width, servers->text[i].device, servers->text[i].line);
+	for (size_t i = 0; i < count; i++)
+		printf("%-*s %9s  %s\n", width, server_device(servers, i),
+		       server_text(servers, i, "process", "-"),
+		       server_text(servers, i, "socket", ""));
 }
 
 static int list_servers(bool json)
 {
-	struct servers servers = { .array = json_object_new_array() };
-	int status = STATUS_OK;
+	struct json_object *object = json_new_object(), *servers = json_object_new_array();
 
-	if (servers.array == NULL)
-		command_no_memory();
-	if (kmemblk_list_servers(add_server, &servers) != 0) {
-		status = command_failed();
-	} else if (json) {
-		struct json_object *object = json_new_object();
-
-		json_put(object, "servers", json_object_get(servers.array));
+	json_put(object, "servers", servers);
+	if (kmemblk_list_servers(add_server, servers) != 0) {
+		json_object_put(object);
+		return command_failed();
+	}
+	if (json) {
 		json_print(object);
-	} else {
-		print_servers(&servers);
+		return STATUS_OK;
 	}
-	for (size_t i = 0; i < servers.count; i++) {
-		free(servers.text[i].device);
-		free(servers.text[i].line);
-	}
-	free(servers.text);
-	json_object_put(servers.array);
-	return status;
+	print_servers(servers);
+	json_object_put(object);
+	return STATUS_OK;
 }
 
 /* As others, but that PATH may be missing. */

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,6 +48,8 @@ static const struct subcommand {
 #define NAME_MOST  16u
 #define SLIPS_MOST 2u
 
+static char help_option[] = "--help";
+
 static const char doc[] =
 	"Make, describe and check kmemblk devices, disks on persistent memory whose free pages serve as "
 	"memory, and run programs on that memory."
@@ -62,7 +63,6 @@ static const char doc[] =
 struct choice {
 	const struct subcommand *subcommand;
 	int index; /* of its name in argv */
-	bool help; /* its help is all that is wanted */
 };
 
 /* Becomes kmemblk-commands with these arguments; argv[0] is the command's name already. */
@@ -183,13 +183,16 @@ static const struct subcommand *need_subcommand(const char *name)
 	exit(STATUS_USAGE);
 }
 
-/* `help`, or `help SUBCOMMAND`. */
-static void parse_help(struct argp_state *state, struct choice *choice)
+/* Make `SUBCOMMAND --help` of `help SUBCOMMAND`; the subcommand. */
+static char *parse_help(struct argp_state *state)
 {
+	char **argv = &state->argv[state->next - 1];
+
 	if (state->next == state->argc)
 		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
-	choice->subcommand = need_subcommand(state->argv[state->next]);
-	choice->help = true;
+	argv[0] = argv[1];
+	argv[1] = help_option;
+	return argv[0];
 }
 
 static error_t parse_opt(int key, char *arg, struct argp_state *state)
@@ -204,9 +207,8 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 		if (strcmp(arg, "version") == 0)
 			print_version(stdout, state);
 		if (strcmp(arg, "help") == 0)
-			parse_help(state, choice);
-		else
-			choice->subcommand = need_subcommand(arg);
+			arg = parse_help(state);
+		choice->subcommand = need_subcommand(arg);
 		/* The rest is the subcommand's. */
 		choice->index = state->next - 1;
 		state->next = state->argc;
@@ -218,22 +220,6 @@ static error_t parse_opt(int key, char *arg, struct argp_state *state)
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
-}
-
-/* Run it with these arguments, of which the first is its name; argv[-1] is to spare. */
-static int run(const struct subcommand *subcommand, int argc, char **argv, char *command)
-{
-	/* argp knows no -h; only as the first, for what follows may be a program's. */
-	static char help[] = "--help";
-
-	if (argc > 1 && strcmp(argv[1], "-h") == 0)
-		argv[1] = help;
-	if (subcommand->run != NULL) {
-		argv[0] = command_name(subcommand->name);
-		return subcommand->run(argc, argv);
-	}
-	argv[-1] = command;
-	become_commands(argv - 1);
 }
 
 int main(int argc, char **argv)
@@ -249,17 +235,21 @@ int main(int argc, char **argv)
 		.doc = doc,
 		.help_filter = filter_help,
 	};
-	struct choice choice = { NULL, 0, false };
-	char *help[] = { NULL, NULL, (char[]){ "--help" }, NULL };
+	struct choice choice = { NULL, 0 };
 
 	command_begin(argc, argv);
 	argp_program_version_hook = print_version;
 	if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &choice) ||
 	    choice.subcommand == NULL)
 		return STATUS_USAGE;
-	if (choice.help) {
-		help[1] = (char *)choice.subcommand->name;
-		return run(choice.subcommand, 2, help + 1, argv[0]);
+	/* argp knows no -h; only as the first, for what follows may be a program's. */
+	if (choice.index + 1 < argc && strcmp(argv[choice.index + 1], "-h") == 0)
+		argv[choice.index + 1] = help_option;
+	if (choice.subcommand->run != NULL) {
+		argv[choice.index] = command_name(choice.subcommand->name);
+		return choice.subcommand->run(argc - choice.index, argv + choice.index);
 	}
-	return run(choice.subcommand, argc - choice.index, argv + choice.index, argv[0]);
+	/* The command's name before the subcommand, whatever was between them. */
+	argv[choice.index - 1] = argv[0];
+	become_commands(argv + choice.index - 1);
 }

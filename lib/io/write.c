@@ -255,7 +255,7 @@ static void enter(struct chunk *c)
 }
 
 /*
- * Step 3 for `n` blocks: outside the section, for it may wait for the file system or for who asks it.  Not on an ordinary
+ * Step 3 for `n` blocks: outside the section, for it may wait for the file system.  Not on an ordinary
  * file: see acknowledge(), and there a section waits for the file system in any case.  False if the rest may not follow:
  * c->rc, or the gate.
  */

@@ -26,14 +26,22 @@ for server in json.load(sys.stdin)['servers']:
         print(server['path'], server['process'], server['uuid'])"
 }
 
+# A server that is asked while the machine is busy may not answer within the second that it has.
+await_listed() {
+	until test "$(listed "$one")" = "$server $socket_of_one"; do
+		grep -qE "^\\(does not answer\\) +-  $socket_of_one\$" "$tmp/list" || fail "$1: $(cat "$tmp/list")"
+	done
+}
+
 test -z "$(listed "$one")" || fail "listed, and not served: $(cat "$tmp/list")"
 start_nbdkit "$one"
-test "$(listed "$one")" = "$server $socket_of_one" || fail "$(cat "$tmp/list")"
-test "$(found)" = "$one $server $(basename "$socket_of_one" .sock)" || fail "$(found)"
+await_listed 'served'
+until got=$(found) && test "$got" != 'None None None'; do :; done
+test "$got" = "$one $server $(basename "$socket_of_one" .sock)" || fail "$got"
 
 folder=$(dirname "$socket_of_one")
 echo 'no socket' > "$folder/test-$$.sock"
-test "$(listed "$one")" = "$server $socket_of_one" || fail "beside a file: $(cat "$tmp/list")"
+await_listed 'beside a file'
 rm "$folder/test-$$.sock"
 
 kill -STOP "$server"
@@ -41,7 +49,7 @@ kill -STOP "$server"
 grep -qE "^\\(does not answer\\) +-  $socket_of_one\$" "$tmp/list" || fail "stopped: $(cat "$tmp/list")"
 test "$(found)" = 'None None None' || fail "stopped: $(found)"
 kill -CONT "$server"
-test "$(listed "$one")" = "$server $socket_of_one" || fail "$(cat "$tmp/list")"
+await_listed 'no longer stopped'
 
 kill -KILL "$server"
 wait "$server" || true
